@@ -1,0 +1,99 @@
+"""Every error a person can cause, and what it means for an exit code or an HTTP status.
+
+    IrisabError                      exit 2
+    ├── ConfigError                  the INI: file, section, option, value, reason
+    ├── BundleError                  a model version on disk is missing, damaged or unfit
+    ├── DataError                    training data that cannot be used
+    ├── HistoryError                 the history file cannot be read or written
+    ├── ReloadRefused                the running service kept its old configuration
+    ├── NotRunning                   exit 1: there is no service to talk to
+    └── RequestError                 400, the HTTP API's
+        ├── NotFound                 404
+        ├── MethodNotAllowed         405
+        ├── Conflict                 409
+        ├── TooLarge                 413
+        ├── UnsupportedMediaType     415
+        └── Unavailable              503
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+
+class IrisabError(Exception):
+    """Base of all errors that carry a sentence for the person who caused them."""
+
+    exit_code = 2
+
+
+class ConfigError(IrisabError):
+    """The INI file cannot be accepted."""
+
+
+class BundleError(IrisabError):
+    """A model bundle cannot be served."""
+
+
+class DataError(IrisabError):
+    """Training data cannot be used as it is."""
+
+
+class HistoryError(IrisabError):
+    """The history file cannot be read or written."""
+
+
+class ReloadRefused(IrisabError):
+    """The running service refused a new configuration; nothing changed."""
+
+
+class NotRunning(IrisabError):
+    """No irisab service runs with this configuration."""
+
+    exit_code = 1
+
+
+class RequestError(IrisabError):
+    """A request that cannot be answered as asked.
+
+    `reason` is the label of `prediction_errors_total`: a fixed set, never text of the client's.
+    """
+
+    status = HTTPStatus.BAD_REQUEST
+    reason = "bad_request"
+
+
+class NotFound(RequestError):
+    status = HTTPStatus.NOT_FOUND
+    reason = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """`allow` is the value of the Allow header (RFC 9110, 15.5.6)."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    reason = "method_not_allowed"
+
+    def __init__(self, detail: str, *, allow: str) -> None:
+        super().__init__(detail)
+        self.allow = allow
+
+
+class Conflict(RequestError):
+    status = HTTPStatus.CONFLICT
+    reason = "conflict"
+
+
+class TooLarge(RequestError):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    reason = "too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    reason = "unsupported_media_type"
+
+
+class Unavailable(RequestError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    reason = "unavailable"
