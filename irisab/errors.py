@@ -1,19 +1,19 @@
 """Every error a person can cause, and what it means for an exit code or an HTTP status.
 
-    IrisabError                      exit 2
-    ├── ConfigError                  the INI: file, section, option, value, reason
-    ├── BundleError                  a model version on disk is missing, damaged or unfit
-    ├── DataError                    training data that cannot be used
-    ├── HistoryError                 the history file cannot be read or written
-    ├── ReloadRefused                the running service kept its old configuration
-    ├── NotRunning                   exit 1: there is no service to talk to
-    └── RequestError                 400, the HTTP API's
-        ├── NotFound                 404
-        ├── MethodNotAllowed         405
-        ├── Conflict                 409
-        ├── TooLarge                 413
-        ├── UnsupportedMediaType     415
-        └── Unavailable              503
+IrisabError                      exit 2
+├── ConfigError                  the INI: file, section, option, value, reason
+├── BundleError                  a model version on disk is missing, damaged or unfit
+├── DataError                    training data that cannot be used
+├── HistoryError                 the history file cannot be read or written
+├── ReloadRefused                the running service kept its old configuration
+├── NotRunning                   exit 1: there is no service to talk to
+└── RequestError                 400, the HTTP API's
+    ├── NotFound                 404
+    ├── MethodNotAllowed         405
+    ├── Conflict                 409
+    ├── TooLarge                 413
+    ├── UnsupportedMediaType     415
+    └── Unavailable              503
 """
 
 from __future__ import annotations
