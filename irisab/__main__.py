@@ -1,0 +1,284 @@
+"""The command line. Each command is a function below; the only place that ends the process."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from irisab import __version__, config, export, report, snapshot, systemd
+from irisab.errors import ConfigError, DataError, IrisabError
+from irisab.history import History, Revision
+
+DEFAULT_CONFIG = "/etc/irisab.ini"
+VERDICT_EXIT = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
+DRIFT_EXIT = {report.OK: 0, report.WARNING: 1, report.NOT_ENOUGH: 3}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+        sys.stdout.flush()
+        return code
+    except IrisabError as error:
+        print(f"irisab: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, say) has enough; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="irisab",
+        description="Serve versions of a scikit-learn model, and learn which one is better.",
+    )
+    parser.add_argument("--version", action="version", version=f"irisab {__version__}")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG),
+        metavar="FILE",
+        help="the INI file (default: $IRISAB_CONFIG, else %(default)s)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add(commands, "serve", _serve, "run the API until SIGTERM")
+    _add(commands, "check", _check, "validate the INI file and the bundles; exit 2 if refused")
+    _add(commands, "reload", _reload, "let the running service reload; exit 2 if refused")
+    drift = _add(commands, "drift", _drift, "compare recent input with the training data")
+    drift.add_argument("--json", action="store_true", help="print what GET /report has")
+    _add_verdict(commands)
+    _add_history(commands)
+    return parser
+
+
+def _add(
+    commands: Any, name: str, command: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    return parser
+
+
+# -- train ----------------------------------------------------------------------------------
+
+
+def _add_train(commands: Any) -> None:
+    parser = _add(commands, "train", _train, "fit versions and write their bundles")
+    parser.add_argument(
+        "versions",
+        nargs="*",
+        metavar="VERSION",
+        help="default: those of the INI file that have no bundle",
+    )
+    parser.add_argument("--data", type=Path, metavar="CSV", help="train on this instead of Iris")
+    parser.add_argument("--target", metavar="COLUMN", help="the column of --data to predict")
+    parser.add_argument(
+        "--drop",
+        action="store_true",
+        help="leave out columns without numbers, and rows with missing cells",
+    )
+    parser.add_argument("--force", action="store_true", help="train again where a bundle exists")
+
+
+def _train(options: argparse.Namespace) -> int:
+    from irisab import bundle, training  # scikit-learn is slow to import, and only needed here
+
+    if (options.data is None) != (options.target is None):
+        raise DataError("--data and --target go together")
+    found = config.load(options.config)
+    versions = _versions_to_train(options, found)
+    if not versions:
+        print("Every version has a bundle already; --force trains it again.")
+        return 0
+    print(f"Loading {options.data or 'Iris dataset'}...", flush=True)
+    dataset = _dataset(options)
+    for version in versions:
+        parameters = found.models[version]
+        count = parameters.n_estimators
+        print(f"Training Model {version} (Random Forest with {count} estimators)...", flush=True)
+        if bundle.exists(found.data.models, version) and not options.force:
+            raise DataError(f"version {version} has a bundle already; --force replaces it")
+        accuracy = training.fit(
+            found.data.models,
+            version,
+            dataset,
+            estimator=training.forest(parameters),
+            seed=parameters.random_state,
+        )
+        print(f"Model {version} Accuracy: {accuracy:.4f}", flush=True)
+    print("Training complete!")
+    return 0
+
+
+def _versions_to_train(options: argparse.Namespace, found: config.Config) -> list[str]:
+    from irisab import bundle
+
+    for version in options.versions:
+        if version not in found.models:
+            raise ConfigError(
+                f"{options.config}: there is no section [model.{version}]; "
+                f"there are versions {', '.join(found.models)}"
+            )
+        if bundle.exists(found.data.models, version) and not options.force:
+            raise DataError(f"version {version} has a bundle already; --force replaces it")
+    if options.versions:
+        return list(dict.fromkeys(options.versions))
+    models = found.data.models
+    return [each for each in found.models if options.force or not bundle.exists(models, each)]
+
+
+def _dataset(options: argparse.Namespace) -> Any:
+    from irisab import training
+
+    if options.data is None:
+        return training.load_iris()
+    dataset, notes = training.load_csv(options.data, target=options.target, drop=options.drop)
+    if notes:
+        print(f"Left out: {', '.join(notes)}", flush=True)
+    return dataset
+
+
+# -- the service ----------------------------------------------------------------------------
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from irisab import server
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    server.serve(options.config)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    found = snapshot.build(options.config)
+    print(f"{options.config} is good (revision {found.revision}). It would serve:")
+    for version, share in found.config.split.items():
+        about = found.bundles[version].manifest
+        role = "control" if version == found.config.control else "challenger"
+        print(
+            f"  {version}  {share:g} %  {role}, {about['estimator']}, "
+            f"accuracy {about['accuracy']:.4f}, trained {about['trained_at']}"
+        )
+    return 0
+
+
+def _reload(options: argparse.Namespace) -> int:
+    revision = systemd.Handshake(_history_path(options.config).parent).reload()
+    print(f"reloaded: revision {revision} serves")
+    return 0
+
+
+def _history_path(path: Path) -> Path:
+    """Where the history is, also where the INI is refused: the service is to say why it is."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    return config.history_path(text, base=path.absolute().parent)
+
+
+# -- reports --------------------------------------------------------------------------------
+
+
+def _drift(options: argparse.Namespace) -> int:
+    found = snapshot.build(options.config)
+    drift = report.drift_report(History(found.config.data.history), found)
+    print(json.dumps(drift) if options.json else report.drift_text(drift, now=datetime.now()))
+    return DRIFT_EXIT[drift["status"]]
+
+
+def _add_verdict(commands: Any) -> None:
+    parser = _add(commands, "verdict", _verdict, "tell which version is better, from the labels")
+    parser.add_argument(
+        "challenger", nargs="?", metavar="VERSION", help="needed where there are several"
+    )
+    parser.add_argument("--revision", help="an earlier revision (default: the one in the INI)")
+    parser.add_argument("--json", action="store_true", help="print what GET /report has")
+
+
+def _verdict(options: argparse.Namespace) -> int:
+    found = snapshot.build(options.config)
+    history = History(found.config.data.history)
+    revision = _revision(history, found, options.revision)
+    experiment = report.experiment(history, revision, found.config.experiment)
+    comparison = _comparison(experiment, options.challenger)
+    print(json.dumps(experiment) if options.json else report.verdict_text(experiment, comparison))
+    return VERDICT_EXIT[comparison["verdict"]]
+
+
+def _revision(history: History, found: snapshot.Snapshot, name: str | None) -> Revision:
+    if name is None:
+        return found.describe()
+    revision = history.revision(name)
+    if revision is None:
+        known = ", ".join(history.revisions()) or "none yet"
+        raise ConfigError(f"--revision {name}: the history does not know it; there are {known}")
+    return revision
+
+
+def _comparison(experiment: report.Json, challenger: str | None) -> report.Json:
+    comparisons = {each["challenger"]: each for each in experiment["comparisons"]}
+    if challenger is None and len(comparisons) == 1:
+        (challenger,) = comparisons
+    if challenger not in comparisons:
+        known = ", ".join(comparisons) or "no version besides the control"
+        raise ConfigError(f"name the challenger to judge: there is {known}")
+    found: report.Json = comparisons[challenger]
+    return found
+
+
+# -- history --------------------------------------------------------------------------------
+
+
+def _add_history(commands: Any) -> None:
+    parser = _add(commands, "history", _history, "print predictions and labels as CSV")
+    parser.add_argument(
+        "--since", type=_moment, default=0.0, metavar="RFC3339", help="such as 2026-01-31T12:00:00Z"
+    )
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="labelled rows only, features and label: ready for train --data FILE --target label",
+    )
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not RFC 3339") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _history(options: argparse.Namespace) -> int:
+    history = History(config.load(options.config).data.history)
+    lines = export.training_rows if options.training else export.prediction_rows
+    _write_csv(lines(history, since=options.since))
+    return 0
+
+
+def _write_csv(lines: Iterable[Sequence[object]]) -> None:
+    csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""Writes predictions to the history in the background. Start at `Recorder.record`.
+
+The request does no more than append to a queue. Every fifth of a second the writer takes what is
+there and commits it together with the counts it changes. What cannot be written waits in the
+bounded queue; what does not fit is dropped and counted, and the answers go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sqlite3
+import threading
+import time
+from array import array
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from irisab.history import Revision, connect, transaction
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 0.2
+# Rows: about three seconds of the fastest traffic, 10 MB at the most.
+QUEUE_ROWS = 20_000
+# One statement per row would give up and take the interpreter's lock for each; one statement for
+# 64 rows leaves the interpreter to the requests.
+ROWS_PER_STATEMENT = 64
+PRUNE_ROWS = 5_000
+COLUMNS = 12
+# What SQLite says of a value; a locked or full disk is another matter, and passes.
+_BAD_ROW = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+)
+
+
+class Prediction(NamedTuple):
+    """One answered request. `votes` holds, per row, what each version said, as JSON."""
+
+    request_id: bytes
+    time: float
+    revision: str
+    version: str
+    forced: bool
+    user_id: str | None
+    latency: float
+    rows: Sequence[Sequence[float]]
+    predictions: Sequence[int]
+    votes: Sequence[str]
+
+
+class Failure(NamedTuple):
+    """One request that a version failed to answer."""
+
+    revision: str
+    version: str
+
+
+_Item = Prediction | Failure | Revision
+_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, int, str, None]
+
+
+class Recorder:
+    """The only writer of predictions. `dropped` counts rows that were lost."""
+
+    def __init__(self, path: Path, *, keep_rows: int) -> None:
+        self.keep_rows = keep_rows
+        self.dropped = 0
+        self._path = path
+        self._queue: deque[_Item] = deque()
+        self._queued_rows = 0
+        self._connection: sqlite3.Connection | None = None
+        self._salt = b""
+        self._stored_rows = 0
+        self._revisions: dict[str, Revision] = {}
+        self._failing = False
+        self._writing = threading.Lock()
+        # Held for a few additions only, never across I/O.
+        self._counting = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def record(self, item: Prediction) -> None:
+        """Queue a prediction; never blocks and never raises."""
+        with self._counting:
+            if self._queued_rows + len(item.rows) > QUEUE_ROWS:
+                self.dropped += len(item.rows)
+                return
+            self._queued_rows += len(item.rows)
+            self._queue.append(item)
+
+    def fail(self, *, revision: str, version: str) -> None:
+        """Queue a failed request."""
+        if len(self._queue) < QUEUE_ROWS:
+            self._queue.append(Failure(revision, version))
+
+    def announce(self, revision: Revision) -> None:
+        """Queue what a revision is; comes before the first prediction of it."""
+        self._queue.append(revision)
+
+    def close(self) -> None:
+        """Write what is queued, then stop."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.flush()
+        if self._queued_rows:
+            self.dropped += self._queued_rows
+            log.error("%s history rows could not be written and are lost", self._queued_rows)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_SECONDS):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is queued now, in the calling thread."""
+        with self._writing:
+            items = [self._queue.popleft() for _ in range(len(self._queue))]
+            if not items and self._stored_rows <= self.keep_rows:
+                return
+            try:
+                self._write(items)
+            except sqlite3.Error as error:
+                self._queue.extendleft(reversed(items))
+                self._report(error)
+            else:
+                self._failing = False
+                with self._counting:
+                    self._queued_rows -= sum(map(_rows, items))
+
+    def _report(self, error: sqlite3.Error) -> None:
+        # Once, not five times a second.
+        if not self._failing:
+            log.error("%s: predictions wait to be written: %s", self._path, error)
+        self._failing = True
+
+    def _write(self, items: Sequence[_Item]) -> None:
+        connection = self._connection or self._open()
+        with transaction(connection):
+            self._write_revisions([each for each in items if isinstance(each, Revision)])
+            predictions = [each for each in items if isinstance(each, Prediction)]
+            stored = self._insert(predictions)
+            self._count(predictions, [each for each in items if isinstance(each, Failure)])
+            pruned = self._prune(self._stored_rows + stored - self.keep_rows)
+        self._stored_rows += stored - pruned
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self._path, synchronous="NORMAL")
+        (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
+        (self._stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
+        self._connection = connection
+        return connection
+
+    def _execute(self, statement: str, values: Sequence[object]) -> None:
+        assert self._connection is not None
+        self._connection.execute(statement, values)
+
+    def _write_revisions(self, revisions: Sequence[Revision]) -> None:
+        for each in revisions:
+            self._revisions[each.revision] = each
+            self._execute(
+                "INSERT INTO revisions VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
+                (each.revision, time.time(), json.dumps(list(each.features)), each.to_json()),
+            )
+
+    def _insert(self, predictions: Sequence[Prediction]) -> int:
+        rows: list[_Values] = []
+        for each in predictions:
+            try:
+                rows.extend([*self._values(each)])
+            except (TypeError, ValueError, OverflowError) as error:
+                self._lose(len(each.rows), error)
+        stored = 0
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            stored += self._insert_chunk(rows[start : start + ROWS_PER_STATEMENT])
+        return stored
+
+    def _insert_chunk(self, rows: Sequence[_Values]) -> int:
+        try:
+            self._execute(_insert_statement(len(rows)), [value for row in rows for value in row])
+        except _BAD_ROW as error:
+            if len(rows) == 1:
+                self._lose(1, error)
+                return 0
+            return sum(self._insert_chunk([row]) for row in rows)
+        return len(rows)
+
+    def _lose(self, rows: int, error: Exception) -> None:
+        with self._counting:
+            self.dropped += rows
+        log.error("%s history rows cannot be written and are lost: %s", rows, error)
+
+    def _values(self, each: Prediction) -> Iterator[_Values]:
+        user = self._user(each.user_id)
+        for number, (row, prediction, votes) in enumerate(
+            zip(each.rows, each.predictions, each.votes, strict=True)
+        ):
+            yield (
+                each.request_id,
+                number,
+                each.time,
+                each.revision,
+                each.version,
+                each.forced,
+                user,
+                each.latency,
+                array("d", row).tobytes(),
+                prediction,
+                votes,
+                None,
+            )
+
+    def _user(self, user_id: str | None) -> bytes | None:
+        if user_id is None:
+            return None
+        return hashlib.blake2b(user_id.encode(), key=self._salt, digest_size=16).digest()
+
+    def _count(self, predictions: Sequence[Prediction], failures: Sequence[Failure]) -> None:
+        asked = [each for each in predictions if not each.forced]
+        self._count_versions("requests", Counter((p.revision, p.version) for p in asked))
+        self._count_versions("errors", Counter((f.revision, f.version) for f in failures))
+        self._count_pairs(Counter((each.revision, each.votes[0]) for each in asked))
+        for each in asked:
+            if each.user_id is not None:
+                self._count_user(each)
+
+    def _count_versions(self, column: str, counts: Counter[tuple[str, str]]) -> None:
+        for (revision, version), count in counts.items():
+            self._execute(
+                f"INSERT INTO versions (revision, version, {column}) VALUES (?, ?, ?)"
+                f" ON CONFLICT DO UPDATE SET {column} = {column} + excluded.{column}",
+                (revision, version, count),
+            )
+
+    def _count_pairs(self, counts: Counter[tuple[str, str]]) -> None:
+        for (name, text), count in counts.items():
+            revision, votes = self._revisions[name], json.loads(text)
+            for control, challenger in revision.pairs():
+                if control in votes and challenger in votes:
+                    disagreed = count if votes[control] != votes[challenger] else 0
+                    models = (revision.models[control], revision.models[challenger])
+                    self._execute(
+                        "INSERT INTO pairs VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                        " scored = scored + excluded.scored,"
+                        " disagreed = disagreed + excluded.disagreed",
+                        (*models, count, disagreed),
+                    )
+
+    def _count_user(self, each: Prediction) -> None:
+        self._execute(
+            "INSERT INTO users VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)",
+            (each.revision, self._user(each.user_id), each.version, each.time),
+        )
+
+    def _prune(self, excess: int) -> int:
+        """Delete the oldest rows beyond `keep_rows`, whole requests and not too many at a time."""
+        if excess <= 0:
+            return 0
+        assert self._connection is not None
+        deleted = self._connection.execute(
+            "DELETE FROM predictions WHERE request_id < (SELECT request_id FROM predictions"
+            " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
+            (min(excess, PRUNE_ROWS),),
+        )
+        return deleted.rowcount
+
+
+def _rows(item: _Item) -> int:
+    return len(item.rows) if isinstance(item, Prediction) else 0
+
+
+def _insert_statement(rows: int) -> str:
+    one = f"({', '.join('?' * COLUMNS)})"
+    return f"INSERT INTO predictions VALUES {', '.join([one] * rows)}"

@@ -1,0 +1,205 @@
+"""Drift and experiment as the CLI, /report and the gauges show them. Start at `build()`.
+
+All three read the same history through the same functions, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from irisab import config, drift, verdict
+from irisab.history import History, Revision
+from irisab.snapshot import Snapshot
+
+# Enough for a p95, little enough to be read at each look.
+LATENCY_ROWS = 2000
+NOT_ENOUGH, OK, WARNING = "NOT ENOUGH DATA", "OK", "WARNING"
+
+Json = dict[str, Any]
+
+
+def build(history: History, snapshot: Snapshot) -> Json:
+    """Return the whole report as JSON values; raises `HistoryError`."""
+    revision = snapshot.describe()
+    return {
+        **experiment(history, revision, snapshot.config.experiment),
+        "drift": drift_report(history, snapshot),
+    }
+
+
+def drift_report(history: History, snapshot: Snapshot) -> Json:
+    """Return score, status and histograms; no score before the window is full."""
+    options, reference = snapshot.config.drift, snapshot.reference
+    window = history.window(options.window, features=reference.names)
+    full = len(window) >= options.window
+    found = drift.measure(window, reference) if full else None
+    return {
+        "score": found.score if found else None,
+        "threshold": options.threshold,
+        "status": _status(found, options.threshold),
+        "rows": len(window),
+        "window": options.window,
+        "features": found.features if found else dict.fromkeys(reference.names),
+        "distributions": drift.distributions(window if full else None, reference),
+    }
+
+
+def _status(found: drift.Drift | None, threshold: float) -> str:
+    if found is None:
+        return NOT_ENOUGH
+    return WARNING if found.exceeds(threshold) else OK
+
+
+def experiment(history: History, revision: Revision, options: config.Experiment) -> Json:
+    """Return versions, comparisons and the sample ratio of one revision."""
+    return {
+        "revision": revision.revision,
+        "control": revision.control,
+        "versions": _versions(history, revision),
+        "comparisons": comparisons(history, revision, options),
+        "sample_ratio": sample_ratio(history, revision),
+    }
+
+
+def sample_ratio(history: History, revision: Revision) -> Json:
+    """Tell whether distinct users are spread over the versions as the split says."""
+    users = dict.fromkeys(revision.models, 0) | history.user_counts(revision.revision)
+    return {"ok": verdict.sample_ratio(users, revision.split), "users": users}
+
+
+def _versions(history: History, revision: Revision) -> Json:
+    counts = history.version_counts(revision.revision)
+    latencies: dict[str, list[float]] = {version: [] for version in revision.models}
+    for version, seconds in history.latencies(revision.revision, limit=LATENCY_ROWS):
+        latencies[version].append(seconds * 1000)
+    return {
+        version: _version(counts.get(version, {}), latencies[version])
+        for version in revision.models
+    }
+
+
+def _version(counts: Mapping[str, int], latencies_ms: list[float]) -> Json:
+    labelled, correct = counts.get("labelled", 0), counts.get("correct", 0)
+    p50, p95 = np.quantile(latencies_ms, (0.5, 0.95)) if latencies_ms else (None, None)
+    return {
+        "requests": counts.get("requests", 0),
+        "labelled": labelled,
+        "correct": correct,
+        "accuracy": correct / labelled if labelled else None,
+        "errors": counts.get("errors", 0),
+        "latency_ms": {"p50": _rounded(p50), "p95": _rounded(p95)},
+    }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(float(milliseconds), 4)
+
+
+def comparisons(history: History, revision: Revision, options: config.Experiment) -> list[Json]:
+    """Compare each challenger with the control; they share alpha."""
+    pairs = list(revision.pairs())
+    # Bonferroni: all of them together may be wrong with probability alpha.
+    alpha = options.alpha / max(len(pairs), 1)
+    compare = _paired if options.shadow else _unpaired
+    return [
+        {
+            "challenger": challenger,
+            **compare(history, revision, challenger, alpha, options.margin).as_dict(),
+        }
+        for _, challenger in pairs
+    ]
+
+
+def _paired(
+    history: History, revision: Revision, challenger: str, alpha: float, margin: float
+) -> verdict.Comparison:
+    models = (revision.models[revision.control], revision.models[challenger])
+    scored, disagreed = history.agreement(*models)
+    tally = history.tally(*models)
+    shown_control, shown_challenger = (verdict.Tally(**tally.get(model, {})) for model in models)
+    return verdict.compare_paired(
+        shown_control=shown_control,
+        shown_challenger=shown_challenger,
+        scored=scored,
+        disagreed=disagreed,
+        alpha=alpha,
+        margin=margin,
+        names=(revision.control, challenger),
+        weights=(revision.split[revision.control], revision.split[challenger]),
+    )
+
+
+def _unpaired(
+    history: History, revision: Revision, challenger: str, alpha: float, margin: float
+) -> verdict.Comparison:
+    counts = history.version_counts(revision.revision)
+    control_arm, challenger_arm = (
+        verdict.Arm(
+            labelled=counts.get(version, {}).get("labelled", 0),
+            correct=counts.get(version, {}).get("correct", 0),
+        )
+        for version in (revision.control, challenger)
+    )
+    return verdict.compare_unpaired(
+        control=control_arm,
+        challenger=challenger_arm,
+        alpha=alpha,
+        margin=margin,
+        names=(revision.control, challenger),
+        weights=(revision.split[revision.control], revision.split[challenger]),
+    )
+
+
+def drift_text(found: Mapping[str, Any], *, now: datetime) -> str:
+    """Render a drift report for a terminal."""
+    bar = "=" * 50
+    head = [bar, f"Drift Detection Report - {now.isoformat(timespec='seconds')}", bar]
+    return "\n".join([*head, *_drift_lines(found), bar])
+
+
+def _drift_lines(found: Mapping[str, Any]) -> list[str]:
+    if found["status"] == NOT_ENOUGH:
+        return [f"Status: {NOT_ENOUGH} ({found['rows']} of {found['window']} rows)"]
+    lines = [
+        f"Drift Score: {found['score']:.2f}",
+        f"Threshold: {found['threshold']:.2f}",
+        f"Status: {found['status']}",
+        "",
+        *_ADVICE[found["status"]],
+    ]
+    width = max(map(len, found["features"]))
+    return lines + [f"{name:<{width}}  {value:.2f}" for name, value in found["features"].items()]
+
+
+_ADVICE = {
+    OK: ["✅ No significant drift detected."],
+    WARNING: [
+        "⚠️  WARNING: Potential model drift detected!",
+        "   Consider retraining the model with recent data.",
+    ],
+}
+
+
+def verdict_text(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    """Render the comparison of one challenger for a terminal."""
+    challenger, control = comparison["challenger"], found["control"]
+    low, high = comparison["difference"]["low"], comparison["difference"]["high"]
+    lines = [
+        f"{challenger} against {control} (revision {found['revision']})",
+        f"Verdict: {comparison['verdict']}",
+        f"  {comparison['reason']}",
+        f"Labelled: {comparison['labelled']}",
+        f"Evidence (e-value): {comparison['e_value']:.3g}",
+        f"Difference in accuracy: between {low:+.2%} and {high:+.2%}",
+    ]
+    if comparison["disagreement_rate"] is not None:
+        lines.insert(3, f"They disagree on {comparison['disagreement_rate']:.2%} of requests")
+    if comparison["labels_needed"] is not None:
+        lines.append(f"Labels needed at these rates: about {comparison['labels_needed']} more")
+    if not found["sample_ratio"]["ok"]:
+        lines.append("Users are not spread as the split says: find out why before you decide")
+    return "\n".join(lines)

@@ -1,0 +1,287 @@
+"""waitress around the app: sockets, signals, reload and drain. Start at `serve()`.
+
+The main thread does waitress's I/O. Signal handlers only queue a word; a control thread takes it
+and reloads or drains, so that no answer waits for either.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import create_server
+from waitress.task import WSGITask
+
+from irisab import config, snapshot, systemd
+from irisab.app import App
+from irisab.errors import ConfigError, IrisabError
+from irisab.history import History
+from irisab.metrics import Metrics
+from irisab.recorder import Recorder
+from irisab.service import Service
+from irisab.snapshot import Reload, Snapshot
+
+log = logging.getLogger(__name__)
+
+LAST_GOOD = "last-good.ini"
+BACKLOG = 1024
+# Each connection is a file; systemd gives a service 1,024 of them.
+CONNECTION_LIMIT = 900
+POLL_SECONDS = 0.05
+
+
+def serve(path: Path) -> None:
+    """Serve the INI at `path` until SIGTERM or SIGINT, and answer what was accepted.
+
+    Raises `IrisabError` where there is nothing to serve: the INI is refused, and no earlier one
+    was accepted.
+    """
+    commands: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number, word in (
+        (signal.SIGHUP, "reload"),
+        (signal.SIGTERM, "stop"),
+        (signal.SIGINT, "stop"),
+    ):
+        signal.signal(number, lambda *_, word=word: commands.put(word))
+    # waitress warns of nearly every request under load, and the histogram says it better.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    found, reload = _first_snapshot(path)
+    handshake = systemd.Handshake(found.config.data.history.parent)
+    try:
+        with handshake.running():
+            Server(path, found, reload, handshake).run(commands)
+    except BlockingIOError:
+        raise ConfigError(
+            f"{path}: [data] history = {found.config.data.history}: "
+            "another irisab serves from there"
+        ) from None
+
+
+def _first_snapshot(path: Path) -> tuple[Snapshot, Reload]:
+    """Load the INI, or the last one that was accepted where it is refused."""
+    now = time.time()
+    try:
+        found = snapshot.build(path)
+    except IrisabError as error:
+        last_good = _last_good_of(path)
+        if not last_good.exists():
+            raise
+        log.error("%s", error)
+        found = snapshot.build(last_good, base=path.absolute().parent)
+        log.error("serving the last good configuration instead: %s", last_good)
+        reload = Reload(ok=False, error=str(error), at=now, accepted=last_good.stat().st_mtime)
+        return found, reload
+    return found, Reload(ok=True, error=None, at=now, accepted=now)
+
+
+def _last_good_of(path: Path) -> Path:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return config.history_path(text, base=path.absolute().parent).parent / LAST_GOOD
+
+
+class Server:
+    """One run of the service."""
+
+    def __init__(
+        self, path: Path, found: Snapshot, reload: Reload, handshake: systemd.Handshake
+    ) -> None:
+        data = found.config.data
+        self._path = path
+        self._handshake = handshake
+        self._last_good = data.history.parent / LAST_GOOD
+        self._history = History(data.history)
+        self._recorder = Recorder(data.history, keep_rows=data.keep_rows)
+        self._service = Service(
+            found, history=self._history, recorder=self._recorder, metrics=Metrics()
+        )
+        self._service.reload = reload
+        self._http = _http_server(App(self._service), path, found.config.server)
+        self._stopped = threading.Event()
+
+    def run(self, commands: queue.SimpleQueue[str]) -> None:
+        """Serve until a stop has been drained."""
+        if self._service.reload.ok:
+            self._keep_last_good(self._service.snapshot)
+        self._recorder.start()
+        threading.Thread(target=self._control, args=(commands,), daemon=True).start()
+        log.info("serving %s on %s", _summary(self._service.snapshot), self._address())
+        systemd.notify("READY=1")
+        while not self._stopped.is_set():
+            wasyncore.loop(timeout=1, use_poll=True, map=self._http._map, count=1)
+        self._recorder.close()
+        self._history.close()
+        log.info("stopped")
+
+    def _address(self) -> str:
+        host, port = self._http.effective_host, self._http.effective_port
+        return f"http://{host}:{port}"
+
+    def _control(self, commands: queue.SimpleQueue[str]) -> None:
+        while commands.get() == "reload":
+            self._reload()
+        self._drain(commands)
+
+    # -- reload -----------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        request_id = self._handshake.request_id()
+        systemd.notify_reloading()
+        self._service.reload = self._load()
+        systemd.notify("READY=1")
+        outcome = self._service.reload
+        revision = self._service.snapshot.revision
+        self._handshake.answer(
+            request_id, {"ok": outcome.ok, "error": outcome.error, "revision": revision}
+        )
+
+    def _load(self) -> Reload:
+        now = time.time()
+        try:
+            found = snapshot.build(self._path)
+            _refuse_fixed(self._service.snapshot.config, found.config, self._path)
+            self._service.swap(found)
+        except Exception as error:
+            return self._refused(error, now)
+        self._keep_last_good(found)
+        log.info("reloaded: serving %s", _summary(found))
+        return Reload(ok=True, error=None, at=now, accepted=now)
+
+    def _refused(self, error: Exception, now: float) -> Reload:
+        if isinstance(error, IrisabError):
+            reason = str(error)
+            log.error("reload refused: %s", reason)
+        else:
+            reason = f"the reload failed: {error!r}"
+            log.exception("reload failed")
+        log.error("the old configuration serves on: %s", _summary(self._service.snapshot))
+        return Reload(ok=False, error=reason, at=now, accepted=self._service.reload.accepted)
+
+    def _keep_last_good(self, found: Snapshot) -> None:
+        try:
+            _write_durably(self._last_good, found.config.text)
+        except OSError as error:
+            log.error("%s cannot be written: %s", self._last_good, error)
+
+    # -- drain ------------------------------------------------------------------------------
+
+    def _drain(self, commands: queue.SimpleQueue[str]) -> None:
+        """Accept no more, answer what was accepted, and end; a second stop ends at once."""
+        seconds = self._service.snapshot.config.server.drain_seconds
+        log.info("stopping: answering what was accepted, for up to %g s", seconds)
+        systemd.notify("STOPPING=1")
+        self._service.draining = self._http.draining = True
+        self._http.accepting = False
+        self._http.pull_trigger()
+        deadline = time.monotonic() + seconds
+        # Twice quiet: what had arrived but was not read yet has its turn in between.
+        quiet = 0
+        while quiet < 2 and time.monotonic() < deadline and commands.empty():
+            time.sleep(POLL_SECONDS)
+            quiet = quiet + 1 if self._is_quiet() else 0
+        if quiet < 2:
+            log.warning("not all requests were answered in time")
+        self._stopped.set()
+        self._http.pull_trigger()
+
+    def _is_quiet(self) -> bool:
+        channels = list(self._http.active_channels.values())
+        return not self._http.task_dispatcher.queue and not any(
+            each.requests or each.request is not None or each.total_outbufs_len for each in channels
+        )
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Tells clients, while draining, to come back on another connection."""
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
+
+
+def _http_server(app: App, path: Path, options: config.Server) -> Any:
+    server = create_server(
+        app,
+        sockets=[_listening_socket(path, options)],
+        threads=options.threads,
+        backlog=BACKLOG,
+        connection_limit=CONNECTION_LIMIT,
+        max_request_body_size=config.HARD_BODY_LIMIT,
+        asyncore_use_poll=True,
+        # nginx passes no header that we use, and this saves a look at each request.
+        clear_untrusted_proxy_headers=False,
+        ident="irisab",
+    )
+    server.channel_class = _Channel
+    server.draining = False
+    return server
+
+
+def _listening_socket(path: Path, options: config.Server) -> socket.socket:
+    where = f"{path}: [server] listen = {options.listen}"
+    inherited = systemd.inherited_socket()
+    if inherited is not None:
+        host, port = inherited.getsockname()[:2]
+        if (host, port) != options.address:
+            raise ConfigError(f"{where}: systemd's irisab.socket listens on {host}:{port}")
+        return inherited
+    try:
+        return socket.create_server(
+            options.address,
+            family=socket.AF_INET6 if ":" in options.address[0] else socket.AF_INET,
+            backlog=BACKLOG,
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            port = options.address[1]
+            reason = f"another program has the port; find it with: ss -ltnp 'sport = :{port}'"
+        else:
+            reason = str(error.strerror)
+        raise ConfigError(f"{where}: {reason}") from error
+
+
+def _refuse_fixed(old: config.Config, new: config.Config, path: Path) -> None:
+    """Refuse what a running process cannot change."""
+    fixed = [
+        ("server", name, getattr(old.server, name), getattr(new.server, name))
+        for name in config.Server.__slots__
+    ]
+    fixed.append(("data", "history", old.data.history, new.data.history))
+    for section, option, before, after in fixed:
+        if before != after:
+            raise ConfigError(
+                f"{path}: [{section}] {option} = {after}: was {before}; "
+                "this needs systemctl restart irisab"
+            )
+
+
+def _summary(found: Snapshot) -> str:
+    shares = ", ".join(f"{name} {share:g} %" for name, share in found.config.split.items())
+    return f"{shares} (revision {found.revision})"
+
+
+def _write_durably(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,333 @@
+"""One prediction from body to answer: choose, predict, observe. Start at `Service.predict`.
+
+The serving path reads `self._serving` once and uses nothing else that a reload replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from time import perf_counter
+
+from prometheus_client import Counter, Histogram
+
+from irisab import gauges, payload
+from irisab.bundle import Bundle, Scored
+from irisab.errors import Conflict, IrisabError, NotFound, RequestError
+from irisab.history import Found, History, Revision
+from irisab.metrics import Metrics
+from irisab.recorder import Prediction, Recorder
+from irisab.snapshot import Reload, Snapshot
+
+log = logging.getLogger(__name__)
+
+# Different combinations of what the versions said; few, unless there are many classes.
+VOTES_MEMO = 4096
+
+
+class ModelFailure(IrisabError):
+    """The chosen version raised an error of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    """One version with all that its answers need, made at load."""
+
+    bundle: Bundle
+    encoder: payload.Encoder
+    requests: Counter
+    latency: Histogram
+    classes: Sequence[Counter]
+    shadow_errors: Counter
+    disagreements: Counter | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """A snapshot, made ready to answer."""
+
+    snapshot: Snapshot
+    revision: Revision
+    parser: payload.Parser
+    arms: Mapping[str, _Arm]
+    votes: dict[tuple[int | None, ...], str] = field(default_factory=dict)
+
+
+class Service:
+    """Answers requests from the current snapshot, and remembers them.
+
+    Watching may fail, the answer may not fail because of it.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, *, history: History, recorder: Recorder, metrics: Metrics
+    ) -> None:
+        now = time.time()
+        self.history = history
+        self.recorder = recorder
+        self.metrics = metrics
+        self.draining = False
+        self.reload = Reload(ok=True, error=None, at=now, accepted=now)
+        self._second = (0, "")
+        self.swap(snapshot)
+        metrics.watch(lambda: gauges.collect(self))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._serving.snapshot
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Serve from `snapshot` from the next request on."""
+        serving = self._prepare(snapshot)
+        self.recorder.announce(serving.revision)
+        self.recorder.keep_rows = snapshot.config.data.keep_rows
+        self._serving = serving
+
+    def _prepare(self, snapshot: Snapshot) -> _Serving:
+        return _Serving(
+            snapshot=snapshot,
+            revision=snapshot.describe(),
+            parser=payload.Parser(
+                snapshot.control.feature_names, max_rows=snapshot.config.server.max_rows
+            ),
+            arms={name: self._arm(name, snapshot) for name in snapshot.bundles},
+        )
+
+    def _arm(self, version: str, snapshot: Snapshot) -> _Arm:
+        bundle, metrics = snapshot.bundles[version], self.metrics
+        challenger = version != snapshot.config.control
+        metrics.prepare(version, class_names=bundle.class_names, challenger=challenger)
+        return _Arm(
+            bundle=bundle,
+            encoder=payload.Encoder(
+                version, class_names=bundle.class_names, class_numbers=bundle.class_numbers
+            ),
+            requests=metrics.version_requests.labels(version),
+            latency=metrics.latency.labels(version),
+            classes=[metrics.classes.labels(version, name) for name in bundle.class_names],
+            shadow_errors=metrics.shadow_errors.labels(version),
+            disagreements=metrics.disagreements.labels(version) if challenger else None,
+        )
+
+    def predict(self, body: bytes) -> bytes:
+        """Answer the body of POST /predict with a body.
+
+        Raises `RequestError` for a bad request and `ModelFailure` where the version fails.
+        """
+        serving = self._serving
+        started = perf_counter()
+        request = serving.parser.prediction(body)
+        version = request.version or serving.snapshot.split.choose(request.user_id)
+        arm = self._chosen(serving, version)
+        answers = self._score(serving, arm, request)
+        now = time.time()
+        latency = perf_counter() - started
+        number = _new_request_id(now)
+        answer = self._encode(arm, request, answers, now, latency, f"{number:032x}")
+        try:
+            self._observe(serving, arm, request, answers, number, now, latency)
+        except Exception:
+            log.exception("a prediction was answered but could not be recorded")
+        return answer
+
+    def _chosen(self, serving: _Serving, version: str) -> _Arm:
+        try:
+            return serving.arms[version]
+        except KeyError:
+            raise RequestError(
+                f"'model_version' {payload.quoted(version)} is not served; "
+                f"there are {', '.join(serving.arms)}"
+            ) from None
+
+    def _score(self, serving: _Serving, arm: _Arm, request: payload.Prediction) -> Sequence[Scored]:
+        try:
+            return _answers(arm, request.rows)
+        except Exception as error:
+            version = arm.bundle.version
+            self.recorder.fail(revision=serving.revision.revision, version=version)
+            raise ModelFailure(f"model version {version} failed on this request") from error
+
+    def _encode(
+        self,
+        arm: _Arm,
+        request: payload.Prediction,
+        answers: Sequence[Scored],
+        now: float,
+        latency: float,
+        request_id: str,
+    ) -> bytes:
+        timestamp = self.timestamp(now)
+        if request.single:
+            return arm.encoder.one(
+                answers[0],
+                timestamp=timestamp,
+                latency_ms=latency * 1000,
+                request_id=request_id,
+            )
+        return arm.encoder.many(
+            answers, timestamp=timestamp, latency_ms=latency * 1000, request_id=request_id
+        )
+
+    def _observe(
+        self,
+        serving: _Serving,
+        arm: _Arm,
+        request: payload.Prediction,
+        answers: Sequence[Scored],
+        number: int,
+        now: float,
+        latency: float,
+    ) -> None:
+        forced = request.version is not None
+        self.metrics.requests.inc()
+        arm.requests.inc()
+        arm.latency.observe(latency)
+        predictions = [index for index, _ in answers]
+        for index in predictions:
+            arm.classes[index].inc()
+        self.recorder.record(
+            Prediction(
+                request_id=number.to_bytes(16, "big"),
+                time=now,
+                revision=serving.snapshot.revision,
+                version=arm.bundle.version,
+                forced=forced,
+                user_id=request.user_id,
+                latency=latency,
+                rows=request.rows,
+                predictions=predictions,
+                votes=self._votes(serving, arm, request.rows, predictions, forced),
+            )
+        )
+
+    def _votes(
+        self,
+        serving: _Serving,
+        arm: _Arm,
+        rows: Sequence[payload.Row],
+        predictions: Sequence[int],
+        forced: bool,
+    ) -> list[str]:
+        """Let the other versions score the same rows, count and render who said what."""
+        shadow = serving.snapshot.config.experiment.shadow and not forced
+        columns: list[Sequence[int]] = []
+        for other in serving.arms.values():
+            if other is arm:
+                columns.append(predictions)
+            else:
+                columns.append(_shadow(other, rows) if shadow else ())
+        if shadow:
+            _count_disagreements(serving, columns)
+        return [_render(serving, votes) for votes in zip_longest(*columns)]
+
+    def timestamp(self, now: float) -> str:
+        """Return RFC 3339 in UTC, to the millisecond."""
+        second, milliseconds = divmod(int(now * 1000), 1000)
+        known, text = self._second
+        if second != known:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}.{milliseconds:03d}Z"
+
+    # -- labels -----------------------------------------------------------------------------
+
+    def feedback(self, body: bytes) -> str:
+        """Keep the labels in the body of POST /feedback: "matched" or "duplicate".
+
+        Returns only when they are on the disk. Raises `RequestError`, or `HistoryError` where they
+        cannot be kept now.
+        """
+        request = payload.feedback(body)
+        found = self._find(request.request_id)
+        labels = _label_indices(found, request.labels)
+        try:
+            new = self.history.label(request.request_id, labels)
+        except ValueError:
+            raise Conflict("this request has another label already; the first one stays") from None
+        except LookupError:
+            raise NotFound(_UNKNOWN) from None
+        self._count_labels(found, labels, new)
+        return "matched" if new else "duplicate"
+
+    def _count_labels(self, found: Found, labels: Sequence[int], new: bool) -> None:
+        for said, label in zip(found.predictions, labels, strict=True):
+            outcome = ("correct" if said == label else "wrong") if new else "duplicate"
+            self.metrics.feedback.labels(found.version, outcome).inc()
+
+    def _find(self, request_id: bytes) -> Found:
+        found = self.history.find(request_id)
+        if found is None:
+            # It may be in the queue still.
+            self.recorder.flush()
+            found = self.history.find(request_id)
+        if found is None:
+            raise NotFound(_UNKNOWN)
+        return found
+
+
+_UNKNOWN = (
+    "no prediction with this request_id is known; "
+    "the history keeps the last [data] keep_rows predictions"
+)
+
+
+def _answers(arm: _Arm, rows: Sequence[payload.Row]) -> Sequence[Scored]:
+    if len(rows) == 1:
+        return (arm.bundle.model.score_row(rows[0]),)
+    return arm.bundle.model.score_rows(rows)
+
+
+def _shadow(arm: _Arm, rows: Sequence[payload.Row]) -> Sequence[int]:
+    """Return the classes another version gives; none where it fails, which is counted."""
+    try:
+        return [index for index, _ in _answers(arm, rows)]
+    except Exception:
+        arm.shadow_errors.inc(len(rows))
+        return ()
+
+
+def _count_disagreements(serving: _Serving, columns: Sequence[Sequence[int]]) -> None:
+    control = columns[list(serving.arms).index(serving.revision.control)]
+    for arm, column in zip(serving.arms.values(), columns, strict=True):
+        if arm.disagreements is not None and column != control:
+            count = sum(a != b for a, b in zip(control, column, strict=False))
+            arm.disagreements.inc(count)
+
+
+def _render(serving: _Serving, votes: tuple[int | None, ...]) -> str:
+    text = serving.votes.get(votes)
+    if text is None:
+        known = dict(zip(serving.arms, votes, strict=True))
+        text = json.dumps({name: vote for name, vote in known.items() if vote is not None})
+        if len(serving.votes) >= VOTES_MEMO:
+            serving.votes.clear()
+        serving.votes[votes] = text
+    return text
+
+
+def _new_request_id(now: float) -> int:
+    """Return a UUIDv7 (RFC 9562, 5.7, with a fraction of the millisecond in rand_a)."""
+    ticks = int(now * 4096000)
+    random = int.from_bytes(os.urandom(8), "big") >> 2
+    return (ticks >> 12) << 80 | 7 << 76 | (ticks & 0xFFF) << 64 | 2 << 62 | random
+
+
+def _label_indices(found: Found, labels: Sequence[int | str]) -> list[int]:
+    """Turn class numbers and names into indices, by the classes of that request's revision."""
+    rows = len(found.predictions)
+    if len(labels) != rows:
+        raise RequestError(f"{len(labels)} label(s) for a request with {rows} row(s)")
+    revision = found.revision
+    index: dict[int | str, int] = {name: i for i, name in enumerate(revision.class_names)}
+    index |= {number: i for i, number in enumerate(revision.class_numbers)}
+    for label in labels:
+        if label not in index:
+            classes = zip(revision.class_numbers, revision.class_names, strict=True)
+            listed = ", ".join(f"{number} ({name})" for number, name in classes)
+            raise RequestError(f"label {payload.quoted(str(label))} is unknown; there are {listed}")
+    return [index[label] for label in labels]

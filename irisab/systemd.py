@@ -1,0 +1,152 @@
+"""What the service says to systemd and to `irisab reload`. Nothing here needs systemd to run.
+
+Protocols: sd_notify(3), sd_listen_fds(3); the reload handshake is ours, see `Handshake`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from irisab.errors import NotRunning, ReloadRefused
+
+LISTEN_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
+RELOAD_SECONDS = 60.0
+
+
+def notify(state: str) -> None:
+    """Send one datagram such as READY=1; without a service manager do nothing."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):  # the abstract namespace, unix(7)
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        # A manager that has gone is no reason to stop serving.
+        try:
+            sender.sendto(state.encode(), address)
+        except OSError:
+            return
+
+
+def notify_reloading() -> None:
+    """Say that a reload begins; READY=1 says that it is over."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+def inherited_socket() -> socket.socket | None:
+    """Return the listening socket that systemd passed to this process, if it did."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    if os.environ.get("LISTEN_FDS") != "1":
+        raise OSError(f"expected 1 inherited socket, got {os.environ.get('LISTEN_FDS')}")
+    os.set_inheritable(LISTEN_FD, False)
+    return socket.socket(fileno=LISTEN_FD)
+
+
+class Handshake:
+    """How `irisab reload` asks the running service, and learns what came of it.
+
+    In one folder: `irisab.pid`, locked as long as the service lives, so that a stale one is seen to
+    be stale; `irisab.reload`, the id of the request; `irisab.outcome`, the answer with that id.
+    A signal alone could not carry an answer back.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pid = folder / "irisab.pid"
+        self._request = folder / "irisab.reload"
+        self._outcome = folder / "irisab.outcome"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Be the service as long as the block lasts; raises `BlockingIOError` if one runs."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._pid.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+    def request_id(self) -> str | None:
+        """Return the id that waits for an answer, in the service."""
+        try:
+            return self._request.read_text()
+        except OSError:
+            return None
+
+    def answer(self, request_id: str | None, outcome: Mapping[str, Any]) -> None:
+        """Leave the outcome of a reload, in the service."""
+        if request_id is not None:
+            _replace(self._outcome, json.dumps({"id": request_id, **outcome}))
+
+    def reload(self, *, timeout: float = RELOAD_SECONDS) -> str:
+        """Make the service reload and return its new revision.
+
+        Raises `NotRunning` where no service runs, `ReloadRefused` with the reason otherwise.
+        """
+        with self._alone():
+            pid = self._running_pid()
+            request_id = uuid.uuid4().hex
+            _replace(self._request, request_id)
+            try:
+                os.kill(pid, signal.SIGHUP)
+                outcome = self._wait(request_id, timeout)
+            except ProcessLookupError:
+                raise NotRunning("the service stopped while it was asked to reload") from None
+            finally:
+                self._request.unlink(missing_ok=True)
+        if not outcome["ok"]:
+            raise ReloadRefused(f"{outcome['error']} (the old configuration serves on)")
+        return str(outcome["revision"])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let two `irisab reload` wait for each other."""
+        try:
+            folder = os.open(self._folder, os.O_RDONLY)
+        except FileNotFoundError:
+            raise NotRunning(f"no irisab service runs: there is no {self._folder}") from None
+        # The folder itself is the lock: root and the service's user can both open it.
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _running_pid(self) -> int:
+        with suppress(FileNotFoundError), self._pid.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read())
+        raise NotRunning(f"no irisab service runs: nobody holds {self._pid}")
+
+    def _wait(self, request_id: str, timeout: float) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                outcome: dict[str, Any] = json.loads(self._outcome.read_text())
+            except (OSError, ValueError):
+                outcome = {}
+            if outcome.get("id") == request_id:
+                return outcome
+            self._running_pid()
+            time.sleep(0.02)
+        raise ReloadRefused(f"the service did not answer within {timeout:g} seconds")
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.write_text(text)
+    new.replace(path)

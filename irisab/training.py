@@ -1,0 +1,290 @@
+"""Fit versions, measure them, write bundles. Start at `fit()`.
+
+The only module that imports scikit-learn by name, and only when it is called.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irisab import bundle, config, drift
+from irisab.errors import DataError
+
+HELD_OUT = 0.2
+FOLDS = 5
+GOLDEN_ROWS = 20
+EXAMPLES = 12
+EXAMPLE_DRAWS = 50
+MISSING = ("", "na", "nan", "n/a", "null", "none", "?")
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A numeric classification table.
+
+    `rows` has shape (n_rows, n_features); `labels` (n_rows,) holds indices into `class_names`.
+    `class_numbers` is what an answer calls a class: the target itself where it was whole numbers.
+    """
+
+    name: str
+    rows: drift.Array
+    labels: NDArray[np.int64]
+    features: tuple[tuple[str, str | None], ...]
+    class_names: tuple[str, ...]
+    class_numbers: tuple[int, ...]
+
+
+def load_iris() -> Dataset:
+    """Return Fisher's Iris data (1936) as scikit-learn ships it."""
+    from sklearn.datasets import load_iris
+
+    iris = load_iris()
+    return Dataset(
+        name="Iris",
+        rows=iris.data,
+        labels=iris.target,
+        features=tuple(_name_and_unit(name) for name in iris.feature_names),
+        class_names=tuple(str(name) for name in iris.target_names),
+        class_numbers=tuple(range(len(iris.target_names))),
+    )
+
+
+def _name_and_unit(title: str) -> tuple[str, str | None]:
+    """Split a column's title as in 'sepal length (cm)'."""
+    found = re.fullmatch(r"(.+?)\s*\(([^()]*)\)", title.strip())
+    name, unit = (found[1], found[2]) if found else (title.strip(), None)
+    return re.sub(r"\s+", "_", name), unit
+
+
+def load_csv(path: Path, *, target: str, drop: bool = False) -> tuple[Dataset, list[str]]:
+    """Read a CSV file with a header line; every column but `target` is a feature.
+
+    With `drop`, columns without any number and rows with a missing or non-numeric cell are left
+    out, and the second value says which. Raises `DataError` otherwise, with columns and counts.
+    """
+    titles, table = _read_csv(path)
+    if target not in titles:
+        raise DataError(f"{path}: has no column {target!r}; there are {', '.join(titles)}")
+    columns = dict(zip(titles, zip(*table, strict=True), strict=True))
+    targets = [cell.strip() for cell in columns.pop(target)]
+    cells = {title: [_number(cell) for cell in column] for title, column in columns.items()}
+    bad = {title: column.count(None) for title, column in cells.items()}
+    bad[target] = sum(cell.lower() in MISSING for cell in targets)
+    problems = [_problem(title, count, len(table)) for title, count in bad.items() if count]
+    if problems and not drop:
+        raise DataError(
+            f"{path}: {'; '.join(problems)}. Mend the file, or add --drop to leave out the columns "
+            "without any number and the rows with such a cell."
+        )
+    numeric = {title: column for title, column in cells.items() if bad[title] < len(table)}
+    usable = [
+        None not in row and targets[number].lower() not in MISSING
+        for number, row in enumerate(zip(*numeric.values(), strict=True))
+    ]
+    notes = _notes(set(cells) - set(numeric), usable.count(False), len(table))
+    rows = np.array(list(numeric.values()), dtype=object).T.reshape(len(table), len(numeric))
+    return _dataset(path, rows[usable].astype(float), targets, usable, tuple(numeric)), notes
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = [row for row in csv.reader(file, strict=True) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV: {error}") from error
+    if len(table) < 2:
+        raise DataError(f"{path}: needs a header line and rows below it")
+    titles = [title.strip() for title in table[0]]
+    for number, row in enumerate(table[1:], start=2):
+        if len(row) != len(titles):
+            raise DataError(f"{path}: row {number} has {len(row)} cells, the header {len(titles)}")
+    if len(set(titles)) < len(titles) or "" in titles:
+        raise DataError(f"{path}: each column needs a title of its own: {', '.join(titles)}")
+    return titles, table[1:]
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) <= FLOAT32_MAX else None
+
+
+def _problem(title: str, count: int, rows: int) -> str:
+    return f"column {title!r} has {count} of {rows} cells that are missing or not a number"
+
+
+def _notes(columns: set[str], rows: int, total: int) -> list[str]:
+    notes = [f"column {title!r}" for title in sorted(columns)]
+    return notes + ([f"{rows} of {total} rows"] if rows else [])
+
+
+def _dataset(
+    path: Path, rows: drift.Array, targets: list[str], usable: list[bool], titles: tuple[str, ...]
+) -> Dataset:
+    targets = [text for text, keep in zip(targets, usable, strict=True) if keep]
+    whole = all(re.fullmatch(r"[+-]?\d{1,15}", text) for text in targets)
+    values = sorted({int(text) if whole else text for text in targets}, key=lambda each: each)
+    names = tuple(str(value) for value in values)
+    position = {name: index for index, name in enumerate(names)}
+    features = tuple(_name_and_unit(title) for title in titles)
+    if not features:
+        raise DataError(f"{path}: has no column with numbers besides the target")
+    if len(dict(features)) < len(features):
+        raise DataError(f"{path}: two columns have the same name once their units are taken off")
+    keys = [str(int(text)) if whole else text for text in targets]
+    _check_classes(path, keys)
+    return Dataset(
+        name=path.name,
+        rows=rows,
+        labels=np.array([position[key] for key in keys]),
+        features=features,
+        class_names=names,
+        class_numbers=tuple(int(n) for n in values) if whole else tuple(range(len(names))),
+    )
+
+
+def _check_classes(path: Path, targets: Sequence[str]) -> None:
+    counts = Counter(targets)
+    if len(counts) < 2:
+        raise DataError(f"{path}: the target has {len(counts)} class(es), it needs at least two")
+    rarest, count = min(counts.items(), key=lambda each: each[1])
+    if count < FOLDS:
+        raise DataError(
+            f"{path}: class {rarest!r} has {count} row(s), each needs at least {FOLDS}; "
+            "is the target a class at all, and not a measurement?"
+        )
+
+
+def fit(models: Path, version: str, dataset: Dataset, *, estimator: Any, seed: int = 42) -> float:
+    """Fit a clone of `estimator`, write its bundle and return the held-out accuracy.
+
+    The model is fitted on four stratified fifths; the accuracy is of the last one. Thirty rows say
+    little, so the five-fold accuracy over all rows and its standard error are kept beside it.
+    """
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
+
+    rows, held_out, labels, truth = train_test_split(
+        dataset.rows,
+        dataset.labels,
+        test_size=HELD_OUT,
+        stratify=dataset.labels,
+        random_state=seed,
+    )
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    with _progress(f"fitting {version}"):
+        fitted = clone(estimator).fit(rows, labels)
+        scores = cross_val_score(clone(estimator), dataset.rows, dataset.labels, cv=folds)
+    # Trees summed by several threads come in any order; an answer must not depend on it.
+    if "n_jobs" in fitted.get_params():
+        fitted.set_params(n_jobs=None)
+    accuracy = float(fitted.score(held_out, truth))
+    about = {
+        **_describe(dataset, rows, labels, seed),
+        "accuracy": accuracy,
+        "cv_accuracy": float(scores.mean()),
+        "cv_standard_error": float(scores.std(ddof=1) / np.sqrt(len(scores))),
+        "estimator": type(fitted).__name__,
+        "n_estimators": fitted.get_params().get("n_estimators"),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seed": seed,
+    }
+    golden = rows[np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(int)]
+    bundle.write(models, version, estimator=fitted, golden_rows=golden, about=about)
+    return accuracy
+
+
+def forest(parameters: config.Model) -> Any:
+    """Return the unfitted random forest that a [model.*] section describes."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(**asdict(parameters), n_jobs=-1)
+
+
+def _describe(
+    dataset: Dataset, rows: drift.Array, labels: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    reference = drift.summarise(rows, names=[name for name, _ in dataset.features])
+    return {
+        "dataset": dataset.name,
+        "rows": len(rows),
+        "features": [
+            {
+                "name": name,
+                "unit": unit,
+                "min": float(column.min()),
+                "max": float(column.max()),
+                "mean": float(column.mean()),
+            }
+            for (name, unit), column in zip(dataset.features, rows.T, strict=True)
+        ],
+        "class_names": list(dataset.class_names),
+        "class_numbers": list(dataset.class_numbers),
+        "reference": {
+            "mean": reference.mean.tolist(),
+            "std": reference.std.tolist(),
+            "columns": [column.tolist() for column in reference.columns],
+        },
+        "examples": _examples(dataset, rows, labels, reference, seed),
+    }
+
+
+def _examples(
+    dataset: Dataset,
+    rows: drift.Array,
+    labels: NDArray[np.int64],
+    reference: drift.Reference,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Pick rows that together look like the training data: sent in turn they are no drift."""
+    random = np.random.default_rng(seed)
+    size = min(len(rows), max(EXAMPLES, len(dataset.class_names)))
+    draws = [random.choice(len(rows), size, replace=False) for _ in range(EXAMPLE_DRAWS)]
+
+    def distance(draw: NDArray[np.int64]) -> tuple[int, float]:
+        features = drift.measure(rows[draw], reference).features
+        return -len(set(labels[draw].tolist())), max(features.values())
+
+    best = sorted(min(draws, key=distance).tolist(), key=lambda each: int(labels[each]))
+    return [
+        {"features": rows[each].tolist(), "class_name": dataset.class_names[labels[each]]}
+        for each in best
+    ]
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    """Say on stderr, once a second from the first on, that work goes on."""
+    done = threading.Event()
+
+    def tell() -> None:
+        seconds = 0
+        while not done.wait(1):
+            seconds += 1
+            print(f"\r{what}: {seconds} s ", end="", file=sys.stderr, flush=True)
+        if seconds:
+            print(file=sys.stderr)
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
