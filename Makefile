@@ -1,0 +1,48 @@
+# What a developer does here. "make" alone lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+IRISAB := $(BIN)/irisab --config .run/irisab.ini
+PINS := -r requirements.txt -r requirements-ui.txt -r requirements-dev.txt
+
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+venv: .venv/ready ## make .venv with irisab and all it needs
+
+.venv/ready: requirements.txt requirements-ui.txt requirements-dev.txt setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irisab needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.13" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes $(PINS)
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have no model yet
+	$(IRISAB) train
+
+run: train ## serve on http://127.0.0.1:5000 until Ctrl-C
+	$(IRISAB) serve
+
+# Everything make run needs lies in .run, so that nothing on the host is touched.
+.run/irisab.ini:
+	@mkdir -p .run
+	printf '[data]\nmodels = models\nhistory = history.sqlite3\n\n[split]\nv1 = 50\nv2 = 50\n' >$@
+
+test: venv ## unit and functional tests; no root, under five minutes
+	$(BIN)/pytest $(ARGS)
+
+lint: venv ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what make made
+	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help venv train run test lint format clean
