@@ -127,7 +127,7 @@ def compare_paired(
     `scored` requests were scored by both, which differ on `disagreed` of them; no label is needed
     for those two. `names` and `weights` are the control's, then the challenger's.
     """
-    pair = _Pair(shown_control, shown_challenger, alpha, names)
+    pair = _Pair(shown_control, shown_challenger, disagreed, alpha, names)
     differ = rate_bounds(disagreed, scored, alpha * DISAGREEMENT_SHARE)
     rate = disagreed / scored if scored else None
     withheld = pair.withheld()
@@ -281,6 +281,7 @@ class _Pair:
 
     shown_control: Tally
     shown_challenger: Tally
+    disagreed: int
     alpha: float
     names: tuple[str, str]
 
@@ -333,8 +334,9 @@ class _Pair:
             )
         if not self.settled(1):
             return (
-                f"{self.score()}, but with this split users who report mistakes more readily than "
-                f"right answers could cause that: {self._more_labels()}, fewest at an even split"
+                f"{self.score()}, but users who report mistakes more readily than right answers "
+                f"could cause that at an uneven split: {self._more_labels()}, fewer at an even "
+                "split or with a label for every disagreement"
             )
         return None
 
@@ -345,24 +347,31 @@ class _Pair:
         )
 
     def settled(self, times: float) -> bool:
-        """Whether `times` as many labels of the same kind decide between better and worse."""
-        counts = (
-            self.shown_control.challenger_only * times,
-            self.shown_control.control_only * times,
-            self.shown_challenger.control_only * times,
-            self.shown_challenger.challenger_only * times,
-        )
-        control_wrong, control_right, challenger_wrong, challenger_right = counts
+        """Whether `times` as many labels of the same kind decide between better and worse.
+
+        Beyond chance, and not by a habit of the users: either the lead survives if every
+        disagreement without a label is counted against it, or the evidence allows for a habit.
+        """
+        control_wrong = self.shown_control.challenger_only * times
+        control_right = self.shown_control.control_only * times
+        challenger_wrong = self.shown_challenger.control_only * times
+        challenger_right = self.shown_challenger.challenger_only * times
         n_control, n_challenger = control_wrong + control_right, challenger_wrong + challenger_right
         if min(n_control, n_challenger) < MIN_SHOWN:
             return False
-        leads = control_wrong + challenger_right > control_right + challenger_wrong
+        wins, losses = control_wrong + challenger_right, control_right + challenger_wrong
+        ahead, behind = max(wins, losses), min(wins, losses)
+        behind_at_worst = max(self.disagreed * times, ahead + behind) - ahead
+        enough = math.log(1 / self.alpha)
+        if ahead > behind_at_worst and log_e_value(ahead, behind_at_worst) >= enough:
+            return True
         errs_less = control_wrong / n_control > challenger_wrong / n_challenger
-        log_e = min(
-            log_e_value(control_wrong + challenger_right, control_right + challenger_wrong),
-            log_e_value_shown((control_wrong, control_right), (challenger_wrong, challenger_right)),
+        shown = (control_wrong, control_right), (challenger_wrong, challenger_right)
+        return (
+            (wins > losses) == errs_less
+            and log_e_value(wins, losses) >= enough
+            and log_e_value_shown(*shown) >= enough
         )
-        return leads == errs_less and log_e >= math.log(1 / self.alpha)
 
     def labels_needed(self) -> int | None:
         disagreements = self.challenger_right + self.control_right

@@ -23,14 +23,18 @@ def paired(
     shown_challenger: tuple[int, int],
     *,
     scored: int | None = None,
+    disagreed: int = 0,
     weights: tuple[float, float] = (50, 50),
 ) -> Comparison:
-    """Compare from (challenger right, control right) counts per version shown."""
+    """Compare from (challenger right, control right) counts per version shown.
+
+    Unless `disagreed` says otherwise, every disagreement is labelled.
+    """
     tallies = [
         Tally(challenger_only=challenger, control_only=control)
         for challenger, control in (shown_control, shown_challenger)
     ]
-    disagreed = sum(tally.disagreements for tally in tallies)
+    disagreed = max(disagreed, sum(tally.disagreements for tally in tallies))
     return compare_paired(
         shown_control=tallies[0],
         shown_challenger=tallies[1],
@@ -205,9 +209,18 @@ class TestAnswers:
 
     def test_mistakes_reported_more_often(self) -> None:
         """Too little to see the habit, enough to be fooled by it: the reason says so."""
-        report = paired((80, 40), (6, 7))
+        report = paired((80, 40), (6, 7), disagreed=200)
         assert report.verdict == "inconclusive" and report.e_value > 1 / ALPHA
         assert "users who report mistakes more readily" in report.reason
+        assert report.difference.low < 0 < report.difference.high
+
+    def test_every_disagreement_labelled(self) -> None:
+        """Where no label is missing, no habit can have chosen them: the lead counts as it is."""
+        assert paired((80, 40), (6, 7)).verdict == "better"
+
+    def test_uneven_split_with_few_labels(self) -> None:
+        """A clear lead whoever was shown counts, however many labels are missing."""
+        assert paired((180, 60), (20, 7), disagreed=10_000).verdict == "better"
 
     def test_equivalent_needs_no_labels(self) -> None:
         """Versions that hardly ever differ are equivalent, but not before enough was seen."""
@@ -279,23 +292,28 @@ class World:
         return [self._end(rng, labels, every) for _ in range(experiments)]
 
     def _end(self, rng: np.random.Generator, labels: int, every: int) -> str:
-        seen = np.zeros((2, 2), dtype=int)
-        for _ in range(0, labels, every):
-            for _ in range(every):
-                seen[self._labelled(rng)] += 1
-            (control_wrong, control_right), (challenger_wrong, challenger_right) = seen.tolist()
-            answer = paired((control_wrong, control_right), (challenger_right, challenger_wrong))
+        tallies, disagreed = {"control": [0, 0], "challenger": [0, 0]}, 0
+        for count in range(1, labels + 1):
+            reported = False
+            while not reported:
+                shown = "control" if rng.random() < self.control_share else "challenger"
+                challenger_right = rng.random() < self.challenger_right
+                shown_right = challenger_right == (shown == "challenger")
+                reported = not shown_right or rng.random() < self.report_right
+                disagreed += 1
+            tallies[shown][not challenger_right] += 1
+            if count % every:
+                continue
+            control, challenger = tallies.values()
+            answer = paired(
+                (control[0], control[1]),
+                (challenger[0], challenger[1]),
+                scored=disagreed * 10,
+                disagreed=disagreed,
+            )
             if answer.verdict != "inconclusive":
                 return answer.verdict
         return "inconclusive"
-
-    def _labelled(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Draw disagreements until a user reports one: (who was shown, was it right)."""
-        while True:
-            shown = int(rng.random() >= self.control_share)
-            right = (rng.random() < self.challenger_right) == bool(shown)
-            if rng.random() < (self.report_right if right else 1.0):
-                return shown, int(right)
 
 
 class TestLookingAllDay:
@@ -306,9 +324,10 @@ class TestLookingAllDay:
         assert len(ends) - ends.count("inconclusive") <= 5
 
     @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
-    def test_a_real_difference_is_found(self, share: float) -> None:
+    @pytest.mark.parametrize("report_right", [0.95, 1.0])
+    def test_a_real_difference_is_found(self, share: float, report_right: float) -> None:
         """Right in 75 % of the disagreements: at least 95 of 100 experiments end better."""
-        world = World(control_share=share, challenger_right=0.75)
+        world = World(control_share=share, challenger_right=0.75, report_right=report_right)
         assert world.ends(experiments=100, seed=2).count("better") >= 95
 
     @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
