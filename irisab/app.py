@@ -120,8 +120,8 @@ class App:
             waited = time.time() - float(stamp.removeprefix("t="))
         except ValueError:
             return
-        # A client's clock, or its fancy, is not ours: beyond the last bucket nothing is learnt.
-        if waited < 3600:
+        # An hour is no queue but another clock, or a client's fancy.
+        if -3600 < waited < 3600:
             self._service.metrics.queue.observe(max(waited, 0.0))
 
     def _feedback(self, environ: WSGIEnvironment) -> Response:
@@ -134,7 +134,9 @@ class App:
         length = _content_length(environ)
         limit = self._service.snapshot.config.server.max_body_bytes
         if length > limit:
-            raise TooLarge(f"the body has {length} bytes, the limit is {limit}")
+            raise TooLarge(
+                f"the body has {length} bytes, the limit is {limit} ([server] max_body_bytes)"
+            )
         body: bytes = environ["wsgi.input"].read(length)
         if not body:
             raise RequestError('the body is empty: send JSON such as {"features": [...]}')

@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -191,16 +191,14 @@ class History:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._explained():
-            if self._reader is None:
-                self._reader = self._open_reader()
-            yield self._reader
-
-    def _open_reader(self) -> sqlite3.Connection:
-        if self._path.exists():
-            return connect(self._path, synchronous="NORMAL", create=False)
-        empty = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        empty.executescript(SCHEMA)
-        return empty
+            if self._reader is None and self._path.exists():
+                self._reader = connect(self._path, synchronous="NORMAL", create=False)
+            if self._reader is not None:
+                yield self._reader
+                return
+            with closing(sqlite3.connect(":memory:")) as empty:
+                empty.executescript(SCHEMA)
+                yield empty
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

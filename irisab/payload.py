@@ -103,7 +103,10 @@ class Parser:
 
     def _batch(self, rows: list[Any]) -> list[Row]:
         if len(rows) > self._max_rows:
-            raise TooLarge(f"'features' has {len(rows)} rows, the limit is {self._max_rows}")
+            raise TooLarge(
+                f"'features' has {len(rows)} rows, "
+                f"the limit is {self._max_rows} ([server] max_rows)"
+            )
         for number, row in enumerate(rows):
             if type(row) is not list:
                 raise RequestError(f"'features' row {number} must be a list{_not(row)}")

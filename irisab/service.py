@@ -122,8 +122,7 @@ class Service:
         serving = self._serving
         started = perf_counter()
         request = serving.parser.prediction(body)
-        version = request.version or serving.snapshot.split.choose(request.user_id)
-        arm = self._chosen(serving, version)
+        arm = self._choose(serving, request)
         answers = self._score(serving, arm, request)
         now = time.time()
         latency = perf_counter() - started
@@ -135,12 +134,14 @@ class Service:
             log.exception("a prediction was answered but could not be recorded")
         return answer
 
-    def _chosen(self, serving: _Serving, version: str) -> _Arm:
+    def _choose(self, serving: _Serving, request: payload.Prediction) -> _Arm:
+        if request.version is None:
+            return serving.arms[serving.snapshot.split.choose(request.user_id)]
         try:
-            return serving.arms[version]
+            return serving.arms[request.version]
         except KeyError:
             raise RequestError(
-                f"'model_version' {payload.quoted(version)} is not served; "
+                f"'model_version' {payload.quoted(request.version)} is not served; "
                 f"there are {', '.join(serving.arms)}"
             ) from None
 
