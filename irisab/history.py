@@ -65,6 +65,7 @@ CREATE INDEX IF NOT EXISTS users_last_seen ON users (last_seen);
 CREATE TABLE IF NOT EXISTS pairs (   -- requests that both models scored, by the first row of each
     control TEXT, challenger TEXT,
     scored INTEGER NOT NULL DEFAULT 0, disagreed INTEGER NOT NULL DEFAULT 0,
+    differed INTEGER NOT NULL DEFAULT 0,   -- in any row: each could have a labelled disagreement
     PRIMARY KEY (control, challenger)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tally (   -- labelled rows, by the model whose answer was shown
@@ -260,14 +261,15 @@ class History:
             ).fetchone()
         return int(count)
 
-    def agreement(self, control: str, challenger: str) -> tuple[int, int]:
-        """Return (scored, disagreed) requests of two models, by their hashes."""
+    def agreement(self, control: str, challenger: str) -> dict[str, int]:
+        """Return how many requests two models, by their hashes, scored and disagreed on."""
+        names = ("scored", "disagreed", "differed")
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT scored, disagreed FROM pairs WHERE control = ? AND challenger = ?",
+                f"SELECT {', '.join(names)} FROM pairs WHERE control = ? AND challenger = ?",
                 (control, challenger),
             ).fetchone()
-        return row or (0, 0)
+        return dict(zip(names, row or (0, 0, 0), strict=True))
 
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
         """Return, by the hash of the model shown, who was right on the labelled rows."""

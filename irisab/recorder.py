@@ -232,7 +232,9 @@ class Recorder:
         asked = [each for each in predictions if not each.forced]
         self._count_versions("requests", Counter((p.revision, p.version) for p in asked))
         self._count_versions("errors", Counter((f.revision, f.version) for f in failures))
-        self._count_pairs(Counter((each.revision, each.votes[0]) for each in asked))
+        self._count_pairs(
+            Counter((each.revision, tuple(dict.fromkeys(each.votes))) for each in asked)
+        )
         for each in asked:
             if each.user_id is not None:
                 self._count_user(each)
@@ -245,18 +247,19 @@ class Recorder:
                 (revision, version, count),
             )
 
-    def _count_pairs(self, counts: Counter[tuple[str, str]]) -> None:
-        for (name, text), count in counts.items():
-            revision, votes = self._revisions[name], json.loads(text)
+    def _count_pairs(self, counts: Counter[tuple[str, tuple[str, ...]]]) -> None:
+        for (name, texts), count in counts.items():
+            revision, votes = self._revisions[name], [json.loads(text) for text in texts]
             for control, challenger in revision.pairs():
-                if control in votes and challenger in votes:
-                    disagreed = count if votes[control] != votes[challenger] else 0
+                if all(control in row and challenger in row for row in votes):
+                    differ = [row[control] != row[challenger] for row in votes]
                     models = (revision.models[control], revision.models[challenger])
                     self._execute(
-                        "INSERT INTO pairs VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                        "INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                         " scored = scored + excluded.scored,"
-                        " disagreed = disagreed + excluded.disagreed",
-                        (*models, count, disagreed),
+                        " disagreed = disagreed + excluded.disagreed,"
+                        " differed = differed + excluded.differed",
+                        (*models, count, count * differ[0], count * any(differ)),
                     )
 
     def _count_user(self, each: Prediction) -> None:

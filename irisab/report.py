@@ -118,14 +118,12 @@ def _paired(
     history: History, revision: Revision, challenger: str, alpha: float, margin: float
 ) -> verdict.Comparison:
     models = (revision.models[revision.control], revision.models[challenger])
-    scored, disagreed = history.agreement(*models)
     tally = history.tally(*models)
     shown_control, shown_challenger = (verdict.Tally(**tally.get(model, {})) for model in models)
     return verdict.compare_paired(
         shown_control=shown_control,
         shown_challenger=shown_challenger,
-        scored=scored,
-        disagreed=disagreed,
+        **history.agreement(*models),
         alpha=alpha,
         margin=margin,
         names=(revision.control, challenger),

@@ -117,6 +117,7 @@ def compare_paired(
     shown_challenger: Tally,
     scored: int,
     disagreed: int,
+    differed: int,
     alpha: float,
     margin: float,
     names: tuple[str, str] = ("the control", "the challenger"),
@@ -124,10 +125,11 @@ def compare_paired(
 ) -> Comparison:
     """Judge a challenger by the requests on which it and the control disagree.
 
-    `scored` requests were scored by both, which differ on `disagreed` of them; no label is needed
-    for those two. `names` and `weights` are the control's, then the challenger's.
+    `scored` requests were scored by both. They differ in the first row of `disagreed` and in some
+    row of `differed` of them; no label is needed for these three. `names` and `weights` are the
+    control's, then the challenger's.
     """
-    pair = _Pair(shown_control, shown_challenger, disagreed, alpha, names)
+    pair = _Pair(shown_control, shown_challenger, differed, alpha, names)
     differ = rate_bounds(disagreed, scored, alpha * DISAGREEMENT_SHARE)
     rate = disagreed / scored if scored else None
     withheld = pair.withheld()
@@ -281,7 +283,7 @@ class _Pair:
 
     shown_control: Tally
     shown_challenger: Tally
-    disagreed: int
+    differed: int
     alpha: float
     names: tuple[str, str]
 
@@ -361,7 +363,7 @@ class _Pair:
             return False
         wins, losses = control_wrong + challenger_right, control_right + challenger_wrong
         ahead, behind = max(wins, losses), min(wins, losses)
-        behind_at_worst = max(self.disagreed * times, ahead + behind) - ahead
+        behind_at_worst = max(self.differed * times, ahead + behind) - ahead
         enough = math.log(1 / self.alpha)
         if ahead > behind_at_worst and log_e_value(ahead, behind_at_worst) >= enough:
             return True

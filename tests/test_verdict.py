@@ -40,6 +40,7 @@ def paired(
         shown_challenger=tallies[1],
         scored=disagreed * 10 if scored is None else scored,
         disagreed=disagreed,
+        differed=disagreed,
         alpha=ALPHA,
         margin=MARGIN,
         names=("v1", "v2"),
