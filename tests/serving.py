@@ -143,12 +143,16 @@ def free_port() -> int:
 class Process:
     """`irisab serve` as a process of its own."""
 
-    def __init__(self, config: Path, port: int) -> None:
+    def __init__(self, config: Path, port: int, listener: socket.socket | None = None) -> None:
         self.config = config
         self.port = port
         self.log = config.with_suffix(".log")
+        fds = [listener.fileno()] if listener else []
+        launcher = [sys.executable, "-c", _ACTIVATE, str(fds[0])] if fds else []
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(irisab(config, "serve"), stderr=log, stdout=log)
+            self._child = subprocess.Popen(
+                [*launcher, *irisab(config, "serve")], stderr=log, stdout=log, pass_fds=fds
+            )
 
     @property
     def pid(self) -> int:
@@ -207,14 +211,23 @@ class Process:
                 self._child.wait()
 
 
+# Start a program as systemd does: socket on descriptor 3, LISTEN_PID its own.
+_ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 def irisab(config: Path, *command: str) -> list[str]:
     return [sys.executable, "-m", "irisab", "--config", str(config), *command]
 
 
 @contextmanager
-def running(config: Path, port: int) -> Iterator[Process]:
+def running(config: Path, port: int, listener: socket.socket | None = None) -> Iterator[Process]:
     """Start `irisab serve`, wait until it answers, and stop it at the end."""
-    process = Process(config, port)
+    process = Process(config, port, listener)
     try:
         process.wait_until_ready()
         yield process
