@@ -436,4 +436,4 @@ def _seconds_together(
         score_rows(rows)
         few, many = min(few, middle - start), min(many, perf_counter() - middle)
     each = max(0.0, many - few) / (len(rows) - 1)
-    return few - each, each
+    return max(0.0, few - each), each
