@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGHUP
@@ -194,7 +194,9 @@ def laboratory(folder: Path, *, pairs: int, seed: int) -> Iterator[Laboratory]:
         folder, folder / "models", "[split]\nc0 = 50\nt0 = 50\n", listen=f"127.0.0.1:{port}"
     )
     with running(config, port) as process:
-        yield Laboratory(process, controls, challengers, random.Random(seed))
+        found = Laboratory(process, controls, challengers, random.Random(seed))
+        with closing(found.connection):
+            yield found
 
 
 def train_on_noise(models: Path, version: str, noise: np.random.Generator) -> None:

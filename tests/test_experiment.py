@@ -1,0 +1,250 @@
+"""From labels to a verdict: the API, the command line and the gauges say the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from serving import Served, replace_in, write_config
+from simulate import train_on_noise
+from sklearn.datasets import load_iris
+
+from irisab.__main__ import run
+
+EVEN = "[split]\nv1 = 50\nv2 = 50\n"
+ROWS = np.random.default_rng(3).uniform(-3, 3, (200, 2)).tolist()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bundles v1, v2 and v3 that know nothing and often disagree."""
+    folder = tmp_path_factory.mktemp("noise") / "models"
+    noise = np.random.default_rng(1)
+    for version in ("v1", "v2", "v3"):
+        train_on_noise(folder, version, noise)
+    return folder
+
+
+class Experiment(Served):
+    """A service whose users ask for rows on which v1 and v2 disagree."""
+
+    def __init__(self, config: Path) -> None:
+        super().__init__(config)
+        said = [self.predict(ROWS, model_version=name)["predictions"] for name in ("v1", "v2")]
+        answers = list(zip(ROWS, *said, strict=True))
+        self.disputed = [(row, v1, v2) for row, v1, v2 in answers if v1 != v2]
+        self.agreed = [(row, v1) for row, v1, v2 in answers if v1 == v2]
+
+    def vote(self, winner: str, times: int, **options: Any) -> None:
+        """Label `times` disagreements such that `winner` was right."""
+        for i in range(times):
+            row, v1, v2 = self.disputed[i % len(self.disputed)]
+            answer = self.predict(row, **options)
+            self.label(answer, label=v1 if winner == "v1" else v2)
+
+    def label(self, answer: Any, **labels: Any) -> None:
+        body = {"request_id": answer["request_id"], **labels}
+        assert self.client.post("/feedback", body).json == {"status": "matched"}
+
+    @property
+    def report(self) -> Any:
+        self.recorder.flush()
+        return self.client.get("/report").json
+
+    @property
+    def comparison(self) -> Any:
+        (found,) = self.report["comparisons"]
+        return found
+
+
+Start = Callable[..., Experiment]
+
+
+@pytest.fixture
+def start(tmp_path: Path, models: Path) -> Iterator[Start]:
+    """Start a service on the noise forests with some text at the end of its INI file."""
+    started: list[Experiment] = []
+
+    def begin(text: str = EVEN) -> Experiment:
+        started.append(Experiment(write_config(tmp_path, models, text)))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.close()
+
+
+@pytest.mark.parametrize(("winner", "verdict", "code"), [("v2", "better", 0), ("v1", "worse", 1)])
+def test_api_command_line_and_gauges_agree(
+    winner: str, verdict: str, code: int, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One verdict, by /report, by `verdict` and its exit code, and by the gauges."""
+    found = start()
+    found.vote(winner, 40)
+    comparison = found.comparison
+    assert comparison["verdict"] == verdict and comparison["labelled"] == 40
+    assert run(["--config", str(found.config), "verdict"]) == code
+    assert f"Verdict: {verdict}\n  {comparison['reason']}" in capsys.readouterr().out
+    assert run(["--config", str(found.config), "verdict", "v2", "--json"]) == code
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["comparisons"] == [comparison]
+    assert found.sample("experiment_e_value", version="v2") == comparison["e_value"] > 20
+    assert found.sample("experiment_verdict", version="v2", verdict=verdict) == 1
+    assert found.sample("experiment_verdict", version="v2", verdict="inconclusive") == 0
+
+
+def test_no_labels_is_exit_3(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing known: inconclusive, and what to do."""
+    found = start()
+    assert run(["--config", str(found.config), "verdict"]) == 3
+    assert "send labels to POST /feedback" in capsys.readouterr().out
+
+
+def test_twins_are_equivalent_without_a_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Versions that never disagree are equivalent after 1,400 requests: exit 4."""
+    for version in ("v1", "v2"):
+        train_on_noise(tmp_path / "models", version, np.random.default_rng(8))
+    found = Served(write_config(tmp_path, tmp_path / "models", EVEN))
+    for row in ROWS * 7:
+        found.predict(row)
+    found.close()
+    assert run(["--config", str(found.config), "verdict"]) == 4
+    assert "choose by cost" in capsys.readouterr().out
+
+
+def test_several_challengers_must_be_named(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With two challengers `verdict` asks which one, and both are in /report."""
+    found = start("[split]\nv1 = 40\nv2 = 30\nv3 = 30\n")
+    assert [each["challenger"] for each in found.report["comparisons"]] == ["v2", "v3"]
+    assert run(["--config", str(found.config), "verdict"]) == 2
+    assert "v2, v3" in capsys.readouterr().err
+    assert run(["--config", str(found.config), "verdict", "v3"]) == 3
+
+
+def test_challengers_share_alpha(start: Start) -> None:
+    """What is enough for one challenger is not enough for one of two."""
+    found = start()
+    found.vote("v2", 8)
+    alone = found.comparison["e_value"]
+    assert 20 < alone < 40
+    replace_in(found.config, EVEN, "[split]\nv1 = 40\nv2 = 40\nv3 = 20\n")
+    found.reload()
+    (v2, _) = found.report["comparisons"]
+    assert v2["e_value"] == alone and v2["verdict"] == "inconclusive"
+
+
+def test_a_user_has_one_vote(start: Start) -> None:
+    """A user who labels thirty disagreements counts once, and agreements count each time."""
+    found = start()
+    found.vote("v2", 30, user_id="u-17")
+    comparison = found.comparison
+    assert comparison["challenger_right"] == comparison["labelled"] == 1
+    assert comparison["disagreement_rate"] == 1
+    for row, said in found.agreed[:5]:
+        found.label(found.predict(row, user_id="u-17"), label=said)
+    assert found.comparison["labelled"] == 6
+
+
+def test_a_batch_has_one_vote(start: Start) -> None:
+    """Of a batch with many labelled disagreements one counts; the rate looks at its first row."""
+    found = start()
+    batch = [(found.agreed[0][0], found.agreed[0][1]), *((r, v2) for r, _, v2 in found.disputed)]
+    found.label(found.predict([row for row, _ in batch]), labels=[label for _, label in batch])
+    comparison = found.comparison
+    assert comparison["challenger_right"] == 1 and comparison["labelled"] == 2
+    assert comparison["disagreement_rate"] == 0
+
+
+def test_unlabelled_batches_count_against_the_leader(start: Start) -> None:
+    """Disagreements in batches that nobody labels keep an uneven split from a verdict."""
+    mostly_v1, mostly_v2 = "[split]\nv1 = 99\nv2 = 1\n", "[split]\nv1 = 1\nv2 = 99\n"
+    found = start(mostly_v1)
+    found.vote("v2", 80)
+    found.vote("v1", 30)
+    replace_in(found.config, mostly_v1, mostly_v2)
+    found.reload()
+    found.vote("v2", 3)
+    found.vote("v1", 3)
+    assert found.comparison["verdict"] == "better"
+    for _ in range(500):
+        found.predict([found.agreed[0][0], found.disputed[0][0]])
+    assert found.comparison["verdict"] == "inconclusive"
+    assert "at an uneven split" in found.comparison["reason"]
+
+
+def test_a_forced_version_is_no_evidence(start: Start) -> None:
+    """Labels of requests that asked for a version do not count."""
+    found = start()
+    found.vote("v2", 40, model_version="v2")
+    assert found.comparison["labelled"] == 0
+    assert found.report["versions"]["v2"]["labelled"] == 0
+
+
+def test_paired_evidence_survives_a_new_split_and_pruning(start: Start) -> None:
+    """The pair of models keeps its evidence; the figures of versions begin anew."""
+    found = start(f"keep_rows = 100\n{EVEN}")
+    found.vote("v2", 200)
+    before = found.report
+    replace_in(found.config, EVEN, "[split]\nv1 = 70\nv2 = 30\n")
+    found.reload()
+    after = found.report
+    assert after["comparisons"] == before["comparisons"]
+    assert sum(each["labelled"] for each in before["versions"].values()) == 200
+    assert sum(each["labelled"] for each in after["versions"].values()) == 0
+
+
+def test_old_revisions_stay_readable(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verdict --revision` shows the figures of an earlier split; an unknown one is explained."""
+    found = start()
+    found.vote("v2", 40)
+    old = found.report["revision"]
+    replace_in(found.config, EVEN, "[split]\nv1 = 70\nv3 = 30\n")
+    found.reload()
+    assert found.report["comparisons"][0]["challenger"] == "v3"
+    command = ["--config", str(found.config), "verdict", "--json", "--revision"]
+    assert run([*command, old]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["revision"] == old
+    assert sum(each["labelled"] for each in printed["versions"].values()) == 40
+    assert run([*command, "nonsense"]) == 2
+    assert old in capsys.readouterr().err
+
+
+def test_a_version_without_traffic_gets_advice(start: Start) -> None:
+    """At weight 0 a version scores in the shadow, and gets no verdict."""
+    found = start("[split]\nv1 = 100\nv2 = 0\n")
+    found.vote("v2", 40)
+    assert found.comparison["disagreement_rate"] == 1
+    assert found.comparison["verdict"] == "inconclusive"
+    assert "give it traffic" in found.comparison["reason"]
+
+
+def test_without_shadow_each_version_is_judged_by_its_own_requests(start: Start) -> None:
+    """With shadow = no the versions' own accuracies are compared."""
+    found = start(f"{EVEN}[experiment]\nshadow = no\n")
+    found.vote("v2", 150)
+    comparison = found.comparison
+    assert comparison["verdict"] == "better" and comparison["disagreement_rate"] is None
+    assert comparison["difference"]["low"] > 0
+    assert found.report["versions"]["v2"]["accuracy"] == 1
+
+
+def test_iris_has_no_winner(tmp_path: Path, iris_models: Path) -> None:
+    """v1 and v2 on Iris, every row labelled: inconclusive or equivalent, and how they differ."""
+    found = Served(write_config(tmp_path, iris_models))
+    iris = load_iris()
+    for row, label in zip(iris.data.tolist() * 2, iris.target.tolist() * 2, strict=True):
+        request_id = found.predict(row)["request_id"]
+        found.client.post("/feedback", {"request_id": request_id, "label": label})
+    (comparison,) = found.client.get("/report").json["comparisons"]
+    found.close()
+    assert comparison["verdict"] in ("inconclusive", "equivalent")
+    assert comparison["disagreement_rate"] < 0.03 and comparison["labelled"] == 300
