@@ -32,6 +32,18 @@ run: train ## serve on http://127.0.0.1:5000 until Ctrl-C
 test: venv ## unit and functional tests; no root, under five minutes
 	$(BIN)/pytest $(ARGS)
 
+simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
+	$(BIN)/python tests/simulate.py $(ARGS)
+
+figures: venv ## the pictures of "Which version is better"; a minute
+	$(BIN)/python docs/figures.py
+
+growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests compare with
+	$(PYTHON) -m venv .venv-growthbook
+	.venv-growthbook/bin/pip install --quiet numpy pydantic scipy
+	.venv-growthbook/bin/pip install --quiet --no-deps gbstats==0.8.0
+	.venv-growthbook/bin/python tests/growthbook.py
+
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +57,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test lint format clean
+.PHONY: help venv train run test simulate figures growthbook lint format clean

@@ -106,7 +106,7 @@ class Line:
 
 def chart(title: str, lines: list[Line], *, top: int, y_title: str, guide: float = 0) -> str:
     """Return an SVG of the share of experiments decided, over the labels seen."""
-    left, right, head, foot, width, height = 62, 190, 44, 46, 760, 360
+    left, right, head, foot, width, height = 62, 220, 44, 46, 800, 360
     x = lambda n: left + n / LABELS * (width - left - right)  # noqa: E731
     y = lambda share: height - foot - share * 100 / top * (height - head - foot)  # noqa: E731
     out = [
