@@ -21,8 +21,11 @@ venv: .venv/ready ## make .venv with irisab and all it needs
 train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have no model yet
 	$(IRISAB) train
 
-run: train ## serve on http://127.0.0.1:5000 until Ctrl-C
-	$(IRISAB) serve
+run: train ## serve the API and the browser page until Ctrl-C
+	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
+	@trap 'kill $$api $$page 2>/dev/null' INT TERM; \
+	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \
+	wait $$api; status=$$?; kill $$page 2>/dev/null; wait; exit $$status
 
 # Everything make run needs lies in .run, so that nothing on the host is touched.
 .run/irisab.ini:
@@ -44,6 +47,9 @@ growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests c
 	.venv-growthbook/bin/pip install --quiet --no-deps gbstats==0.8.0
 	.venv-growthbook/bin/python tests/growthbook.py
 
+test-ui: venv ## the page in a real browser; needs Debian's chromium
+	$(BIN)/pytest tests/browser $(ARGS)
+
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,4 +63,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test simulate figures growthbook lint format clean
+.PHONY: help venv train run test test-ui simulate figures growthbook lint format clean

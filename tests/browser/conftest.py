@@ -1,0 +1,168 @@
+"""A real service, the real page and a real browser: Debian's chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from serving import Process, free_port, irisab, running, write_config
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+class Tab:
+    """A browser tab that remembers whatever went wrong in it."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.faults: list[str] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("requestfailed", self._failed)
+        page.on("request", self._asked)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the tab has gone to another page
+            self.faults.append(f"{request.failure}: {request.url}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.faults.append(f"asked elsewhere: {request.url}")
+
+    def open(self, path: str) -> Page:
+        self.page.goto(f"{self.base}/{path}")
+        return self.page
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def website(service_port: int, folder: Path) -> Iterator[str]:
+    """Start the page for a service, as the host does but on a free port."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui" / "app.py")]
+    environment = os.environ | {"IRISAB_API": f"http://127.0.0.1:{service_port}"}
+    with (folder / "page.log").open("wb") as log:
+        child = subprocess.Popen(
+            [*command, f"--server.port={port}"],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, iris_models: Path) -> Iterator[Process]:
+    """The Iris service, v1 and v2 at 50 % each."""
+    folder, port = tmp_path_factory.mktemp("served"), free_port()
+    text = "[split]\nv1 = 50\nv2 = 50\n"
+    with running(write_config(folder, iris_models, text, listen=f"127.0.0.1:{port}"), port) as each:
+        yield each
+
+
+@pytest.fixture(scope="session")
+def site(served: Process, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with website(served.port, tmp_path_factory.mktemp("site")) as base:
+        yield base
+
+
+@pytest.fixture
+def new_tab(browser: Browser) -> Iterator[Callable[..., Tab]]:
+    """Open tabs; none of them may have seen an error, or asked another host, by the end."""
+    tabs: list[Tab] = []
+
+    def open_one(base: str, *, dark: bool = False, size: dict[str, int] = WIDE) -> Tab:
+        scheme = "dark" if dark else "light"
+        page = browser.new_context(viewport=size, color_scheme=scheme).new_page()
+        tabs.append(Tab(page, base))
+        return tabs[-1]
+
+    yield open_one
+    for tab in tabs:
+        tab.page.context.close()
+        assert tab.faults == []
+
+
+@pytest.fixture
+def tab(new_tab: Callable[..., Tab], site: str) -> Tab:
+    return new_tab(site)
+
+
+# Mean and standard deviation as published (Gorman et al., PLoS ONE 9(3), 2014).
+PENGUINS = {
+    "Adelie": [(38.8, 2.7), (18.3, 1.2), (190.0, 6.5), (3701.0, 459.0)],
+    "Chinstrap": [(48.8, 3.3), (18.4, 1.1), (195.8, 7.1), (3733.0, 384.0)],
+    "Gentoo": [(47.5, 3.1), (15.0, 1.0), (217.2, 6.5), (5076.0, 504.0)],
+}
+
+
+def write_penguins(path: Path) -> Path:
+    """Write penguins drawn from the published figures, as a data file people might have."""
+    chance = np.random.default_rng(1)
+    lines = ["bill length (mm),bill depth (mm),flipper length (mm),body mass (g),species"]
+    for species, figures in PENGUINS.items():
+        for _ in range(50):
+            bill, depth, flipper, mass = (chance.normal(*figure) for figure in figures)
+            lines.append(f"{bill:.1f},{depth:.1f},{flipper:.0f},{25 * round(mass / 25)},{species}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="session")
+def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A page whose service was trained on other data than Iris."""
+    folder, port = tmp_path_factory.mktemp("penguins"), free_port()
+    text = "[split]\ngentle = 100\n[model.gentle]\nn_estimators = 20\n"
+    config = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
+    data = write_penguins(folder / "penguins.csv")
+    subprocess.run(irisab(config, "train", "--data", str(data), "--target", "species"), check=True)
+    with running(config, port) as each, website(each.port, folder) as base:
+        yield base

@@ -1,0 +1,221 @@
+"""The browser page as a person uses it: looked at, clicked, typed at, left open."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PHONE, WIDE, Tab, website
+from playwright.sync_api import Page, expect
+from serving import Process, free_port, replace_in, running, write_config
+
+HEADINGS = {
+    "try": "Try a prediction",
+    "ab-test": "A/B test",
+    "drift": "Drift",
+    "about": "About",
+}
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+
+expect.set_options(timeout=15_000)
+
+
+def ready(page: Page, heading: str) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+
+
+def answered(page: Page) -> int:
+    """Sum up the statistics of who answered."""
+    values = page.get_by_test_id("stMetricValue").all_inner_texts()
+    return sum(int(value.replace(",", "")) for value in values)
+
+
+def ask(page: Page) -> None:
+    page.get_by_role("button", name="Get Prediction").click()
+
+
+def picture(page: Page, name: str) -> None:
+    """Take the whole page, which scrolls inside its window, once nothing moves in it."""
+    page.mouse.move(0, 0)
+    width = page.evaluate("innerWidth")
+    height = page.get_by_test_id("stMain").evaluate("each => each.scrollHeight")
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(700)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.mark.parametrize("path", HEADINGS)
+@pytest.mark.parametrize(
+    ("name", "size", "dark"), [("wide", WIDE, False), ("phone", PHONE, True)], ids=["wide", "phone"]
+)
+def test_every_page(
+    site: str,
+    served: Process,
+    new_tab: Callable[..., Tab],
+    path: str,
+    name: str,
+    size: dict[str, int],
+    dark: bool,
+) -> None:
+    """Each page opens at its own address, fits the screen, and asks no other host."""
+    page = new_tab(site, dark=dark, size=size).open(path)
+    ready(page, HEADINGS[path])
+    picture(page, f"{path}-{name}")
+    assert page.get_by_test_id("stMain").evaluate("each => each.scrollWidth") <= size["width"]
+
+
+def test_entry(tab: Tab) -> None:
+    """The bare address leads to the Predict page, and the menu to all the others."""
+    page = tab.open("")
+    ready(page, HEADINGS["try"])
+    expect(page).to_have_url(f"{tab.base}/try")
+    for path, link in [("ab-test", "A/B test"), ("drift", "Drift"), ("about", "About")]:
+        page.get_by_role("link", name=link, exact=True).click()
+        ready(page, HEADINGS[path])
+        expect(page).to_have_url(f"{tab.base}/{path}")
+    page.go_back()
+    ready(page, HEADINGS["drift"])
+
+
+def test_prediction_by_click(tab: Tab, served: Process) -> None:
+    """An example, a click: class, probability, version, time, request id; the statistics move."""
+    page = tab.open("try")
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
+    before = answered(page)
+    page.get_by_role("button", name="Setosa").click()
+    ask(page)
+    expect(page.get_by_role("heading", name="Setosa, 100%")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Answered by v[12] in [\d.]+ ms"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Request \w{16,}"))).to_be_visible()
+    expect(page.get_by_test_id("stProgress").filter(has_text="Virginica")).to_be_visible()
+    deadline = time.monotonic() + 10
+    while answered(page) != before + 1 and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
+    assert answered(page) == before + 1
+
+
+def test_feedback_by_click(tab: Tab, served: Process) -> None:
+    """Yes, and "No, it was ...", are on record with the service."""
+    page = tab.open("try")
+    before = labelled(served)
+    page.get_by_role("button", name="Versicolor").click()
+    ask(page)
+    page.get_by_role("button", name="Yes", exact=True).click()
+    expect(page.get_by_text("Thank you, noted: Versicolor.")).to_be_visible()
+    ask(page)
+    page.get_by_role("combobox").click()
+    page.get_by_role("option", name="Virginica").click()
+    expect(page.get_by_text("Thank you, noted: Virginica.")).to_be_visible()
+    assert labelled(served) == before + 2
+
+
+def labelled(served: Process) -> int:
+    versions = served.get("/report").json["versions"].values()
+    return sum(version["labelled"] for version in versions)
+
+
+def test_by_keyboard(tab: Tab) -> None:
+    """Slider and button work without a mouse, and a value never seen in training is called so."""
+    page = tab.open("try")
+    slider = page.get_by_role("slider", name=re.compile("Petal width"))
+    slider.focus()
+    page.keyboard.press("End")
+    expect(page.get_by_text("it can only guess")).to_be_visible()
+    button = page.get_by_role("button", name="Get Prediction")
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        if button.evaluate("each => each === document.activeElement"):
+            break
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Was this right?")).to_be_visible()
+
+
+def test_split_edited(tab: Tab, served: Process) -> None:
+    """A split edited in the INI is on a page left open, without reloading it."""
+    page = tab.open("try")
+    expect(page.get_by_text("planned 50%")).to_have_count(2)
+    page.evaluate("window.sameDocument = true")
+    replace_in(served.config, "v1 = 50\nv2 = 50", "v1 = 90\nv2 = 10")
+    try:
+        assert served.run("reload").returncode == 0
+        expect(page.get_by_text("planned 90%")).to_be_visible()
+        expect(page.get_by_text("planned 10%")).to_be_visible()
+    finally:
+        replace_in(served.config, "v1 = 90\nv2 = 10", "v1 = 50\nv2 = 50")
+        assert served.run("reload").returncode == 0
+    expect(page.get_by_text("planned 50%")).to_have_count(2)
+    assert page.evaluate("window.sameDocument")
+
+
+def test_edit_refused(tab: Tab, served: Process) -> None:
+    """A refused edit is on the page with its reason, until it is mended."""
+    page = tab.open("ab-test")
+    ready(page, HEADINGS["ab-test"])
+    replace_in(served.config, "v2 = 50", "v2 = 60")
+    try:
+        assert served.run("reload").returncode == 2
+        expect(page.get_by_text("The last edit of the configuration was refused")).to_be_visible()
+        expect(page.get_by_text(re.compile("110"))).to_be_visible()
+    finally:
+        replace_in(served.config, "v2 = 60", "v2 = 50")
+        assert served.run("reload").returncode == 0
+    expect(page.get_by_text("was refused")).to_have_count(0)
+
+
+def test_service_stopped_and_started(
+    new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Path
+) -> None:
+    """A page survives the service's absence, opened before it or during it."""
+    port = free_port()
+    config = write_config(tmp_path, iris_models, listen=f"127.0.0.1:{port}")
+    away = "The service is not answering; trying again."
+    with website(port, tmp_path) as base:
+        with running(config, port):
+            page = new_tab(base).open("try")
+            expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
+        expect(page.get_by_text(away)).to_be_visible()
+        ask(page)
+        expect(page.get_by_text("No answer this time")).to_be_visible()
+        late = new_tab(base).open("drift")
+        expect(late.get_by_text(away)).to_be_visible()
+        with running(config, port):
+            for each in (page, late):
+                expect(each.get_by_text(away)).to_have_count(0)
+            ready(late, HEADINGS["drift"])
+            ask(page)
+            expect(page.get_by_text("Was this right?")).to_be_visible()
+            for each in (page, late):
+                each.close()
+
+
+def test_drift_appears(tab: Tab, served: Process) -> None:
+    """A page left open turns from no data to drift as rows arrive that training never saw."""
+    page = tab.open("drift")
+    for row in ([7.9, 2.0, 6.9, 2.5], [4.3, 4.4, 6.9, 0.1]) * 50:
+        served.post("/predict", {"features": row})
+    expect(page.get_by_text("The input no longer looks like the training data.")).to_be_visible()
+    expect(page.get_by_text("train the model on recent data")).to_be_visible()
+    picture(page, "drift-alarm")
+
+
+def test_penguins(penguins: str, new_tab: Callable[..., Tab]) -> None:
+    """Another model brings its own features, units and classes; nothing of Iris is left."""
+    page = new_tab(penguins).open("try")
+    expect(page.get_by_role("slider")).to_have_count(4)
+    expect(page.get_by_text("Body mass (g)")).to_be_visible()
+    page.get_by_role("button", name="Gentoo").click()
+    ask(page)
+    expect(page.get_by_role("heading", name=re.compile("Gentoo, "))).to_be_visible()
+    picture(page, "penguins-try")
+    for path, heading in list(HEADINGS.items())[1:]:
+        page.goto(f"{penguins}/{path}")
+        ready(page, heading)
+        picture(page, f"penguins-{path}")
+        said: Any = page.locator("body").inner_text()
+        assert not re.search("iris|sepal|petal|setosa|flower", said.replace("irisab", ""), re.I)

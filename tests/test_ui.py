@@ -1,0 +1,374 @@
+"""The browser page's logic, without a browser: words, sliders, and each view against a service."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import api
+import charts
+import live
+import pytest
+import sliders
+import words
+from hypothesis import example, given
+from hypothesis import strategies as st
+from serving import ROW, Process, free_port, running, write_config
+from streamlit.testing.v1 import AppTest
+
+MAIN = str(Path(words.__file__).with_name("main.py"))
+PETAL = {"name": "petal_length", "unit": "cm", "min": 1.0, "max": 6.9, "mean": 3.76}
+
+sizes = st.floats(-1e30, 1e30)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, iris_models: Path) -> Iterator[Process]:
+    port = free_port()
+    folder = tmp_path_factory.mktemp("ui")
+    config = write_config(folder, iris_models, "[drift]\nwindow = 10\n", listen=f"127.0.0.1:{port}")
+    with running(config, port) as process:
+        yield process
+
+
+@pytest.fixture
+def address(service: Process, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{service.port}")
+    return api.address()
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the page look for a service where none is."""
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{free_port()}")
+
+
+def view(name: str) -> AppTest:
+    """Draw one view the way main.py does."""
+    live.forget()
+    script = f"import live\nfrom views import {name}\n{name}.draw(live.latest('/config'))"
+    page = AppTest.from_string(script, default_timeout=20).run()
+    assert not page.exception
+    return page
+
+
+def texts(page: AppTest) -> str:
+    parts = [*page.markdown, *page.caption, *page.header, *page.info, *page.warning]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def comparison(verdict: str, **more: Any) -> dict[str, Any]:
+    return {
+        "challenger": "v2",
+        "verdict": verdict,
+        "reason": "why it is so.",
+        "disagreement_rate": 0.007,
+        "labelled": 40,
+        "challenger_right": 8,
+        "control_right": 4,
+        "e_value": 1.3,
+        "difference": {"estimate": None, "low": -1.0, "high": 1.0},
+        "labels_needed": None,
+    } | more
+
+
+def drift(score: float | None, *, status: str, petal: float | None = 0.1) -> dict[str, Any]:
+    features = {"petal_length": petal}
+    return {
+        "score": score,
+        "threshold": 0.3,
+        "status": status,
+        "rows": 37,
+        "window": 100,
+        "features": features,
+    }
+
+
+@pytest.mark.parametrize(
+    ("correct", "labelled", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_accuracy_interval(correct: int, labelled: int, low: float, high: float) -> None:
+    """The interval is Wilson's: as in Newcombe, Statistics in Medicine 17 (1998), table I."""
+    assert (low, high) == pytest.approx(words.wilson(correct, labelled), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "headline"),
+    [
+        ("better", "v2 is better than v1."),
+        ("worse", "v2 is worse than v1."),
+        ("equivalent", "v2 and v1 are as good as each other."),
+        ("inconclusive", "It is too early to say whether v2 or v1 is better."),
+    ],
+)
+def test_verdict_in_words(verdict: str, headline: str) -> None:
+    """Each verdict is one sentence for a manager, with the service's own reason below."""
+    message = words.verdict(comparison(verdict), control="v1", split={"v1": 50, "v2": 50})
+    assert headline == message.headline
+    assert message.because == "Why it is so."
+    assert bool(message.todo) == (verdict == "inconclusive")
+
+
+def test_what_would_decide_it() -> None:
+    """While nothing is decided the page says how many labels would do it, if that is known."""
+    even = {"v1": 50, "v2": 50}
+    known = words.verdict(comparison("inconclusive", labels_needed=900), control="v1", split=even)
+    assert "900 more labels" in known.todo
+    assert (
+        words.verdict(comparison("inconclusive"), control="v1", split=even).todo
+        == words.HOW_TO_LABEL
+    )
+
+
+def test_labels_do_not_help_without_traffic() -> None:
+    """A version at weight 0 needs traffic first: the page asks for no labels."""
+    split = {"v1": 100, "v2": 0}
+    assert words.verdict(comparison("inconclusive"), control="v1", split=split).todo == ""
+
+
+def test_evidence_without_shadow() -> None:
+    """Without shadow nobody counts disagreements, and none are shown."""
+    blind = comparison("better", disagreement_rate=None, challenger_right=None, control_right=None)
+    facts = words.evidence(blind, control="v1", alpha=0.05)
+    assert "1.3; a verdict takes 20" in facts.values()
+    assert not any("disagree" in name for name in facts)
+
+
+@pytest.mark.parametrize(
+    ("report", "tone", "part"),
+    [
+        (drift(None, status="NOT ENOUGH DATA", petal=None), "open", "37 of 100 rows"),
+        (drift(0.1, status="OK"), "good", "still looks like"),
+        (drift(0.4, status="WARNING", petal=0.5), "bad", "Most changed: Petal length (0.50)"),
+        (drift(0.4, status="WARNING"), "bad", "The score is 0.40; the alarm is at 0.30."),
+        (drift(0.1, status="WARNING", petal=0.5), "bad", "averages are much the same"),
+    ],
+)
+def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
+    """Each state of the drift report has its words, also a single feature that moved."""
+    message = words.drift(report)
+    assert tone == message.tone
+    assert part in " ".join(message)
+
+
+@pytest.mark.parametrize("value", [1.0, 3.0, 6.9])
+def test_within_the_training_range(value: float) -> None:
+    """Nothing is said about a value the model knows."""
+    assert words.outside(PETAL, value) is None
+
+
+@pytest.mark.parametrize(("value", "side"), [(0.9, "below"), (7.0, "above")])
+def test_outside_the_training_range(value: float, side: str) -> None:
+    """A value outside the training range is called a guess, with the range."""
+    said = words.outside(PETAL, value)
+    assert said is not None
+    assert side in said
+    assert "1 to 6.9" in said
+
+
+def test_iris_slider() -> None:
+    """Iris' sliders stop at every tenth, as the flowers were measured."""
+    found = sliders.scale(PETAL, [1.4, 4.7])
+    assert found == (0.0, 8.4, 0.1, 1)
+
+
+@given(st.lists(sizes, min_size=3, max_size=6))
+@example([0.0, 0.0, 0.0])
+@example([2700.0, 6300.0, 3725.0])
+@example([1e9, 1e9, 1e9])
+@example([0.0, 0.0, 5e-324])
+def test_sliders_reach_every_example(values: list[float]) -> None:
+    """Whatever a model was trained on, a slider has enough stops and reaches all of it."""
+    low, *others, high = sorted(values)
+    found = sliders.scale({"min": low, "max": high}, others)
+    assert found.low <= low <= high <= found.high
+    assert 1 <= (found.high - found.low) / found.step < 5000
+    for value in values:
+        assert found.low <= found.snap(value) <= found.high
+        assert abs(found.snap(value) - value) <= found.step
+
+
+def test_no_negative_lengths() -> None:
+    """A slider doesn't offer what training data without negative values can't mean."""
+    assert sliders.scale({"min": 0.1, "max": 2.5}, []).low == 0.0
+    assert sliders.scale({"min": -5.0, "max": 5.0}, []).low < -5.0
+
+
+def test_foreign_text_is_no_markup() -> None:
+    """A class called like Markdown or HTML is shown as it is."""
+    assert words.plain("**a** <b> :red[c]") == r"\*\*a\*\* \<b\> \:red\[c\]"
+
+
+@pytest.mark.parametrize("voters", [None, 1, 3, 50, 100, 1000])
+def test_votes_are_drawn(voters: int | None) -> None:
+    """Any number of trees becomes at most a hundred dots, all in the picture."""
+    chart = charts.votes({"a": 0.9, "b": 0.1}, voters=voters).to_dict()
+    (dots,) = chart["datasets"].values() if "datasets" in chart else [chart["data"]["values"]]
+    assert 1 <= len(dots) <= 100
+    low, high = chart["encoding"]["y"]["scale"]["domain"][::-1]
+    assert all(low < dot["y"] < high for dot in dots)
+
+
+def test_first_sight(address: str) -> None:
+    """The bare address shows the Predict view: sliders at the means, no answer yet."""
+    page = AppTest.from_file(MAIN, default_timeout=20).run()
+    assert not page.exception
+    assert [title.value for title in page.title] == ["Try a prediction"]
+    means = [feature["mean"] for feature in api.get("/config")["features"]]
+    assert means == pytest.approx([slider.value for slider in page.slider], abs=0.051)
+    assert page.slider[0].label.startswith("Sepal length (cm)")
+    assert "The answer appears here" in texts(page)
+
+
+def test_predict_and_say_yes(address: str) -> None:
+    """An example, a click, an answer in words; Yes is on record with the service."""
+    before = api.get("/report")["versions"]
+    page = view("predict")
+    page.button(key="example setosa").click().run()
+    page.button(key="ask").click().run()
+    assert [header.value for header in page.header] == ["Setosa, 100%"]
+    page.button(key="right").click().run()
+    assert "Thank you, noted: Setosa." in texts(page)
+    after = api.get("/report")["versions"]
+    for figure in ("requests", "labelled", "correct"):
+        assert sum(after[name][figure] - before[name][figure] for name in before) == 1
+
+
+def test_say_no(address: str) -> None:
+    """Another class than the answer is recorded as the right one."""
+    page = view("predict")
+    page.button(key="ask").click().run()
+    page.selectbox[0].select("setosa").run()
+    assert "Thank you, noted: Setosa." in texts(page)
+
+
+def test_examples_take_turns(address: str) -> None:
+    """An example button pressed again gives the next example of its class."""
+    page = view("predict")
+    rows = []
+    for _ in range(2):
+        page.button(key="example virginica").click().run()
+        rows.append([slider.value for slider in page.slider])
+    known = [each for each in api.get("/config")["examples"] if each["class_name"] == "virginica"]
+    assert [each["features"] for each in known[:2]] == rows
+
+
+def test_a_guess_is_called_a_guess(address: str) -> None:
+    """A slider beyond the training range says so, and still gets an answer."""
+    page = view("predict")
+    page.slider[2].set_value(page.slider[2].max).run()
+    assert "it can only guess" in texts(page)
+    page.button(key="ask").click().run()
+    assert page.header
+
+
+def test_old_answers_are_marked(address: str) -> None:
+    """An answer for other values than those shown says so."""
+    page = view("predict")
+    page.button(key="ask").click().run()
+    assert "have changed" not in texts(page)
+    page.slider[0].set_value(page.slider[0].min).run()
+    assert "The values have changed since this answer." in texts(page)
+
+
+@pytest.mark.parametrize("name", ["ab_test", "drift", "about"])
+def test_views_before_and_after_data(address: str, service: Process, name: str) -> None:
+    """Every view can be drawn whatever the report holds, and then with a full window."""
+    view(name)
+    for _ in range(12):
+        service.post("/predict", {"features": ROW})
+    assert view(name).title
+
+
+def test_drift_is_announced(address: str, service: Process) -> None:
+    """One row sent again and again is drift, and the page says what to do about it."""
+    for _ in range(12):
+        service.post("/predict", {"features": [7.9, 2.0, 6.9, 2.5]})
+    page = view("drift")
+    assert "no longer looks like the training data" in texts(page)
+    assert "train the model on recent data" in texts(page)
+
+
+def test_about_leaves_no_trace(address: str) -> None:
+    """Drawing the vote asks a forced version: nothing enters the drift window or the labels."""
+    before = api.get("/report")
+    assert "trees of v1 vote" in texts(view("about"))
+    assert before["drift"] == api.get("/report")["drift"]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_nobody_answers() -> None:
+    """Without a service the page is a quiet line, not a trace."""
+    page = AppTest.from_file(MAIN, default_timeout=20).run()
+    assert not page.exception
+    assert "The service is not answering; trying again." in texts(page)
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """Some other server at the service's address."""
+
+    def do_GET(self) -> None:
+        body = b'{"hello": "world"}' if self.server.server_name == "json" else b"<html></html>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("html", "trying again"), ("json", "can't be shown just now")]
+)
+def test_somebody_else_answers(monkeypatch: pytest.MonkeyPatch, kind: str, said: str) -> None:
+    """Whatever else answers at that address, the page shows a sentence and no trace."""
+    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        server.server_name = kind
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{server.server_port}")
+        try:
+            page = AppTest.from_file(MAIN, default_timeout=20).run()
+        finally:
+            server.shutdown()
+    assert not page.exception
+    assert said in texts(page)
+
+
+def test_service_goes_and_comes(
+    address: str, service: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page once drawn keeps its place while the service is away, and goes on afterwards."""
+    page = AppTest.from_file(MAIN, default_timeout=20).run()
+    with monkeypatch.context() as away:
+        away.setenv("IRISAB_API", f"http://127.0.0.1:{free_port()}")
+        page.run()
+        page.button(key="ask").click().run()
+        assert not page.exception
+        assert "trying again" in texts(page)
+        assert "No answer this time" in texts(page)
+        assert len(page.slider) == 4
+    page.button(key="ask").click().run()
+    assert "trying again" not in texts(page)
+    assert page.header
+
+
+def test_refusals_are_shown(address: str) -> None:
+    """The service's own sentence reaches the page when it says no."""
+    with pytest.raises(api.Refused, match="values"):
+        api.predict([1.0])
+
+
+def test_colours_differ() -> None:
+    """No two classes of a picture share a colour."""
+    assert all(a != b for a, b in itertools.combinations(charts.CYCLE, 2))

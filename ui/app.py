@@ -1,0 +1,27 @@
+"""Serve the browser page: `streamlit run ui/app.py`. What it draws begins in main.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+# Opened at /drift, Streamlit's script looks for its server below /drift/ first, and the browser's
+# console fills with 404s. This tells it where the server is.
+AT_THE_ROOT = "<script>window.__streamlit = { BACKEND_BASE_URL: location.origin }</script>"
+
+
+async def page(request: Request) -> HTMLResponse:
+    """Answer a page's own address with Streamlit's one HTML file."""
+    html = (Path(st.__file__).parent / "static" / "index.html").read_text()
+    html = html.replace("<head>", f"<head>{AT_THE_ROOT}", 1)
+    return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
+
+
+app = st.App(
+    Path(__file__).with_name("main.py"),
+    routes=[Route(f"/{path}", page) for path in ("try", "ab-test", "drift", "about")],
+)

@@ -1,0 +1,103 @@
+"""What keeps a page current: shared, short-lived answers and parts that redraw themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import api
+import streamlit as st
+import words
+
+# Seconds between two looks at the service: a change on the host is seen while the hand is still
+# on the keyboard.
+EVERY = 2
+
+log = logging.getLogger(__name__)
+
+
+# All open pages together ask the service at most this often.
+@st.cache_data(ttl=1, show_spinner=False)
+def _quick(address: str, path: str) -> Any:
+    return api.get(path)
+
+
+# A report reads the history: the service has better things to do than to write it every second.
+@st.cache_data(ttl=5, show_spinner=False)
+def _slow(address: str, path: str) -> Any:
+    return api.get(path)
+
+
+def latest(path: str) -> Any:
+    """Give the newest answer, else the last one this page had, else None."""
+    known: dict[str, Any] = st.session_state.setdefault("known", {})
+    ask = _slow if path == "/report" else _quick
+    with contextlib.suppress(api.ApiError):
+        known[path] = ask(api.address(), path)
+    return known.get(path)
+
+
+def forget() -> None:
+    """Report anew next time: something was just changed from here."""
+    _slow.clear()
+
+
+def guarded(draw: Callable[..., None]) -> Callable[..., None]:
+    """Turn a fault of ours into a sentence for the page and a trace for the journal."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: Any) -> None:
+        try:
+            draw(*args)
+        except Exception:
+            log.exception("%s could not be drawn", draw.__name__)
+            st.info("This part can't be shown just now.", icon=":material/info:")
+
+    return wrapper
+
+
+def section(draw: Callable[..., None]) -> Callable[..., None]:
+    """Make a part of a page that redraws itself."""
+    return st.fragment(guarded(draw), run_every=EVERY)
+
+
+@section
+def watch(drawn: Any) -> None:
+    """Say when the service is away or refused an edit; redraw all when its configuration moved.
+
+    `drawn` is the /config the rest of the page was drawn from, None for a page still empty.
+    """
+    try:
+        health = _quick(api.address(), "/health")
+        config = _quick(api.address(), "/config")
+    except api.ApiError:
+        st.info("The service is not answering; trying again.", icon=":material/sync:")
+        return
+    if not health["reload"]["ok"]:
+        st.warning(
+            "The last edit of the configuration was refused, so the one before is still in use: "
+            + words.plain(health["reload"]["error"]),
+            icon=":material/edit_off:",
+        )
+    if config != drawn:
+        st.rerun()
+
+
+MARKS = {
+    "good": ":green[:material/check_circle:]",
+    "bad": ":orange[:material/error:]",
+    "open": ":gray[:material/hourglass:]",
+}
+
+
+def show(message: words.Message) -> None:
+    """Draw a headline with what it rests on and what to do next."""
+    with st.container(border=True):
+        st.markdown(f"### {MARKS[message.tone]} {words.plain(message.headline)}", anchors=False)
+        if message.because:
+            st.markdown(words.plain(message.because))
+        if message.todo:
+            st.markdown(message.todo)

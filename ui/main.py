@@ -1,0 +1,55 @@
+"""Draw the page: ask /config, then hand over to one view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import live
+import streamlit as st
+from views import ab_test, about, drift, predict
+
+VIEWS = {
+    "try": ("Predict", predict.draw),
+    "ab-test": ("A/B test", ab_test.draw),
+    "drift": ("Drift", drift.draw),
+    "about": ("About", about.draw),
+}
+
+STYLE = """
+<style>
+  .stMainBlockContainer { max-width: 62rem; padding-top: 1rem; padding-bottom: 3rem; }
+  header.stAppHeader { display: none; }  /* empty, and its spinner would blink at every refresh */
+  .st-key-ask button { min-height: 3.5rem; }
+  .st-key-ask button p { font-size: 1.15rem; font-weight: 600; }
+  .st-key-answer h2 { padding-top: 0; }
+</style>
+"""
+
+
+def main() -> None:
+    icon = Path(__file__).with_name("icon.svg")
+    st.set_page_config(page_title="irisab", page_icon=str(icon), layout="wide")
+    st.html(STYLE)
+    config = live.latest("/config")
+    pages = [_page(path, *view, config) for path, view in VIEWS.items()]
+    # The bare address leads to the first page, so that every page has one address of its own.
+    entry = st.Page(
+        partial(st.switch_page, pages[0]), title="irisab", url_path="start", default=True
+    )
+    current = st.navigation([entry, *pages], position="hidden")
+    with st.container(horizontal=True, gap="small", key="menu"):
+        for page in pages:
+            st.page_link(page)
+    live.watch(config)
+    if config is not None:
+        current.run()
+
+
+def _page(path: str, title: str, draw: Callable[[Any], None], config: Any) -> Any:
+    return st.Page(partial(live.guarded(draw), config), title=title, url_path=path)
+
+
+main()

@@ -1,0 +1,66 @@
+"""A/B test: which version is better, what that rests on, and what would decide it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import charts
+import live
+import streamlit as st
+import words
+
+
+def draw(config: dict[str, Any]) -> None:
+    st.title("A/B test")
+    _body()
+
+
+@live.section
+def _body() -> None:
+    report, config = live.latest("/report"), live.latest("/config")
+    if report is None or config is None:
+        return
+    if not report["comparisons"]:
+        st.markdown(words.plain(words.ALONE))
+    for comparison in report["comparisons"]:
+        live.show(words.verdict(comparison, control=report["control"], split=config["split"]))
+    if not report["sample_ratio"]["ok"]:
+        st.warning(words.UNEVEN, icon=":material/warning:")
+    _versions(report, config)
+    _evidence(report, config["experiment"])
+
+
+def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
+    st.subheader("Side by side", anchor=False)
+    versions = report["versions"]
+    st.table(words.side_by_side(versions, config))
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Share of the requests**")
+        requests = {name: version["requests"] for name, version in versions.items()}
+        st.altair_chart(charts.shares(requests, config["split"]))
+        st.caption("Blue: as it is. Orange tick: as configured.")
+    with right:
+        st.markdown("**Accuracy in use**")
+        _accuracies(versions)
+
+
+def _accuracies(versions: dict[str, Any]) -> None:
+    intervals = {
+        name: (version["accuracy"], *words.wilson(version["correct"], version["labelled"]))
+        for name, version in versions.items()
+        if version["labelled"]
+    }
+    if not intervals:
+        st.caption(f"Not known yet. {words.HOW_TO_LABEL}")
+        return
+    st.altair_chart(charts.accuracies(intervals))
+    st.caption("Dot: share of right answers. Line: where the true value lies, 19 times out of 20.")
+
+
+def _evidence(report: dict[str, Any], experiment: dict[str, Any]) -> None:
+    """Show what each verdict rests on; the challengers share the risk of a wrong one."""
+    alpha = experiment["alpha"] / max(len(report["comparisons"]), 1)
+    for comparison in report["comparisons"]:
+        with st.expander(f"What the verdict on {words.plain(comparison['challenger'])} rests on"):
+            st.table(words.evidence(comparison, control=report["control"], alpha=alpha))

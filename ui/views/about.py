@@ -1,0 +1,75 @@
+"""About: a random forest, an A/B test and drift, each with a picture drawn from the live data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import api
+import charts
+import live
+import streamlit as st
+import words
+
+
+def draw(config: dict[str, Any]) -> None:
+    st.title("About")
+    forest, test, drift = st.columns(3, gap="large")
+    with forest:
+        _forest(config)
+    with test:
+        _test()
+    with drift:
+        _drift()
+
+
+def _forest(config: dict[str, Any]) -> None:
+    st.subheader("A random forest", anchor=False)
+    try:
+        votes = _hardest(api.address(), config)
+    except api.ApiError:
+        votes = None
+    if votes:
+        st.altair_chart(charts.votes(votes["chances"], voters=votes["trees"]))
+    st.markdown(words.about_forest(votes))
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Let the control vote on the examples, and give the closest vote."""
+    control = config["experiment"]["control"]
+    rows = [example["features"] for example in config["examples"]]
+    if not rows:
+        return None
+    answer = api.predict(rows, model_version=control)
+    at = min(range(len(rows)), key=lambda row: max(answer["probabilities"][row]))
+    about = config["versions"][control]
+    return {
+        "version": control,
+        # The trees of other ensembles do not vote.
+        "trees": about.get("n_estimators") if "Forest" in about.get("estimator", "") else None,
+        "class_name": answer["class_names"][at],
+        "chances": dict(zip(config["classes"], answer["probabilities"][at], strict=True)),
+    }
+
+
+@live.section
+def _test() -> None:
+    report, config = live.latest("/report"), live.latest("/config")
+    st.subheader("An A/B test", anchor=False)
+    if report and config:
+        requests = {name: version["requests"] for name, version in report["versions"].items()}
+        st.altair_chart(charts.shares(requests, config["split"]))
+        st.markdown(words.about_test(requests, report["comparisons"]))
+
+
+@live.section
+def _drift() -> None:
+    report, config = live.latest("/report"), live.latest("/config")
+    st.subheader("Drift", anchor=False)
+    if report and config:
+        drift = report["drift"]
+        feature = words.most_moved(drift, config["features"])
+        shares = drift["distributions"].get(feature["name"])
+        if shares:
+            st.altair_chart(charts.distribution(shares, title=words.title(feature["name"])))
+        st.markdown(words.about_drift(drift, feature))

@@ -1,0 +1,58 @@
+"""Drift: does the input still look like what the model learnt from?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import charts
+import live
+import streamlit as st
+import words
+
+
+def draw(config: dict[str, Any]) -> None:
+    st.title("Drift")
+    _body()
+
+
+@live.section
+def _body() -> None:
+    report, config = live.latest("/report"), live.latest("/config")
+    if report is None or config is None:
+        return
+    drift = report["drift"]
+    live.show(words.drift(drift))
+    if drift["score"] is not None:
+        _scores(drift)
+    _distributions(drift, config["features"])
+
+
+def _scores(drift: dict[str, Any]) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**All measurements together**")
+        st.altair_chart(charts.against_threshold({"Score": drift["score"]}, drift["threshold"]))
+        st.caption("How far the averages have moved. Orange line: the alarm.")
+    with right:
+        st.markdown("**Each measurement**")
+        each = {words.title(k): v for k, v in drift["features"].items() if v is not None}
+        st.altair_chart(charts.against_threshold(each, drift["threshold"]))
+        st.caption("How different its values are spread: 0 the same, 1 nothing in common.")
+
+
+def _distributions(drift: dict[str, Any], features: list[dict[str, Any]]) -> None:
+    st.subheader("Now and in training", anchor=False)
+    full = drift["score"] is not None
+    latest = f" Blue: the latest {words.count(drift['window'], 'row')}." if full else ""
+    st.caption(f"Grey: the training data.{latest}")
+    for pair in _pairs(features):
+        for column, feature in zip(st.columns(2, gap="large"), pair, strict=False):
+            with column:
+                st.markdown(f"**{words.label(feature)}**")
+                st.altair_chart(charts.distribution(drift["distributions"][feature["name"]]))
+
+
+def _pairs(items: list[Any]) -> Iterable[list[Any]]:
+    """Cut a list in twos, so that a narrow screen keeps the order."""
+    return (items[at : at + 2] for at in range(0, len(items), 2))

@@ -1,0 +1,177 @@
+"""Predict: set the values, press the button, read the answer, say whether it was right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import api
+import live
+import streamlit as st
+import words
+from sliders import Scale, scale
+
+# More bars than this make a wall; the less likely classes are left out.
+MOST_BARS = 8
+
+
+def draw(config: dict[str, Any]) -> None:
+    st.title("Try a prediction")
+    st.caption("Set the values and ask. The service picks one of its model versions to answer.")
+    left, right = st.columns(2, gap="large")
+    with left:
+        row = _inputs(config)
+    with right:
+        _answer(config, row)
+    _statistics()
+
+
+def _inputs(config: dict[str, Any]) -> list[float]:
+    scales = _scales(config)
+    _examples(config, scales)
+    row = [_slider(*each) for each in zip(config["features"], scales, strict=True)]
+    if st.button("Get Prediction", type="primary", width="stretch", key="ask"):
+        _ask(config, row)
+    return row
+
+
+def _scales(config: dict[str, Any]) -> list[Scale]:
+    columns = zip(*(example["features"] for example in config["examples"]), strict=True)
+    examples = list(columns) or [()] * len(config["features"])
+    return [scale(*each) for each in zip(config["features"], examples, strict=True)]
+
+
+def _examples(config: dict[str, Any], scales: list[Scale]) -> None:
+    """Offer a button per class; pressed again, it gives that class's next example."""
+    if not config["examples"]:
+        return
+    st.markdown("Start from an example")
+    with st.container(horizontal=True, gap="small"):
+        for name in config["classes"]:
+            rows = [each["features"] for each in config["examples"] if each["class_name"] == name]
+            if rows:
+                st.button(
+                    words.plain(words.title(name)),
+                    key=f"example {name}",
+                    on_click=_fill,
+                    args=(name, rows, config["features"], scales),
+                )
+
+
+def _fill(
+    name: str, rows: list[list[float]], features: list[dict[str, Any]], scales: list[Scale]
+) -> None:
+    """Move the sliders to the next of `rows`."""
+    turn = st.session_state.get(f"turn {name}", 0)
+    st.session_state[f"turn {name}"] = turn + 1
+    for feature, its, value in zip(features, scales, rows[turn % len(rows)], strict=True):
+        st.session_state[_key(feature)] = its.snap(value)
+
+
+def _key(feature: dict[str, Any]) -> str:
+    """Name a slider; another model's feature of the same name is another slider."""
+    return f"{feature['name']} {feature['min']} {feature['max']}"
+
+
+def _slider(feature: dict[str, Any], its: Scale) -> float:
+    st.session_state.setdefault(_key(feature), its.snap(feature["mean"]))
+    value = st.slider(
+        f"{words.label(feature)} :gray[trained on {words.trained_on(feature)}]",
+        its.low,
+        its.high,
+        step=its.step,
+        format=f"%.{its.decimals}f",
+        key=_key(feature),
+        persist_state="session",
+    )
+    if beyond := words.outside(feature, value):
+        st.caption(f":orange[{beyond}]")
+    return value
+
+
+def _ask(config: dict[str, Any], row: list[float]) -> None:
+    asked = {"row": row, "classes": config["classes"], "answer": None, "trouble": None}
+    try:
+        asked["answer"] = api.predict(row)
+    except api.ApiError as error:
+        asked["trouble"] = str(error)
+    st.session_state["asked"] = asked
+    live.forget()
+
+
+def _answer(config: dict[str, Any], row: list[float]) -> None:
+    asked = st.session_state.get("asked")
+    with st.container(border=True, key="answer"):
+        if asked is None or asked["classes"] != config["classes"]:
+            st.markdown("#### The answer appears here")
+            st.caption("Which class it is, how sure the model is, and which version answered.")
+        elif asked["trouble"]:
+            st.markdown("#### No answer this time")
+            st.markdown(words.plain(asked["trouble"]))
+        else:
+            _show(asked, changed=row != asked["row"])
+
+
+def _show(asked: dict[str, Any], *, changed: bool) -> None:
+    answer = asked["answer"]
+    st.caption("The values have changed since this answer." if changed else "The answer")
+    chances = dict(zip(asked["classes"], answer["probabilities"], strict=True))
+    sure = words.percent(chances[answer["class_name"]])
+    st.header(f"{words.title(words.plain(answer['class_name']))}, {sure}", anchor=False)
+    for name in sorted(chances, key=chances.__getitem__, reverse=True)[:MOST_BARS]:
+        text = f"{words.title(words.plain(name))} · {words.percent(chances[name])}"
+        st.progress(chances[name], text=text)
+    st.markdown(
+        f"Answered by **{words.plain(answer['model_version'])}** "
+        f"in **{words.milliseconds(answer['latency_ms'])}**"
+    )
+    _was_this_right(asked)
+    st.caption(f"Request {words.plain(answer['request_id'])}")
+
+
+def _was_this_right(asked: dict[str, Any]) -> None:
+    answer = asked["answer"]
+    if said := asked.get("said"):
+        st.markdown(said)
+        return
+    st.markdown("Was this right?")
+    others = [name for name in asked["classes"] if name != answer["class_name"]]
+    with st.container(horizontal=True):
+        st.button("Yes", key="right", on_click=_tell, args=(asked, answer["class_name"]))
+        key = f"wrong {answer['request_id']}"
+        st.selectbox(
+            "What was it?",
+            others,
+            index=None,
+            placeholder="No, it was …",
+            format_func=words.title,
+            key=key,
+            label_visibility="collapsed",
+            width=200,
+            on_change=lambda: _tell(asked, st.session_state[key]),
+        )
+
+
+def _tell(asked: dict[str, Any], label: str) -> None:
+    try:
+        status = api.feedback(asked["answer"]["request_id"], label=label)["status"]
+    except api.ApiError as error:
+        asked["said"] = words.plain(str(error))
+    else:
+        asked["said"] = words.thanks(status, label)
+        live.forget()
+
+
+@live.section
+def _statistics() -> None:
+    report, config = live.latest("/report"), live.latest("/config")
+    if report is None or config is None:
+        return
+    st.subheader("Who answered", anchor=False)
+    total = sum(version["requests"] for version in report["versions"].values())
+    with st.container(horizontal=True, gap="medium"):
+        for name, version in report["versions"].items():
+            answered, weight = version["requests"], config["split"].get(name, 0)
+            with st.container(width=150):
+                st.metric(name, f"{answered:,}")
+                st.progress(answered / (total or 1), text=words.share(answered, total, weight))
+    st.caption("Counted since the configuration last changed, whoever asked.")

@@ -1,0 +1,284 @@
+"""Figures into plain words. No drawing here: every function returns text, or None for nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Z95 = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
+
+HOW_TO_LABEL = (
+    "A label tells the service what the right answer was. Give one with the buttons on the "
+    "Predict page, or from your own program with `POST /feedback`."
+)
+
+UNEVEN = (
+    "The versions do not get the users they should. Something outside the service decides who is "
+    "answered by whom, so figures that compare groups of users can't be trusted."
+)
+
+ALONE = "One version answers everything. Give a second one a share in [split] to compare them."
+
+
+class Message(NamedTuple):
+    """A headline, what it rests on, and what to do next. `tone` is good, bad or open."""
+
+    tone: str
+    headline: str
+    because: str
+    todo: str
+
+
+def label(feature: Mapping[str, Any]) -> str:
+    """Name a feature with its unit: sepal_length in cm is "Sepal length (cm)"."""
+    name = plain(title(feature["name"]))
+    return f"{name} ({plain(feature['unit'])})" if feature["unit"] else name
+
+
+def title(name: str) -> str:
+    """Write a name from a data file as people would: sepal_length becomes Sepal length."""
+    return sentence(name.replace("_", " ").strip())
+
+
+def plain(text: str) -> str:
+    """Keep text that came from elsewhere from being read as Markdown."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:])", r"\\\1", text)
+
+
+def share(answered: int, total: int, weight: float) -> str:
+    now = percent(answered / total if total else None)
+    return f"{now} · planned {number(weight)}%"
+
+
+def thanks(status: str, label: str) -> str:
+    already = "That was noted before" if status == "duplicate" else "Thank you, noted"
+    return f":green[{already}: {plain(title(label))}.]"
+
+
+def percent(share: float | None, *, digits: int = 0) -> str:
+    return "–" if share is None else f"{share:.{digits}%}"
+
+
+def milliseconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g} ms"
+
+
+def number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def trained_on(feature: Mapping[str, Any]) -> str:
+    return f"{number(feature['min'])} to {number(feature['max'])}"
+
+
+def outside(feature: Mapping[str, Any], value: float) -> str | None:
+    """Say that a value lies outside what the model learnt from."""
+    if feature["min"] <= value <= feature["max"]:
+        return None
+    side = "below" if value < feature["min"] else "above"
+    return (
+        f"{number(value)} is {side} all the model was trained on ({trained_on(feature)}). "
+        "It will answer, but it can only guess."
+    )
+
+
+def wilson(correct: int, labelled: int) -> tuple[float, float]:
+    """Give the 95 % score interval of a share (Wilson, JASA 1927); `labelled` is above 0."""
+    found, z2 = correct / labelled, Z95**2
+    centre = (found + z2 / (2 * labelled)) / (1 + z2 / labelled)
+    root = math.sqrt(found * (1 - found) / labelled + z2 / (4 * labelled**2))
+    half = Z95 * root / (1 + z2 / labelled)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def verdict(comparison: dict[str, Any], *, control: str, split: Mapping[str, float]) -> Message:
+    """Put the A/B verdict on one challenger into words a manager understands."""
+    new = comparison["challenger"]
+    tone, headline = {
+        "better": ("good", f"{new} is better than {control}."),
+        "worse": ("bad", f"{new} is worse than {control}."),
+        "equivalent": ("good", f"{new} and {control} are as good as each other."),
+        "inconclusive": ("open", f"It is too early to say whether {new} or {control} is better."),
+    }[comparison["verdict"]]
+    undecided = comparison["verdict"] == "inconclusive" and split.get(new) and split.get(control)
+    return Message(
+        tone, headline, sentence(comparison["reason"]), _needed(comparison) if undecided else ""
+    )
+
+
+def _needed(comparison: dict[str, Any]) -> str:
+    needed = comparison["labels_needed"]
+    if not needed:
+        return HOW_TO_LABEL
+    return f"As things stand, about {count(needed, 'more label')} would decide it. {HOW_TO_LABEL}"
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def drift(report: dict[str, Any]) -> Message:
+    """Put the drift report into words."""
+    if report["score"] is None:
+        return _waiting(rows=report["rows"], window=report["window"])
+    if report["status"] == "OK":
+        return Message(
+            "good",
+            "The input still looks like the training data.",
+            f"The score is {report['score']:.2f}; the alarm is at {report['threshold']:.2f}.",
+            "Nothing to do.",
+        )
+    return Message(
+        "bad",
+        "The input no longer looks like the training data.",
+        _what_moved(report),
+        "First check that the input is right: a changed unit, a swapped column or one row sent "
+        "again and again looks just like this. If the world itself has changed, train the model "
+        "on recent data.",
+    )
+
+
+def _waiting(*, rows: int, window: int) -> Message:
+    return Message(
+        "open",
+        f"Not enough data yet: {rows:,} of {count(window, 'row')}.",
+        "Drift is judged over the latest rows the service was asked about. With fewer, chance "
+        "alone would look like drift.",
+        f"It takes {count(window - rows, 'more row')}.",
+    )
+
+
+def _what_moved(report: dict[str, Any]) -> str:
+    alarm = f"the alarm is at {report['threshold']:.2f}"
+    names = ", ".join(
+        f"{title(name)} ({report['features'][name]:.2f})" for name in moved_features(report)
+    )
+    if report["score"] <= report["threshold"]:
+        return f"The averages are much the same, but not how the values spread: {names}; {alarm}."
+    which = f" Most changed: {names}." if names else ""
+    return f"The score is {report['score']:.2f}; {alarm}.{which}"
+
+
+def moved_features(report: dict[str, Any]) -> list[str]:
+    """Name the features above the threshold, the most changed first."""
+    scores = {name: score for name, score in report["features"].items() if score is not None}
+    above = [name for name, score in scores.items() if score > report["threshold"]]
+    return sorted(above, key=lambda name: -scores[name])
+
+
+def side_by_side(
+    versions: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, dict[str, str]]:
+    """List what there is to know of each version, name by name, for a table."""
+    total = sum(version["requests"] for version in versions.values())
+    return {
+        name: {
+            "Requests": f"{version['requests']:,}",
+            "Share of requests": share(version["requests"], total, config["split"].get(name, 0)),
+            "Errors": f"{version['errors']:,}",
+            "Half answered within": milliseconds(version["latency_ms"]["p50"]),
+            "95% answered within": milliseconds(version["latency_ms"]["p95"]),
+            "Right in use": _right(version),
+            "Right when tested": _tested(config["versions"].get(name, {})),
+        }
+        for name, version in versions.items()
+    }
+
+
+def _right(version: Mapping[str, Any]) -> str:
+    if not version["labelled"]:
+        return "not known yet"
+    low, high = wilson(version["correct"], version["labelled"])
+    found = percent(version["accuracy"], digits=1)
+    return f"{found} of {version['labelled']:,} ({percent(low)} to {percent(high)})"
+
+
+def _tested(trained: Mapping[str, Any]) -> str:
+    """Prefer the cross-validated accuracy: it rests on all rows, and knows its own error."""
+    if (accuracy := trained.get("cv_accuracy")) is None:
+        return percent(trained.get("accuracy"), digits=1)
+    return f"{percent(accuracy, digits=1)} ± {percent(trained['cv_standard_error'], digits=1)}"
+
+
+def evidence(comparison: dict[str, Any], *, control: str, alpha: float) -> dict[str, str]:
+    """List what a verdict rests on; `alpha` is this challenger's part of the risk of error."""
+    new, difference = comparison["challenger"], comparison["difference"]
+    facts = {"Answers with a known truth": f"{comparison['labelled']:,}"}
+    if comparison["disagreement_rate"] is not None:
+        facts["Requests on which they disagree"] = percent(
+            comparison["disagreement_rate"], digits=2
+        )
+    if comparison["challenger_right"] is not None:
+        facts |= {
+            f"Where they disagree, {new} was right": f"{comparison['challenger_right']:,} times",
+            f"Where they disagree, {control} was right": f"{comparison['control_right']:,} times",
+        }
+    facts[f"{new} is right more often by"] = points(difference)
+    facts["Evidence that they differ"] = (
+        f"{comparison['e_value']:.3g}; a verdict takes {1 / alpha:.3g}"
+    )
+    return facts
+
+
+def points(difference: dict[str, float | None]) -> str:
+    """Show a difference of accuracies with the interval it must lie in."""
+    low, high = (f"{100 * difference[end]:+.1f}" for end in ("low", "high"))
+    between = f"between {low} and {high} percentage points"
+    if difference["estimate"] is None:
+        return between
+    return f"{100 * difference['estimate']:+.1f}, {between}"
+
+
+def about_forest(votes: Mapping[str, Any] | None) -> str:
+    what = (
+        "Many small decision trees, each grown on a different part of the training data, vote. "
+        "The class with most votes is the answer, and its share of the votes is the probability."
+    )
+    if votes is None:
+        return what
+    version = plain(votes["version"])
+    if votes["trees"] is None:
+        return f"{what} {version} is another kind of model; above, its probabilities as votes."
+    return (
+        f"{what} Above: how the {votes['trees']:,} trees of {version} vote on the example they "
+        f"find hardest. They say {plain(votes['class_name'])}."
+    )
+
+
+def about_test(requests: Mapping[str, int], comparisons: list[dict[str, Any]]) -> str:
+    shared = " and ".join(f"{plain(name)} answered {n:,}" for name, n in requests.items())
+    what = (
+        "Versions share the real work, so that one learns which is better before all rely on it. "
+        f"So far {shared}."
+    )
+    rate = comparisons[0]["disagreement_rate"] if comparisons else None
+    if rate is None:
+        return what
+    if not rate:
+        return f"{what} They have agreed every time: then it makes no difference who answers."
+    return (
+        f"{what} They disagreed on {percent(rate, digits=1)} of the requests; "
+        "only there can one prove better."
+    )
+
+
+def most_moved(report: dict[str, Any], features: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the feature that changed most; the first while none is known."""
+    return max(features, key=lambda feature: report["features"].get(feature["name"]) or 0)
+
+
+def about_drift(report: dict[str, Any], feature: dict[str, Any]) -> str:
+    what = (
+        "A model knows only the world it was trained on. When new input (blue) stops looking like "
+        "the training data (grey), its answers get worse without any error message."
+    )
+    score = report["features"].get(feature["name"])
+    if score is None:
+        return f"{what} {drift(report).headline}"
+    return f"{what} Above: {plain(title(feature['name']))}, the measurement that moved most."
