@@ -39,13 +39,11 @@ Ints = NDArray[np.intp]
 _Feature = tuple[int, list[float], list[int]]
 
 # Above this a walk is slower but leaves room in a small host's memory.
-MASK_BYTES = 8 << 20
+MASK_BYTES = 32 << 20
 # Remembered answers, per forest: thousands of them for a small forest, few for a large one.
 MEMO_BYTES = 1 << 20
 # Pairs of row and tree that descend at once: the working arrays stay in the processor's cache.
 DESCENT_CELLS = 1 << 14
-# Pairs of interval and leaf worked on at once while masks are built.
-BUILD_CELLS = 1 << 18
 # Rows of a batch that show whether going on one by one is worth it.
 TRIAL_ROWS = 16
 
@@ -259,8 +257,8 @@ class _Bitset:
 
     def __init__(self, nodes: _Nodes) -> None:
         self._n_trees, self._outcome, self._value = len(nodes.roots), nodes.outcome, nodes.value
-        labels = np.arange(nodes.value.shape[1])[:, None]
-        self._classes = _pack(nodes.outcome == labels) if nodes.pure else []
+        labels = range(nodes.value.shape[1]) if nodes.pure else ()
+        self._classes = [_pack(nodes.outcome == label) for label in labels]
         self._memo: dict[int, Answer] = {}
         entry = len(nodes.outcome) // 7 + 40 * nodes.value.shape[1] + 300
         self._memo_size = MEMO_BYTES // entry
@@ -303,40 +301,30 @@ def _masks(nodes: _Nodes) -> list[_Feature]:
     features = []
     for feature in range(nodes.n_features):
         at = np.flatnonzero(nodes.feature == feature)
-        if not at.size:
-            continue
-        cuts = sorted(set(nodes.cut[at].tolist()))
-        after = np.searchsorted(cuts, nodes.cut[at], side="right")
-        shape = len(cuts) + 1, len(nodes.outcome)
-        masks = _interval_masks(after, start[at], middle[at], end[at], shape)
-        features.append((feature, cuts, masks))
+        if at.size:
+            cuts = sorted(set(nodes.cut[at].tolist()))
+            above = np.searchsorted(cuts, nodes.cut[at], side="right")
+            columns = (each.tolist() for each in (above, start[at], middle[at], end[at]))
+            tests = sorted(zip(*columns, strict=True))
+            features.append((feature, cuts, _intervals(tests, len(cuts), len(nodes.outcome))))
     return features or [(0, [], [(1 << len(nodes.outcome)) - 1])]
 
 
-def _interval_masks(
-    after: Ints, start: Ints, middle: Ints, end: Ints, shape: tuple[int, int]
-) -> list[int]:
-    """Return the masks of one feature, shape (intervals, leaves), from the nodes that test it.
+def _intervals(tests: list[tuple[int, int, int, int]], n_cuts: int, n_leaves: int) -> list[int]:
+    """Return the mask of each interval of one feature.
 
-    A node sends the intervals before `after` left, which excludes the leaves from middle to
-    end, and the others right, which excludes those from start to middle. `delta` counts the
-    nodes that exclude a leaf, as changes from interval to interval and from leaf to leaf.
+    Each test is the first interval above a node's cutoff and the leaves where its left ones
+    start, its right ones start, and both end; sorted. All tests on its way leave each leaf one
+    run of intervals: from the highest of its lower bounds, that is the one set last in rising
+    order, to the lowest of its upper ones.
     """
-    interval = np.concatenate((0 * after, 0 * after, after, after, after))
-    leaf = np.concatenate((middle, end, start, middle, end))
-    change = np.repeat((1, -1, 1, -2, 1), len(after))
-    step = max(1, BUILD_CELLS // shape[1])
-    masks: list[int] = []
-    before = np.zeros(shape[1] + 1, dtype=np.int32)
-    for first in range(0, shape[0], step):
-        here = (interval >= first) & (interval < first + step)
-        delta = np.zeros((min(step, shape[0] - first), len(before)), dtype=np.int32)
-        np.add.at(delta, (interval[here] - first, leaf[here]), change[here])
-        for row in delta:
-            row += before
-            before = row
-        masks += _pack(np.cumsum(delta[:, :-1], axis=1, dtype=np.int32) == 0)
-    return masks
+    first = np.zeros(n_leaves, dtype=np.int32)
+    last = np.full(n_leaves, n_cuts, dtype=np.int32)
+    for above, _, middle, end in tests:
+        first[middle:end] = above
+    for above, start, middle, _ in reversed(tests):
+        last[start:middle] = above - 1
+    return [_pack((first <= each) & (each <= last)) for each in range(n_cuts + 1)]
 
 
 def _ends(nodes: _Nodes) -> list[int]:
@@ -347,10 +335,9 @@ def _ends(nodes: _Nodes) -> list[int]:
     return ends
 
 
-def _pack(bits: NDArray[np.bool_]) -> list[int]:
-    """Return each row of bits (rows, leaves) as an integer, leaf 0 its lowest bit."""
-    packed = np.packbits(bits, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+def _pack(bits: NDArray[np.bool_]) -> int:
+    """Return bits as an integer, the first one its lowest."""
+    return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
 
 
 def _masks_fit(nodes: _Nodes) -> bool:
