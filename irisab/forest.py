@@ -45,7 +45,7 @@ MEMO_BYTES = 1 << 20
 # Pairs of row and tree that descend at once: the working arrays stay in the processor's cache.
 DESCENT_CELLS = 1 << 14
 # Rows of a batch that show whether going on one by one is worth it.
-TRIAL_ROWS = 16
+TRIAL_ROWS = 8
 
 _FORESTS = {"RandomForestClassifier", "ExtraTreesClassifier"}
 _TREES = {"DecisionTreeClassifier", "ExtraTreeClassifier"}
@@ -55,7 +55,7 @@ def flatten(estimator: Any) -> dict[str, np.ndarray] | None:
     """Return the plain arrays of a fitted forest or tree classifier, else None.
 
     None stands for everything whose `predict_proba` the plain form might not reproduce:
-    subclasses, several outputs, scikit-learn before 1.3 (leaves held counts), zero weights.
+    subclasses, several outputs, leaves that hold counts (scikit-learn before 1.3).
     """
     trees = _trees(estimator)
     if not trees or estimator.n_outputs_ != 1:
@@ -144,9 +144,9 @@ class _Nodes:
         self.right = np.where(split, _next_at_same(depth)[:-1], np.arange(len(split)))
         self.pure = bool((self.value.max(axis=1) == 1).all()
                          and np.count_nonzero(self.value) == len(self.value))  # fmt: skip
-        self.outcome = np.arange(len(self.value))
+        self.outcome = np.arange(len(self.value), dtype=np.int32)
         if self.pure:
-            self.outcome = self.value.argmax(axis=1)
+            self.outcome = self.value.argmax(axis=1).astype(np.int32)
             self.value = np.eye(self.value.shape[1])
 
 
@@ -210,7 +210,7 @@ class _Walk:
         self._nodes = np.empty(len(nodes.feature), dtype=kind)
         for name, _ in kind:
             self._nodes[name] = getattr(nodes, name)
-        self._outcome = nodes.outcome.take(nodes.rank[:-1], mode="clip").astype(np.int32)
+        self._outcome = nodes.outcome.take(nodes.rank[:-1], mode="clip")
         self._views = [self._nodes[name].data for name in ("feature", "cut", "right")]
 
     def score_row(self, row: Row) -> Answer:
