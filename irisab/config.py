@@ -34,7 +34,8 @@ class Server:
     listen: str = "127.0.0.1:5000"
     threads: int = _bounded(4, 1, 64)
     max_body_bytes: int = _bounded(65536, 1, HARD_BODY_LIMIT)
-    max_rows: int = _bounded(1000, 1, 100_000)
+    # The history's queue takes no larger request.
+    max_rows: int = _bounded(1000, 1, 20_000)
     drain_seconds: float = _bounded(10.0, 0, 600)
 
     @property
@@ -110,6 +111,8 @@ def load(path: Path, *, base: Path | None = None) -> Config:
 
 def parse(text: str, *, source: Path, base: Path) -> Config:
     """Turn INI text into a `Config`; `source` is the name used in errors."""
+    if "\0" in text:
+        raise ConfigError(f"{source}: is not text: it has a NUL byte")
     sections = _sections(text, source)
     _refuse_unknown_sections(sections, source)
     config = Config(
@@ -127,7 +130,7 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
 
 def history_path(text: str, *, base: Path) -> Path:
     """Where an INI that cannot be accepted says its history is: last-good.ini lies beside it."""
-    found = re.search(r"^history\s*=\s*(\S.*?)\s*(?:\s#.*)?$", text, re.MULTILINE)
+    found = re.search(r"^history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$", text, re.MULTILINE)
     return base / found[1] if found else Data().history
 
 
@@ -240,10 +243,11 @@ def _check_bounds(value: Any, bounds: Mapping[str, Any]) -> None:
 
 
 def _split(sections: _Sections, source: Path) -> dict[str, float]:
-    shares = dict(_shares(sections.get("split", {"v1": "50", "v2": "50"}), source))
+    # Of the sample only the [split] line may be left.
+    shares = dict(_shares(sections.get("split") or {"v1": "50", "v2": "50"}, source))
     total = sum(shares.values())
     if total != 100:
-        lines = ", ".join(f"{name} = {share}" for name, share in shares.items()) or "nothing"
+        lines = ", ".join(f"{name} = {share}" for name, share in shares.items())
         raise ConfigError(f"{source}: [split] {lines}: the percentages add up to {total}, not 100")
     return {name: float(shares[name]) for name in sorted(shares)}
 
@@ -257,7 +261,8 @@ def _shares(options: Mapping[str, str], source: Path) -> Iterator[tuple[str, Dec
             share = Decimal(text)
         except InvalidOperation:
             raise ConfigError(f"{where}: must be a percentage such as 50 or 33.3") from None
-        if not 0 <= share <= 100:
+        # A NaN refuses to be compared.
+        if not (share.is_finite() and 0 <= share <= 100):
             raise ConfigError(f"{where}: must be between 0 and 100")
         yield name, share
 
@@ -289,6 +294,7 @@ def _check_together(config: Config, source: Path) -> None:
         )
     try:
         host, port = config.server.address
+        host.encode("idna")  # as the socket module will, with errors of its own
     except ValueError:
         host, port = "", 0
     if not host or not 0 <= port <= 65535:

@@ -79,9 +79,9 @@ def mean_shift(window: Array, reference: Reference) -> float:
     A feature that never varied in training counts 0 where the window equals it, else 1.
     """
     distance = np.abs(window.mean(axis=0) - reference.mean)
-    low = np.array([column[0] for column in reference.columns])
-    # Not std > 0: the std of equal numbers need not come out as exactly 0.
-    varied = low != np.array([column[-1] for column in reference.columns])
+    low, high = np.array([(column[0], column[-1]) for column in reference.columns]).T
+    # Both: the std of equal numbers need not come out as 0, and that of tiny ones may.
+    varied = (low < high) & (reference.std > 0)
     shift = np.divide(distance, reference.std, out=np.zeros_like(distance), where=varied)
     left_constant = ~varied & (window != low).any(axis=0)
     return float(min(np.where(left_constant, 1.0, shift).mean(), 1.0))
@@ -109,7 +109,10 @@ def distributions(window: Array | None, reference: Reference) -> dict[str, Any]:
 
 def _histogram(training: Array, values: Array | None) -> dict[str, list[float] | None]:
     everything = training if values is None else np.concatenate([training, values])
-    edges = np.histogram_bin_edges(everything, bins=BINS)
+    low, high = everything.min(), everything.max()
+    half = 0.5 if low == high else 0.0
+    # NumPy's own edges refuse bins that are narrower than the numbers are apart.
+    edges = np.linspace(low - half, high + half, BINS + 1)
     return {
         "edges": edges.tolist(),
         "training": _shares(training, edges),

@@ -59,5 +59,5 @@ class Split:
         digest = hashlib.blake2b(
             f"{self._salt}\0{version}\0{user_id}".encode(), digest_size=8
         ).digest()
-        # 53 bits are what a float holds; the half keeps it off 0 and 1.
-        return ((int.from_bytes(digest, "big") >> 11) + 0.5) / 2**53
+        # 52 bits and a half are what a float holds; the half keeps it off 0 and 1.
+        return ((int.from_bytes(digest, "big") >> 12) + 0.5) / 2**52
