@@ -15,12 +15,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from irisab.errors import NotRunning, ReloadRefused
 
 LISTEN_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 RELOAD_SECONDS = 60.0
+LOCK_SECONDS = 1.0
 
 
 def notify(state: str) -> None:
@@ -72,7 +73,7 @@ class Handshake:
         """Be the service as long as the block lasts; raises `BlockingIOError` if one runs."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._pid.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, seconds=LOCK_SECONDS)
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
@@ -144,6 +145,18 @@ class Handshake:
             self._running_pid()
             time.sleep(0.02)
         raise ReloadRefused(f"the service did not answer within {timeout:g} seconds")
+
+
+def _lock(file: IO[str], *, seconds: float) -> None:
+    """Lock for good; `irisab reload` holds the lock for a moment when it looks who runs."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _replace(path: Path, text: str) -> None:
