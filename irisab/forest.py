@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -378,10 +378,10 @@ class Forest:
 
         How long a row takes alone depends on how often its leaves were seen before.
         """
-        start = perf_counter()
+        start = thread_time()
         answers = list(map(self.score_row, rows[:TRIAL_ROWS]))
         rest = rows[TRIAL_ROWS:]
-        alone = (perf_counter() - start) / TRIAL_ROWS * len(rest)
+        alone = (thread_time() - start) / TRIAL_ROWS * len(rest)
         if alone > self._overhead + self._each * len(rest):
             return answers + self._score_together(rest)
         return answers + list(map(self.score_row, rest))
@@ -401,13 +401,16 @@ def _probe(nodes: _Nodes) -> list[list[float]]:
 
 
 def _seconds_a_row(score_row: Callable[[Row], Answer], rows: list[list[float]]) -> float:
-    """Return the best of some timings: the least disturbed. New rows each time, as in service."""
+    """Return the best of some timings: the least disturbed. New rows each time, as in service.
+
+    Like all timings here, of this thread alone: other work on the host must not decide.
+    """
     best = float("inf")
     for first in range(0, 24, 4):
-        start = perf_counter()
+        start = thread_time()
         for row in rows[first : first + 4]:
             score_row(row)
-        best = min(best, (perf_counter() - start) / 4)
+        best = min(best, (thread_time() - start) / 4)
     return best
 
 
@@ -417,10 +420,10 @@ def _seconds_together(
     """Return a and b where scoring n rows together takes a + b n seconds."""
     few, many = float("inf"), float("inf")
     for _ in range(3):
-        start = perf_counter()
+        start = thread_time()
         score_rows(rows[:1])
-        middle = perf_counter()
+        middle = thread_time()
         score_rows(rows)
-        few, many = min(few, middle - start), min(many, perf_counter() - middle)
+        few, many = min(few, middle - start), min(many, thread_time() - middle)
     each = max(0.0, many - few) / (len(rows) - 1)
     return max(0.0, few - each), each
