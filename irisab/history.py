@@ -121,19 +121,19 @@ def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Con
         check_same_thread=False,
     )
     try:
-        _prepare(connection, path, synchronous)
+        _prepare(connection, synchronous)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, synchronous: str) -> None:
+def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise sqlite3.DatabaseError(
-            f"{path} was written by a newer irisab (format {version}, this one knows {VERSION})"
+            f"it was written by a newer irisab (format {version}, this one knows {VERSION})"
         )
     if version < VERSION:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -152,11 +152,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ class History:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise HistoryError(f"{self._path}: the history cannot be used: {error}") from error
 
     # -- reading ----------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class History:
 
         They are read in pages: one long read would keep the write-ahead log from being reset.
         """
-        last = (int(since * 1000).to_bytes(6, "big") + bytes(10), -1)
+        last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
         while page := self._page(last):
             yield from page
             last = (page[-1]["request_id"], page[-1]["row"])

@@ -24,19 +24,19 @@ from irisab.history import Revision, connect, transaction
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.2
-# Rows: about three seconds of the fastest traffic, 10 MB at the most.
+# Rows: about three seconds of the fastest traffic, 10 MB at the most. It bounds what one flush
+# writes and prunes as well, so that pruning keeps up and never ends inside the oldest request.
 QUEUE_ROWS = 20_000
 # One statement per row would give up and take the interpreter's lock for each; one statement for
 # 64 rows leaves the interpreter to the requests.
 ROWS_PER_STATEMENT = 64
-PRUNE_ROWS = 5_000
 COLUMNS = 12
-# What SQLite says of a value; a locked or full disk is another matter, and passes.
-_BAD_ROW = (
+# What SQLite says of a value, and not of its file.
+_BAD_VALUE = (
+    sqlite3.DataError,
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
-    OverflowError,
 )
 
 
@@ -125,22 +125,47 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is queued now, in the calling thread."""
-        with self._writing:
-            items = [self._queue.popleft() for _ in range(len(self._queue))]
-            if not items and self._stored_rows <= self.keep_rows:
-                return
-            try:
-                self._write(items)
-            except sqlite3.Error as error:
-                self._queue.extendleft(reversed(items))
-                self._report(error)
-            else:
-                self._failing = False
-                with self._counting:
-                    self._queued_rows -= sum(map(_rows, items))
+        """Write what is queued now, in the calling thread.
 
-    def _report(self, error: sqlite3.Error) -> None:
+        What cannot be written at the moment goes back to the queue. What never can is found by
+        halving, so that it is lost alone.
+        """
+        with self._writing:
+            todo: list[Sequence[_Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
+            if not todo[0] and self._stored_rows <= self.keep_rows:
+                return
+            while todo:
+                items = todo.pop()
+                try:
+                    self._write(items)
+                except Exception as error:
+                    if _passes(error):
+                        for each in [*todo, items]:
+                            self._queue.extendleft(reversed(each))
+                        return self._report(error)
+                    todo += self._halves(items, error)
+                else:
+                    self._failing = False
+                    self._forget(items)
+
+    def _halves(self, items: Sequence[_Item], error: Exception) -> list[Sequence[_Item]]:
+        """Return the two halves, the first one last; of a single item nothing is left."""
+        if len(items) > 1:
+            middle = len(items) // 2
+            return [items[middle:], items[:middle]]
+        rows = self._forget(items)
+        with self._counting:
+            self.dropped += rows
+        log.error("%s history rows cannot be written and are lost: %r", rows, error)
+        return []
+
+    def _forget(self, items: Sequence[_Item]) -> int:
+        rows = sum(len(each.rows) for each in items if isinstance(each, Prediction))
+        with self._counting:
+            self._queued_rows -= rows
+        return rows
+
+    def _report(self, error: Exception) -> None:
         # Once, not five times a second.
         if not self._failing:
             log.error("%s: predictions wait to be written: %s", self._path, error)
@@ -177,31 +202,11 @@ class Recorder:
             )
 
     def _insert(self, predictions: Sequence[Prediction]) -> int:
-        rows: list[_Values] = []
-        for each in predictions:
-            try:
-                rows.extend([*self._values(each)])
-            except (TypeError, ValueError, OverflowError) as error:
-                self._lose(len(each.rows), error)
-        stored = 0
+        rows = [row for each in predictions for row in self._values(each)]
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            stored += self._insert_chunk(rows[start : start + ROWS_PER_STATEMENT])
-        return stored
-
-    def _insert_chunk(self, rows: Sequence[_Values]) -> int:
-        try:
-            self._execute(_insert_statement(len(rows)), [value for row in rows for value in row])
-        except _BAD_ROW as error:
-            if len(rows) == 1:
-                self._lose(1, error)
-                return 0
-            return sum(self._insert_chunk([row]) for row in rows)
+            chunk = rows[start : start + ROWS_PER_STATEMENT]
+            self._execute(_insert_statement(len(chunk)), [value for row in chunk for value in row])
         return len(rows)
-
-    def _lose(self, rows: int, error: Exception) -> None:
-        with self._counting:
-            self.dropped += rows
-        log.error("%s history rows cannot be written and are lost: %s", rows, error)
 
     def _values(self, each: Prediction) -> Iterator[_Values]:
         user = self._user(each.user_id)
@@ -277,13 +282,14 @@ class Recorder:
         deleted = self._connection.execute(
             "DELETE FROM predictions WHERE request_id < (SELECT request_id FROM predictions"
             " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
-            (min(excess, PRUNE_ROWS),),
+            (min(excess, QUEUE_ROWS),),
         )
         return deleted.rowcount
 
 
-def _rows(item: _Item) -> int:
-    return len(item.rows) if isinstance(item, Prediction) else 0
+def _passes(error: Exception) -> bool:
+    """Tell whether it may work later: a locked or full disk passes, a bad value does not."""
+    return isinstance(error, sqlite3.Error) and not isinstance(error, _BAD_VALUE)
 
 
 def _insert_statement(rows: int) -> str:
