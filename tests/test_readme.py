@@ -42,7 +42,11 @@ class Newcomer:
         self.ports = {"5000": str(free_port()), "8501": str(free_port())}
         self.request_id = ""
         self._copy_tree()
-        self.environment = os.environ | {"PYTHONPATH": str(folder), "BASH_ENV": ""}
+        self.environment = os.environ | {
+            "PYTHONPATH": str(folder),
+            "STREAMLIT_SERVER_PORT": self.ports["8501"],
+            "IRISAB_API": f"http://127.0.0.1:{self.ports['5000']}",
+        }
 
     def _copy_tree(self) -> None:
         listed = subprocess.run(
@@ -112,7 +116,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     log = found.folder / "run.log"
     with log.open("wb") as out:
         make = subprocess.Popen(
-            ["make", "run", f"UI_PORT={found.ports['8501']}"],
+            ["make", "run"],
             cwd=found.folder,
             env=found.environment,
             stdout=out,
