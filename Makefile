@@ -38,7 +38,7 @@ test: venv ## unit and functional tests; no root, under five minutes
 simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
 	$(BIN)/python tests/simulate.py $(ARGS)
 
-figures: venv ## the pictures of "Which version is better"; a minute
+figures: venv ## the pictures of "Which version is better"; a minute or two
 	$(BIN)/python docs/figures.py
 
 growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests compare with

@@ -151,34 +151,56 @@ def chart(title: str, lines: list[Line], *, top: int, y_title: str, guide: float
     return "\n".join([*out, "</svg>", ""])
 
 
-def main() -> None:
-    HERE.mkdir(parents=True, exist_ok=True)
+COLOURS = {"z-test": "#c0392b", "without shadow": "#2471a3", "with shadow": "#1e8449"}
+
+
+def draw_peeking() -> None:
     equal = decided(World(challenger_only=0.035, control_only=0.035, neither=0.015), seed=1)
-    colours = {"z-test": "#c0392b", "without shadow": "#2471a3", "with shadow": "#1e8449"}
-    lines = [Line(label=n, colour=colours[n], first=first) for n, first in equal.items()]
+    lines = [Line(label=name, colour=COLOURS[name], first=first) for name, first in equal.items()]
     title = "Two equally good versions, looked at every 25 labels"
     svg = chart(title, lines, top=40, y_title="a winner was declared", guide=ALPHA)
     (HERE / "peeking.svg").write_text(svg)
-    for name, first in equal.items():
-        print(f"equal versions, {name}: {np.isfinite(first).mean():.1%} declare a winner")
+    for line in lines:
+        print(f"equal versions, {line.label}: {np.isfinite(line.first).mean():.1%} have a winner")
 
+
+def draw_pairing() -> None:
+    """Draw the second of three worlds and print the median labels of all."""
     lines = []
-    print("| split | with shadow | without | ratio | found with, without |\n|---|---|---|---|---|")
-    for share, dashed in ((0.5, False), (0.9, True)):
-        world = World(challenger_only=0.06, control_only=0.01, neither=0.04, control_share=share)
-        first = decided(world, seed=2)
-        split = f"{share * 100:.0f}/{100 - share * 100:.0f}"
-        for name in ("with shadow", "without shadow"):
-            label = f"{name}, {split}"
-            lines.append(Line(label=label, colour=colours[name], first=first[name], dashed=dashed))
-        paired, unpaired = (first[n] for n in ("with shadow", "without shadow"))
-        print(
-            f"| {split} | {np.median(paired):.0f} labels | {np.median(unpaired):.0f} | "
-            f"{np.median(unpaired) / np.median(paired):.1f} | "
-            f"{np.isfinite(paired).mean():.0%}, {np.isfinite(unpaired).mean():.0%} |"
-        )
+    print("| they differ on | split | with shadow | without | ratio |\n|---|---|---|---|---|")
+    for only_challenger, only_control in ((0.05, 0.0), (0.06, 0.01), (0.1, 0.05)):
+        for share in (0.5, 0.9):
+            world = World(
+                challenger_only=only_challenger,
+                control_only=only_control,
+                neither=0.05 - only_control,
+                control_share=share,
+            )
+            first = decided(world, seed=2)
+            split = f"{share * 100:.0f}/{100 - share * 100:.0f}"
+            paired, unpaired = (np.median(first[n]) for n in ("with shadow", "without shadow"))
+            print(
+                f"| {only_challenger + only_control:.0%} of requests | {split} "
+                f"| {paired:,.0f} labels | {unpaired:,.0f} | {unpaired / paired:.1f} |"
+            )
+            if only_control == 0.01:
+                lines += [
+                    Line(
+                        label=f"{name}, {split}",
+                        colour=COLOURS[name],
+                        first=first[name],
+                        dashed=share != 0.5,
+                    )
+                    for name in ("with shadow", "without shadow")
+                ]
     title = "A real difference: 95 % right against 90 %, differing on 7 % of requests"
     (HERE / "pairing.svg").write_text(chart(title, lines, top=100, y_title="difference found"))
+
+
+def main() -> None:
+    HERE.mkdir(parents=True, exist_ok=True)
+    draw_peeking()
+    draw_pairing()
 
 
 if __name__ == "__main__":

@@ -190,14 +190,24 @@ def verdict_text(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> str
         f"{challenger} against {control} (revision {found['revision']})",
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
-        f"Labelled: {comparison['labelled']}",
+        f"Accuracy of {challenger} minus {control}: {low:+.2%} to {high:+.2%}",
         f"Evidence (e-value): {comparison['e_value']:.3g}",
-        f"Difference in accuracy: between {low:+.2%} and {high:+.2%}",
     ]
     if comparison["disagreement_rate"] is not None:
-        lines.insert(3, f"They disagree on {comparison['disagreement_rate']:.2%} of requests")
-    if comparison["labels_needed"] is not None:
+        lines.append(f"They disagree on {comparison['disagreement_rate']:.2%} of requests")
+    if comparison["labels_needed"]:
         lines.append(f"Labels needed at these rates: about {comparison['labels_needed']} more")
+    lines += [_version_line(name, found["versions"][name]) for name in (control, challenger)]
     if not found["sample_ratio"]["ok"]:
         lines.append("Users are not spread as the split says: find out why before you decide")
     return "\n".join(lines)
+
+
+def _version_line(name: str, version: Mapping[str, Any]) -> str:
+    right = f", {version['accuracy']:.2%} right" if version["labelled"] else ""
+    p95 = version["latency_ms"]["p95"]
+    latency = "" if p95 is None else f", p95 {p95:.2f} ms"
+    return (
+        f"  {name}: {version['requests']} requests, {version['errors']} errors{latency}, "
+        f"{version['labelled']} labels{right}"
+    )
