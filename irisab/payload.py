@@ -7,6 +7,7 @@ is checked here, so that what reaches a model is finite, in float32's range and 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -205,12 +206,9 @@ def feedback(body: bytes) -> Feedback:
 
 
 def _request_id(text: Any) -> bytes:
-    if type(text) is str and len(text) == 32:
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            pass
-    raise RequestError("'request_id' must be the 32 hexadecimal digits that /predict answered")
+    if type(text) is not str or not re.fullmatch("[0-9a-fA-F]{32}", text):
+        raise RequestError("'request_id' must be the 32 hexadecimal digits that /predict answered")
+    return bytes.fromhex(text)
 
 
 class Encoder:
