@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BundleError
+from irisab.errors import BundleError
 
 Answer = tuple[int, tuple[float, ...]]
 Row = Sequence[float]

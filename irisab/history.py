@@ -177,13 +177,15 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        # Two, so that a label on its way to the disk keeps no report waiting.
+        self._reader_lock = threading.Lock()
+        self._writer_lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
 
     def close(self) -> None:
         """Close both connections."""
-        with self._lock:
+        with self._reader_lock, self._writer_lock:
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
@@ -191,7 +193,7 @@ class History:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained():
+        with self._reader_lock, self._explained():
             if self._reader is None and self._path.exists():
                 self._reader = connect(self._path, synchronous="NORMAL", create=False)
             if self._reader is not None:
@@ -343,7 +345,7 @@ class History:
         transaction. Raises `LookupError` where the request is not, or no longer, known, and
         `ValueError` where other labels are.
         """
-        with self._lock, self._explained():
+        with self._writer_lock, self._explained():
             if self._writer is None:
                 self._writer = connect(self._path, synchronous="FULL")
             with transaction(self._writer):

@@ -124,16 +124,16 @@ class Recorder:
         while not self._stop.wait(INTERVAL_SECONDS):
             self.flush()
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Write what is queued now, in the calling thread.
 
-        What cannot be written at the moment goes back to the queue. What never can is found by
-        halving, so that it is lost alone.
+        What cannot be written at the moment goes back to the queue, which is told by False. What
+        never can is found by halving, so that it is lost alone.
         """
         with self._writing:
             todo: list[Sequence[_Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
             if not todo[0] and self._stored_rows <= self.keep_rows:
-                return
+                return True
             while todo:
                 items = todo.pop()
                 try:
@@ -142,11 +142,13 @@ class Recorder:
                     if _passes(error):
                         for each in [*todo, items]:
                             self._queue.extendleft(reversed(each))
-                        return self._report(error)
+                        self._report(error)
+                        return False
                     todo += self._halves(items, error)
                 else:
                     self._failing = False
                     self._forget(items)
+            return True
 
     def _halves(self, items: Sequence[_Item], error: Exception) -> list[Sequence[_Item]]:
         """Return the two halves, the first one last; of a single item nothing is left."""

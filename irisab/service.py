@@ -18,7 +18,7 @@ from prometheus_client import Counter, Histogram
 
 from irisab import gauges, payload
 from irisab.bundle import Bundle, Scored
-from irisab.errors import Conflict, IrisabError, NotFound, RequestError
+from irisab.errors import Conflict, HistoryError, IrisabError, NotFound, RequestError
 from irisab.history import Found, History, Revision
 from irisab.metrics import Metrics
 from irisab.recorder import Prediction, Recorder
@@ -264,7 +264,8 @@ class Service:
         found = self.history.find(request_id)
         if found is None:
             # It may be in the queue still.
-            self.recorder.flush()
+            if not self.recorder.flush():
+                raise HistoryError("predictions wait to be written, this one may be among them")
             found = self.history.find(request_id)
         if found is None:
             raise NotFound(_UNKNOWN)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +177,20 @@ def test_an_unusable_history_costs_no_prediction(tmp_path: Path, iris_models: Pa
     assert served.predict()["prediction"] == 0
     served.close()
     assert served.recorder.dropped == 2
+
+
+def test_a_locked_history_costs_no_label(served: Served) -> None:
+    """While something locks the history, feedback says 503 and is accepted afterwards."""
+    served.predict()
+    served.recorder.flush()
+    with closing(sqlite3.connect(served.config.parent / "h.sqlite3")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        label = {"request_id": served.predict()["request_id"], "label": 0}
+        assert served.client.post("/feedback", label).status == 503
+        assert served.predict()["prediction"] == 0
+        assert served.client.get("/report").status == 200
+    assert served.client.post("/feedback", label).json == {"status": "matched"}
+    assert served.recorder.dropped == 0
 
 
 def test_a_swap_is_seen_by_the_next_request(served: Served) -> None:
