@@ -459,7 +459,7 @@ def _idle(names: tuple[str, str], weights: tuple[float, float]) -> str | None:
     idle = [name for name, weight in zip(names, weights, strict=True) if weight <= 0]
     if not idle:
         return None
-    return f"{' and '.join(idle)} gets no traffic: give it traffic in [split] for a verdict"
+    return f"no traffic for {' and '.join(idle)}: give it traffic in [split] to get a verdict"
 
 
 def _next_step(verdict: Verdict, names: tuple[str, str]) -> str:
@@ -490,5 +490,5 @@ def _xlogy(x: float, y: float) -> float:
 
 
 def _exp(x: float) -> float:
-    """e**x, at most 1e300: JSON and Prometheus need a finite number."""
-    return min(math.exp(min(x, 700.0)), 1e300)
+    """e**x, at most about 1e300: JSON and Prometheus need a finite number."""
+    return math.exp(min(x, 690.0))
