@@ -23,7 +23,7 @@ train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have n
 
 run: train ## serve the API and the browser page until Ctrl-C
 	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
-	@trap 'kill $$api $$page 2>/dev/null' INT TERM; \
+	@trap : INT; trap 'kill $$api' TERM; \
 	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \
 	wait $$api; status=$$?; kill $$page 2>/dev/null; wait; exit $$status
 

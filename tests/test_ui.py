@@ -119,6 +119,13 @@ def test_verdict_in_words(verdict: str, headline: str) -> None:
     assert bool(message.todo) == (verdict == "inconclusive")
 
 
+def test_names_keep_their_case() -> None:
+    """A reason that begins with a version's name leaves the name as it is."""
+    reason = "v2 was right in 60 and v1 in 20 labelled disagreements."
+    message = words.verdict(comparison("better", reason=reason), control="v1", split={})
+    assert message.because == reason
+
+
 def test_what_would_decide_it() -> None:
     """While nothing is decided the page says how many labels would do it, if that is known."""
     even = {"v1": 50, "v2": 50}

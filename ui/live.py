@@ -19,30 +19,23 @@ EVERY = 2
 log = logging.getLogger(__name__)
 
 
-# All open pages together ask the service at most this often.
 @st.cache_data(ttl=1, show_spinner=False)
-def _quick(address: str, path: str) -> Any:
-    return api.get(path)
-
-
-# A report reads the history: the service has better things to do than to write it every second.
-@st.cache_data(ttl=5, show_spinner=False)
-def _slow(address: str, path: str) -> Any:
+def _shared(address: str, path: str) -> Any:
+    """All open pages together ask the service at most once a second."""
     return api.get(path)
 
 
 def latest(path: str) -> Any:
     """Give the newest answer, else the last one this page had, else None."""
     known: dict[str, Any] = st.session_state.setdefault("known", {})
-    ask = _slow if path == "/report" else _quick
     with contextlib.suppress(api.ApiError):
-        known[path] = ask(api.address(), path)
+        known[path] = _shared(api.address(), path)
     return known.get(path)
 
 
 def forget() -> None:
-    """Report anew next time: something was just changed from here."""
-    _slow.clear()
+    """Ask anew next time: something was just changed from here."""
+    _shared.clear()
 
 
 def guarded(draw: Callable[..., None]) -> Callable[..., None]:
@@ -71,8 +64,8 @@ def watch(drawn: Any) -> None:
     `drawn` is the /config the rest of the page was drawn from, None for a page still empty.
     """
     try:
-        health = _quick(api.address(), "/health")
-        config = _quick(api.address(), "/config")
+        health = _shared(api.address(), "/health")
+        config = _shared(api.address(), "/config")
     except api.ApiError:
         st.info("The service is not answering; trying again.", icon=":material/sync:")
         return

@@ -48,8 +48,8 @@ def plain(text: str) -> str:
 
 
 def share(answered: int, total: int, weight: float) -> str:
-    now = percent(answered / total if total else None)
-    return f"{now} · planned {number(weight)}%"
+    planned = f"planned {number(weight)}%"
+    return f"{percent(answered / total)} · {planned}" if total else planned
 
 
 def thanks(status: str, label: str) -> str:
@@ -107,9 +107,10 @@ def verdict(comparison: dict[str, Any], *, control: str, split: Mapping[str, flo
         "inconclusive": ("open", f"It is too early to say whether {new} or {control} is better."),
     }[comparison["verdict"]]
     undecided = comparison["verdict"] == "inconclusive" and split.get(new) and split.get(control)
-    return Message(
-        tone, headline, sentence(comparison["reason"]), _needed(comparison) if undecided else ""
-    )
+    because: str = comparison["reason"]
+    if not because.startswith((new, control)):  # those are names, to be left as they are
+        because = sentence(because)
+    return Message(tone, headline, because, _needed(comparison) if undecided else "")
 
 
 def _needed(comparison: dict[str, Any]) -> str:

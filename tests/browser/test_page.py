@@ -41,11 +41,13 @@ def ask(page: Page) -> None:
 def picture(page: Page, name: str) -> None:
     """Take the whole page, which scrolls inside its window, once nothing moves in it."""
     page.mouse.move(0, 0)
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    page.wait_for_timeout(500)
     width = page.evaluate("innerWidth")
     height = page.get_by_test_id("stMain").evaluate("each => each.scrollHeight")
     page.set_viewport_size({"width": width, "height": height})
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(500)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
