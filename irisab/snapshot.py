@@ -86,7 +86,7 @@ def build(path: Path, *, base: Path | None = None) -> Snapshot:
 def assemble(found: config.Config, *, source: Path) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
     bundles = {name: _load(found, name, source) for name in found.split}
-    _refuse_different(bundles, control=found.control)
+    _refuse_different(bundles, found, source)
     return Snapshot(
         config=found,
         revision=_revision(found, bundles),
@@ -99,11 +99,15 @@ def _load(found: config.Config, version: str, source: Path) -> Bundle:
     try:
         return bundle.load(found.data.models, version)
     except BundleError as error:
-        share = f"{found.split[version]:g}"
-        raise BundleError(f"{source}: [split] {version} = {share}: {error}") from error
+        raise BundleError(f"{_line(found, version, source)}: {error}") from error
 
 
-def _refuse_different(bundles: Mapping[str, Bundle], *, control: str) -> None:
+def _line(found: config.Config, version: str, source: Path) -> str:
+    return f"{source}: [split] {version} = {found.split[version]:g}"
+
+
+def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, source: Path) -> None:
+    control = options.control
     expected = bundles[control]
     for version, found in bundles.items():
         for what, ours, theirs in (
@@ -113,9 +117,9 @@ def _refuse_different(bundles: Mapping[str, Bundle], *, control: str) -> None:
         ):
             if ours != theirs:
                 raise BundleError(
-                    f"versions {version} and {control} have different {what}: "
-                    f"{', '.join(map(str, ours))} and {', '.join(map(str, theirs))}; "
-                    "versions that share traffic must be trained on the same columns"
+                    f"{_line(options, version, source)}: has other {what} than {control}: "
+                    f"{', '.join(map(str, ours))}, not {', '.join(map(str, theirs))}; "
+                    "versions that share traffic must be trained on the same columns and classes"
                 )
 
 

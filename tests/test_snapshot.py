@@ -103,7 +103,7 @@ def test_versions_must_fit_together(
 ) -> None:
     """Versions that share traffic have the same features and classes, or are refused."""
     train(models, "v2", renamed(**changes))
-    with pytest.raises(BundleError, match=f"v2 and v1 have different {what}"):
+    with pytest.raises(BundleError, match=rf"\[split\] v2 = 10: has other {what} than v1"):
         snapshot.build(ini)
 
 
