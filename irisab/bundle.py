@@ -32,8 +32,9 @@ from irisab.errors import BundleError
 from irisab.forest import Forest, flatten
 
 MANIFEST, PLAIN, PICKLE = "manifest.json", "forest.npz", "model.joblib"
-CURRENT = "current"
+CURRENT, STAGING = "current", ".new-"
 FORMAT = 1
+FOLDER_DIGITS = 12
 KEEP = 3
 # Another library or processor may round the last digits otherwise; a plain form may not.
 TOLERANCE = 1e-6
@@ -65,8 +66,11 @@ class Estimator:
         array = np.array(rows, dtype=np.float64)
         # predict, not the largest probability: for some classifiers they differ.
         classes = self._estimator.predict(array).tolist()
-        probabilities = self._estimator.predict_proba(array).tolist()
-        return [(int(each), tuple(p)) for each, p in zip(classes, probabilities, strict=True)]
+        probabilities = self._estimator.predict_proba(array)
+        if not np.isfinite(probabilities).all():
+            raise ValueError("the estimator gave a probability that is not a number")
+        pairs = zip(classes, probabilities.tolist(), strict=True)
+        return [(int(index), tuple(each)) for index, each in pairs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +103,8 @@ class Bundle:
 
 
 def exists(models: Path, version: str) -> bool:
-    """Tell whether `version` has a current bundle."""
-    return (models / version / CURRENT / MANIFEST).is_file()
+    """Tell whether `version` has a current bundle, whatever its state."""
+    return os.path.exists(models / version / CURRENT / MANIFEST)
 
 
 def load(models: Path, version: str) -> Bundle:
@@ -112,12 +116,20 @@ def load(models: Path, version: str) -> Bundle:
     try:
         return _load(folder.resolve(strict=True), version)
     except FileNotFoundError as error:
+        again = "--force " if exists(models, version) else ""
         raise BundleError(
             f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
-            f"run 'irisab train {version}'"
+            f"run 'irisab train {again}{version}'"
         ) from error
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
-        raise BundleError(f"{folder}: the bundle cannot be read: {error!r}") from error
+    except OSError as error:
+        raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+    except BundleError as error:
+        raise BundleError(f"{error}; {_REMEDY}") from error
+    except Exception as error:  # what a damaged archive or a strange pickle raises is anything
+        raise BundleError(f"{folder}: the bundle cannot be read: {error!r}; {_REMEDY}") from error
+
+
+_REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside it"
 
 
 def _load(folder: Path, version: str) -> Bundle:
@@ -145,7 +157,7 @@ def _load(folder: Path, version: str) -> Bundle:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     data = path.read_bytes()
-    if not hashlib.sha256(data).hexdigest().startswith(folder.name):
+    if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
         raise BundleError(f"{path}: is not the manifest this folder was made with")
     manifest: dict[str, Any] = json.loads(data)
     if manifest["format"] != FORMAT:
@@ -154,12 +166,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
-    if PLAIN in manifest["files"]:
-        data = _verified(folder, PLAIN, manifest)
+    form = PLAIN if PLAIN in manifest["files"] else PICKLE
+    for name in manifest["files"]:
+        if name != form:
+            _verified(folder, name, manifest)
+    data = _verified(folder, form, manifest)
+    if form == PLAIN:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return Forest(dict(arrays))
     _refuse_other_libraries(folder, manifest["libraries"])
-    data = _verified(folder, PICKLE, manifest)
     import joblib  # only here: a plain form needs neither pickle nor scikit-learn
 
     return Estimator(joblib.load(io.BytesIO(data)))
@@ -192,7 +207,7 @@ def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:
     if installed != trained["scikit-learn"]:
         raise BundleError(
             f"{folder}: was pickled by scikit-learn {trained['scikit-learn']}, "
-            f"which is {installed} here: install that one or train again"
+            f"which is {installed} here: install that one"
         )
 
 
@@ -224,18 +239,27 @@ def write(
         Their answers are kept, and must come out again at every load.
     about : mapping
         The rest of the manifest: see `training.fit`.
+
+    Raises `BundleError` where the folder cannot be written.
     """
     home = models / version
-    home.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=home, prefix=".new-"))
     try:
-        folder = _fill(staging, home, estimator, golden_rows, about)
+        home.mkdir(parents=True, exist_ok=True)
+        folder = _complete(home, estimator, golden_rows, about)
+        _make_current(home, folder)
+        _prune(home)
+    except OSError as error:
+        raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
+    return folder
+
+
+def _complete(home: Path, estimator: Any, golden_rows: Array, about: Mapping[str, Any]) -> Path:
+    staging = Path(tempfile.mkdtemp(dir=home, prefix=STAGING))
+    try:
+        return _fill(staging, home, estimator, golden_rows, about)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    _make_current(home, folder)
-    _prune(home)
-    return folder
 
 
 def _fill(
@@ -244,9 +268,9 @@ def _fill(
     import joblib
 
     files = {PICKLE: _bytes_of(lambda file: joblib.dump(estimator, file))}
-    arrays = flatten(estimator)
+    arrays: dict[str, Any] | None = flatten(estimator)
     if arrays is not None:
-        files[PLAIN] = _bytes_of(lambda file: np.savez(file, allow_pickle=False, **arrays))
+        files[PLAIN] = _bytes_of(lambda file: np.savez(file, **arrays))
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = {
         "format": FORMAT,
@@ -263,8 +287,11 @@ def _fill(
     for name, data in files.items():
         _write_durably(staging / name, data)
     staging.chmod(0o755)
-    folder = home / hashlib.sha256(files[MANIFEST]).hexdigest()[:12]
-    staging.rename(folder)
+    folder = home / hashlib.sha256(files[MANIFEST]).hexdigest()[:FOLDER_DIGITS]
+    if folder.exists():  # trained twice within a second: the same bundle
+        shutil.rmtree(staging)
+    else:
+        staging.rename(folder)
     return folder
 
 
@@ -290,9 +317,10 @@ def _make_current(home: Path, folder: Path) -> None:
 
 def _prune(home: Path) -> None:
     """Keep the last `KEEP` bundles, the current one among them."""
-    current = (home / CURRENT).resolve()
-    others = [each for each in home.iterdir() if each.is_dir() and not each.is_symlink()]
-    others = [each for each in others if each.resolve() != current]
+    current = home / (home / CURRENT).readlink()
+    folders = [each for each in home.iterdir() if each.is_dir() and not each.is_symlink()]
+    # Not what another training is writing.
+    others = [each for each in folders if each != current and not each.name.startswith(STAGING)]
     others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in others[KEEP - 1 :]:
         shutil.rmtree(old)
