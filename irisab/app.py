@@ -10,11 +10,10 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from irisab import report
@@ -34,10 +33,10 @@ log = logging.getLogger(__name__)
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+_STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """What a route answers; `start_response` gets it in one place."""
 
     status: HTTPStatus
@@ -70,10 +69,13 @@ class App:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = self._respond(environ)
-        status = response.status
-        start_response(f"{status.value} {status.phrase}", response.headers())
+        start_response(_STATUS_LINES[response.status], response.headers())
         # RFC 9110, 9.3.2: the headers of GET, and no body.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
+
+    def is_quick(self, method: str, path: str, length: int) -> bool:
+        """Tell whether a request will be answered at once, and without waiting for anything."""
+        return path == "/predict" and method == "POST" and 0 < length <= self._service.quick_bytes
 
     def _respond(self, environ: WSGIEnvironment) -> Response:
         path = environ.get("PATH_INFO", "")

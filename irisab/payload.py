@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from irisab.errors import RequestError, TooLarge
 
@@ -24,8 +24,7 @@ Row = list[float]
 Scored = tuple[int, tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """A checked POST /predict. `single` tells a row from a list with one row."""
 
     rows: list[Row]

@@ -15,14 +15,8 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
-from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.server import create_server
-from waitress.task import WSGITask
-
-from irisab import config, snapshot, systemd
+from irisab import config, dispatch, snapshot, systemd
 from irisab.app import App
 from irisab.errors import ConfigError, IrisabError
 from irisab.history import History
@@ -120,7 +114,7 @@ class Server:
         log.info("serving %s on %s", _summary(self._service.snapshot), self._address())
         systemd.notify("READY=1")
         while not self._stopped.is_set():
-            wasyncore.loop(timeout=1, use_poll=True, map=self._http._map, count=1)
+            self._http.turn()
         self._recorder.close()
         self._history.close()
         log.info("stopped")
@@ -203,36 +197,19 @@ class Server:
         )
 
 
-class _Task(WSGITask):  # type: ignore[misc]
-    """Tells clients, while draining, to come back on another connection."""
-
-    def build_response_header(self) -> bytes:
-        if self.channel.server.draining:
-            self.set_close_on_finish()
-        header: bytes = super().build_response_header()
-        return header
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    task_class = _Task
-
-
-def _http_server(app: App, path: Path, options: config.Server) -> Any:
-    server = create_server(
+def _http_server(app: App, path: Path, options: config.Server) -> dispatch.Server:
+    return dispatch.create(
         app,
-        sockets=[_listening_socket(path, options)],
+        _listening_socket(path, options),
+        is_quick=app.is_quick,
         threads=options.threads,
         backlog=BACKLOG,
         connection_limit=CONNECTION_LIMIT,
         max_request_body_size=config.HARD_BODY_LIMIT,
-        asyncore_use_poll=True,
         # nginx passes no header that we use, and this saves a look at each request.
         clear_untrusted_proxy_headers=False,
         ident="irisab",
     )
-    server.channel_class = _Channel
-    server.draining = False
-    return server
 
 
 def _listening_socket(path: Path, options: config.Server) -> socket.socket:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from struct import Struct
 from time import perf_counter
+from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
 
@@ -28,6 +31,13 @@ log = logging.getLogger(__name__)
 
 # Different combinations of what the versions said; few, unless there are many classes.
 VOTES_MEMO = 4096
+# A request may keep others waiting for so long; handing it to another thread takes a tenth of it.
+QUICK_SECONDS = 0.001
+# What a row costs beside the models: parsing, rendering, counting.
+ROW_SECONDS = 5e-6
+# The operating system is asked for randomness once for many requests.
+RANDOM = Struct("512Q")
+UUID = Struct(">QQ")
 
 
 class ModelFailure(IrisabError):
@@ -47,6 +57,13 @@ class _Arm:
     disagreements: Counter | None
 
 
+class _Vote(NamedTuple):
+    """What the versions said of a row, as JSON, and the counters of those who disagree."""
+
+    text: str
+    disagreements: tuple[Counter, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Serving:
     """A snapshot, made ready to answer."""
@@ -55,7 +72,8 @@ class _Serving:
     revision: Revision
     parser: payload.Parser
     arms: Mapping[str, _Arm]
-    votes: dict[tuple[int | None, ...], str] = field(default_factory=dict)
+    quick_bytes: int
+    votes: dict[tuple[int | None, ...], _Vote] = field(default_factory=dict)
 
 
 class Service:
@@ -74,12 +92,18 @@ class Service:
         self.draining = False
         self.reload = Reload(ok=True, error=None, at=now, accepted=now)
         self._second = (0, "")
+        self._random: list[int] = []
         self.swap(snapshot)
         metrics.watch(lambda: gauges.collect(self))
 
     @property
     def snapshot(self) -> Snapshot:
         return self._serving.snapshot
+
+    @property
+    def quick_bytes(self) -> int:
+        """The length up to which a body of /predict is answered within `QUICK_SECONDS`."""
+        return self._serving.quick_bytes
 
     def swap(self, snapshot: Snapshot) -> None:
         """Serve from `snapshot` from the next request on."""
@@ -96,6 +120,7 @@ class Service:
                 snapshot.control.feature_names, max_rows=snapshot.config.server.max_rows
             ),
             arms={name: self._arm(name, snapshot) for name in snapshot.bundles},
+            quick_bytes=_quick_bytes(snapshot),
         )
 
     def _arm(self, version: str, snapshot: Snapshot) -> _Arm:
@@ -126,10 +151,10 @@ class Service:
         answers = self._score(serving, arm, request)
         now = time.time()
         latency = perf_counter() - started
-        number = _new_request_id(now)
-        answer = self._encode(arm, request, answers, now, latency, f"{number:032x}")
+        request_id = self._new_request_id(now)
+        answer = self._encode(arm, request, answers, now, latency, request_id.hex())
         try:
-            self._observe(serving, arm, request, answers, number, now, latency)
+            self._observe(serving, arm, request, answers, request_id, now, latency)
         except Exception:
             log.exception("a prediction was answered but could not be recorded")
         return answer
@@ -180,7 +205,7 @@ class Service:
         arm: _Arm,
         request: payload.Prediction,
         answers: Sequence[Scored],
-        number: int,
+        request_id: bytes,
         now: float,
         latency: float,
     ) -> None:
@@ -193,38 +218,28 @@ class Service:
             arm.classes[index].inc()
         self.recorder.record(
             Prediction(
-                request_id=number.to_bytes(16, "big"),
-                time=now,
-                revision=serving.snapshot.revision,
-                version=arm.bundle.version,
-                forced=forced,
-                user_id=request.user_id,
-                latency=latency,
-                rows=request.rows,
-                predictions=predictions,
-                votes=self._votes(serving, arm, request.rows, predictions, forced),
+                request_id,
+                now,
+                serving.snapshot.revision,
+                arm.bundle.version,
+                forced,
+                request.user_id,
+                latency,
+                request.rows,
+                predictions,
+                _votes(serving, arm, request.rows, predictions, forced),
             )
         )
 
-    def _votes(
-        self,
-        serving: _Serving,
-        arm: _Arm,
-        rows: Sequence[payload.Row],
-        predictions: Sequence[int],
-        forced: bool,
-    ) -> list[str]:
-        """Let the other versions score the same rows, count and render who said what."""
-        shadow = serving.snapshot.config.experiment.shadow and not forced
-        columns: list[Sequence[int]] = []
-        for other in serving.arms.values():
-            if other is arm:
-                columns.append(predictions)
-            else:
-                columns.append(_shadow(other, rows) if shadow else ())
-        if shadow:
-            _count_disagreements(serving, columns)
-        return [_render(serving, votes) for votes in zip_longest(*columns)]
+    def _new_request_id(self, now: float) -> bytes:
+        """Return a UUIDv7 (RFC 9562, 5.7, with a fraction of the millisecond in rand_a)."""
+        milliseconds, fraction = divmod(int(now * 4096000), 4096)
+        try:
+            random = self._random.pop()
+        except IndexError:
+            random, *others = RANDOM.unpack(os.urandom(RANDOM.size))
+            self._random += others
+        return UUID.pack(milliseconds << 16 | 7 << 12 | fraction, 2 << 62 | random >> 2)
 
     def timestamp(self, now: float) -> str:
         """Return RFC 3339 in UTC, to the millisecond."""
@@ -278,6 +293,27 @@ _UNKNOWN = (
 )
 
 
+def _quick_bytes(snapshot: Snapshot) -> int:
+    rows = QUICK_SECONDS / (_seconds_a_row(snapshot) + ROW_SECONDS)
+    # A value and its comma take two bytes at least.
+    return int(rows * 2 * len(snapshot.control.features))
+
+
+def _seconds_a_row(snapshot: Snapshot) -> float:
+    """Return how long all versions together take: the least disturbed of three tries."""
+    row = snapshot.control.manifest["golden"]["rows"][0]
+    times = []
+    for _ in range(3):
+        started = perf_counter()
+        try:
+            for bundle in snapshot.bundles.values():
+                bundle.model.score_row(row)
+        except Exception:
+            return math.inf  # it is not quick; whoever asks it will be told what it is
+        times.append(perf_counter() - started)
+    return min(times)
+
+
 def _answers(arm: _Arm, rows: Sequence[payload.Row]) -> Sequence[Scored]:
     if len(rows) == 1:
         return (arm.bundle.model.score_row(rows[0]),)
@@ -293,30 +329,46 @@ def _shadow(arm: _Arm, rows: Sequence[payload.Row]) -> Sequence[int]:
         return ()
 
 
-def _count_disagreements(serving: _Serving, columns: Sequence[Sequence[int]]) -> None:
-    control = columns[list(serving.arms).index(serving.revision.control)]
-    for arm, column in zip(serving.arms.values(), columns, strict=True):
-        if arm.disagreements is not None and column != control:
-            count = sum(a != b for a, b in zip(control, column, strict=False))
-            arm.disagreements.inc(count)
+def _votes(
+    serving: _Serving,
+    arm: _Arm,
+    rows: Sequence[payload.Row],
+    predictions: Sequence[int],
+    forced: bool,
+) -> list[str]:
+    """Let the other versions score the same rows; count and render who said what."""
+    shadow = serving.snapshot.config.experiment.shadow and not forced
+    columns = [
+        predictions if other is arm else _shadow(other, rows) if shadow else ()
+        for other in serving.arms.values()
+    ]
+    texts = []
+    for said in zip_longest(*columns):
+        vote = serving.votes.get(said) or _new_vote(serving, said)
+        texts.append(vote.text)
+        for counter in vote.disagreements:
+            counter.inc()
+    return texts
 
 
-def _render(serving: _Serving, votes: tuple[int | None, ...]) -> str:
-    text = serving.votes.get(votes)
-    if text is None:
-        known = dict(zip(serving.arms, votes, strict=True))
-        text = json.dumps({name: vote for name, vote in known.items() if vote is not None})
-        if len(serving.votes) >= VOTES_MEMO:
-            serving.votes.clear()
-        serving.votes[votes] = text
-    return text
-
-
-def _new_request_id(now: float) -> int:
-    """Return a UUIDv7 (RFC 9562, 5.7, with a fraction of the millisecond in rand_a)."""
-    ticks = int(now * 4096000)
-    random = int.from_bytes(os.urandom(8), "big") >> 2
-    return (ticks >> 12) << 80 | 7 << 76 | (ticks & 0xFFF) << 64 | 2 << 62 | random
+def _new_vote(serving: _Serving, said: tuple[int | None, ...]) -> _Vote:
+    by_version = dict(zip(serving.arms, said, strict=True))
+    known = {name: each for name, each in by_version.items() if each is not None}
+    control = known.get(serving.revision.control)
+    vote = _Vote(
+        text=json.dumps(known),
+        disagreements=tuple(
+            arm.disagreements
+            for name, arm in serving.arms.items()
+            if arm.disagreements is not None
+            and control is not None
+            and known.get(name, control) != control
+        ),
+    )
+    if len(serving.votes) >= VOTES_MEMO:
+        serving.votes.clear()
+    serving.votes[said] = vote
+    return vote
 
 
 def _label_indices(found: Found, labels: Sequence[int | str]) -> list[int]:

@@ -12,7 +12,7 @@ import irisab
 PACKAGE = Path(irisab.__file__).parent
 LAYERS = [
     {"errors", "__init__"},
-    {"forest", "split", "drift", "verdict", "history", "systemd"},
+    {"forest", "split", "drift", "verdict", "history", "systemd", "dispatch"},
     {"bundle", "config", "payload", "recorder", "export"},
     {"snapshot", "training"},
     {"report", "metrics"},

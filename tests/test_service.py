@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -130,16 +131,23 @@ class Failing:
     score_rows = score_row
 
 
-def break_model(served: Served, version: str) -> None:
-    """Replace a served model by one that fails, as a library at odds with the model would."""
+class Slow:
+    """A model that computes for longer than others may be kept waiting."""
+
+    def score_row(self, row: Any) -> Any:
+        time.sleep(0.002)
+
+
+def replace_model(served: Served, version: str, model: Any) -> None:
+    """Replace a served model, as a library at odds with it would."""
     found = served.service.snapshot.bundles[version]
-    object.__setattr__(found, "model", Failing())
+    object.__setattr__(found, "model", model)
     served.service.swap(served.service.snapshot)
 
 
 def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
     """A version that fails in the shadow is counted, and the answer is as before."""
-    break_model(served, "v2")
+    replace_model(served, "v2", Failing())
     replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
     for _ in range(5):
         answer = served.client.post("/predict", {"features": ROW, "model_version": "v1"})
@@ -154,7 +162,7 @@ def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
 
 def test_a_failing_version_is_a_500_and_counted(served: Served) -> None:
     """A model's own failure is ours, not the client's, and ends in the report's errors."""
-    break_model(served, "v2")
+    replace_model(served, "v2", Failing())
     answer = served.client.post("/predict", {"features": ROW, "model_version": "v2"})
     assert answer.status == 500
     assert "v2 failed" in answer.json["detail"]
@@ -225,3 +233,11 @@ def test_request_ids_come_in_order_of_time(served: Served) -> None:
     assert {(each[12], each[16] in "89ab") for each in found} == {("7", True)}
     stamps = [each[:12] for each in found]
     assert stamps == sorted(stamps)
+
+
+def test_only_short_work_is_quick(served: Served) -> None:
+    """A row for forests is answered where it was read; a slow version is a thread's work."""
+    single = b'{"features":[5.1,3.5,1.4,0.2],"user_id":"someone@example.org"}'
+    assert len(single) < served.service.quick_bytes < 10_000
+    replace_model(served, "v2", Slow())
+    assert served.service.quick_bytes < len(single)

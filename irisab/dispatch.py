@@ -1,0 +1,120 @@
+"""waitress, with a short way for short work. Start at `create()`.
+
+waitress reads requests in its main thread and hands each to a worker. For a forest's answer that
+costs more than the answer: two threads wake each other, and fight for the interpreter. So a request
+that takes microseconds and waits for nothing is answered by the main thread, where it was read.
+Labels that wait for the disk, reports, batches, and models that compute for milliseconds go to the
+workers, and hold nobody up.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher, WSGITask
+
+log = logging.getLogger(__name__)
+
+# Method, path, and bytes of the body -> whether the main thread may answer.
+IsQuick = Callable[[str, str, int], bool]
+
+
+def create(
+    app: WSGIApplication, listener: socket.socket, *, is_quick: IsQuick, **adjustments: Any
+) -> Server:
+    """Return a server that listens on a bound socket; the calling thread must run it."""
+    found = Adjustments(sockets=[listener], **adjustments)
+    dispatcher = Dispatcher(is_quick)
+    dispatcher.set_thread_count(found.threads)
+    where = (listener.family, listener.type, listener.proto, listener.getsockname())
+    return Server(
+        app, {}, True, listener, dispatcher=dispatcher, adj=found, sockinfo=where, bind_socket=False
+    )
+
+
+class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """Sorts requests between the main thread and the workers."""
+
+    def __init__(self, is_quick: IsQuick) -> None:
+        super().__init__()
+        self.main_thread = threading.get_ident()
+        self._is_quick = is_quick
+        self._here: deque[Channel] = deque()
+
+    def add_task(self, channel: Channel) -> None:
+        """Take a channel whose first request is complete."""
+        request = channel.requests[0]
+        if (
+            request.error is None
+            and threading.get_ident() == self.main_thread
+            and self._is_quick(request.command, request.path, request.content_length)
+        ):
+            self._here.append(channel)
+        else:
+            super().add_task(channel)
+
+    def answer_here(self) -> None:
+        """Answer the quick requests; the caller holds no lock of theirs."""
+        while self._here:
+            try:
+                self._here.popleft().service()
+            except Exception:
+                log.exception("a request was not answered")
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """Sends short answers in one piece, and the last ones with Connection: close."""
+
+    wrote_header: bool
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+    def write(self, data: bytes) -> None:
+        """Write header and body with one call to the kernel, where waitress makes two."""
+        if self.wrote_header or len(data) != self.content_length or not self.has_body:
+            super().write(data)
+            return
+        header = self.build_response_header()
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+        self.channel.write_soon(header + data)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection."""
+
+    task_class = Task
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """The listening socket. While `draining`, every answer closes its connection."""
+
+    channel_class = Channel
+    draining = False
+
+    def turn(self) -> None:
+        """Wait for sockets, for a second at most; read what came; answer what is quick.
+
+        All is read before the first is answered: waiting again looks at each connection.
+        """
+        wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+        self.task_dispatcher.answer_here()
+
+    def pull_trigger(self) -> None:
+        # It wakes the main thread, which is awake where it calls.
+        if threading.get_ident() != self.task_dispatcher.main_thread:
+            super().pull_trigger()
