@@ -6,11 +6,12 @@ The only module that imports scikit-learn by name, and only when it is called.
 from __future__ import annotations
 
 import csv
+import math
 import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,8 @@ from irisab.errors import DataError
 HELD_OUT = 0.2
 FOLDS = 5
 GOLDEN_ROWS = 20
-EXAMPLES = 12
+# Fewer look like drift to a model with dozens of features.
+EXAMPLES = 20
 EXAMPLE_DRAWS = 50
 MISSING = ("", "na", "nan", "n/a", "null", "none", "?")
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -80,24 +82,33 @@ def load_csv(path: Path, *, target: str, drop: bool = False) -> tuple[Dataset, l
     if target not in titles:
         raise DataError(f"{path}: has no column {target!r}; there are {', '.join(titles)}")
     columns = dict(zip(titles, zip(*table, strict=True), strict=True))
-    targets = [cell.strip() for cell in columns.pop(target)]
-    cells = {title: [_number(cell) for cell in column] for title, column in columns.items()}
-    bad = {title: column.count(None) for title, column in cells.items()}
-    bad[target] = sum(cell.lower() in MISSING for cell in targets)
-    problems = [_problem(title, count, len(table)) for title, count in bad.items() if count]
-    if problems and not drop:
+    targets = np.array([cell.strip() for cell in columns.pop(target)])
+    cells = np.array([[_number(cell) for cell in column] for column in columns.values()])
+    rows = cells.reshape(len(columns), len(table)).T
+    bad, unlabelled = np.isnan(rows), np.isin(np.char.lower(targets), MISSING)
+    numeric = ~bad.all(axis=0)
+    if not numeric.any():
+        raise DataError(f"{path}: has no column with numbers besides the target")
+    if not drop:
+        _refuse_gaps(path, {**dict(zip(columns, bad.T, strict=True)), target: unlabelled})
+    usable = ~(bad[:, numeric].any(axis=1) | unlabelled)
+    names = np.array(list(columns))
+    notes = _notes(names[~numeric].tolist(), rows=int((~usable).sum()), total=len(table))
+    kept = rows[usable][:, numeric]
+    return _dataset(path, kept, targets[usable].tolist(), names[numeric].tolist()), notes
+
+
+def _refuse_gaps(path: Path, gaps: Mapping[str, NDArray[np.bool_]]) -> None:
+    problems = [
+        f"column {title!r} has {gap.sum()} of {len(gap)} cells that are missing or not a number"
+        for title, gap in gaps.items()
+        if gap.any()
+    ]
+    if problems:
         raise DataError(
             f"{path}: {'; '.join(problems)}. Mend the file, or add --drop to leave out the columns "
             "without any number and the rows with such a cell."
         )
-    numeric = {title: column for title, column in cells.items() if bad[title] < len(table)}
-    usable = [
-        None not in row and targets[number].lower() not in MISSING
-        for number, row in enumerate(zip(*numeric.values(), strict=True))
-    ]
-    notes = _notes(set(cells) - set(numeric), usable.count(False), len(table))
-    rows = np.array(list(numeric.values()), dtype=object).T.reshape(len(table), len(numeric))
-    return _dataset(path, rows[usable].astype(float), targets, usable, tuple(numeric)), notes
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -117,49 +128,42 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     return titles, table[1:]
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: str) -> float:
+    """Return the number in a cell, NaN where there is none that a model can take."""
     try:
         value = float(cell)
     except ValueError:
-        return None
-    return value if abs(value) <= FLOAT32_MAX else None
+        return math.nan
+    return value if abs(value) <= FLOAT32_MAX else math.nan
 
 
-def _problem(title: str, count: int, rows: int) -> str:
-    return f"column {title!r} has {count} of {rows} cells that are missing or not a number"
-
-
-def _notes(columns: set[str], rows: int, total: int) -> list[str]:
-    notes = [f"column {title!r}" for title in sorted(columns)]
+def _notes(columns: Sequence[str], *, rows: int, total: int) -> list[str]:
+    notes = [f"column {title!r}" for title in columns]
     return notes + ([f"{rows} of {total} rows"] if rows else [])
 
 
 def _dataset(
-    path: Path, rows: drift.Array, targets: list[str], usable: list[bool], titles: tuple[str, ...]
+    path: Path, rows: drift.Array, targets: Sequence[str], titles: Sequence[str]
 ) -> Dataset:
-    targets = [text for text, keep in zip(targets, usable, strict=True) if keep]
     whole = all(re.fullmatch(r"[+-]?\d{1,15}", text) for text in targets)
-    values = sorted({int(text) if whole else text for text in targets}, key=lambda each: each)
-    names = tuple(str(value) for value in values)
-    position = {name: index for index, name in enumerate(names)}
+    keys: list[Any] = [int(text) if whole else text for text in targets]
+    _check_classes(path, keys)
     features = tuple(_name_and_unit(title) for title in titles)
-    if not features:
-        raise DataError(f"{path}: has no column with numbers besides the target")
     if len(dict(features)) < len(features):
         raise DataError(f"{path}: two columns have the same name once their units are taken off")
-    keys = [str(int(text)) if whole else text for text in targets]
-    _check_classes(path, keys)
+    classes = sorted(set(keys))
+    position = {key: index for index, key in enumerate(classes)}
     return Dataset(
         name=path.name,
         rows=rows,
         labels=np.array([position[key] for key in keys]),
         features=features,
-        class_names=names,
-        class_numbers=tuple(int(n) for n in values) if whole else tuple(range(len(names))),
+        class_names=tuple(map(str, classes)),
+        class_numbers=tuple(classes) if whole else tuple(range(len(classes))),
     )
 
 
-def _check_classes(path: Path, targets: Sequence[str]) -> None:
+def _check_classes(path: Path, targets: Sequence[int | str]) -> None:
     counts = Counter(targets)
     if len(counts) < 2:
         raise DataError(f"{path}: the target has {len(counts)} class(es), it needs at least two")
