@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,8 @@ def _history_path(path: Path) -> Path:
 
 def _drift(options: argparse.Namespace) -> int:
     found = snapshot.build(options.config)
-    drift = report.drift_report(History(found.config.data.history), found)
+    with closing(History(found.config.data.history)) as history:
+        drift = report.drift_report(history, found)
     print(json.dumps(drift) if options.json else report.drift_text(drift, now=datetime.now()))
     return DRIFT_EXIT[drift["status"]]
 
@@ -217,9 +219,9 @@ def _add_verdict(commands: Any) -> None:
 
 def _verdict(options: argparse.Namespace) -> int:
     found = snapshot.build(options.config)
-    history = History(found.config.data.history)
-    revision = _revision(history, found, options.revision)
-    experiment = report.experiment(history, revision, found.config.experiment)
+    with closing(History(found.config.data.history)) as history:
+        revision = _revision(history, found, options.revision)
+        experiment = report.experiment(history, revision, found.config.experiment)
     comparison = _comparison(experiment, options.challenger)
     print(json.dumps(experiment) if options.json else report.verdict_text(experiment, comparison))
     return VERDICT_EXIT[comparison["verdict"]]
@@ -270,9 +272,9 @@ def _moment(text: str) -> float:
 
 
 def _history(options: argparse.Namespace) -> int:
-    history = History(config.load(options.config).data.history)
     lines = export.training_rows if options.training else export.prediction_rows
-    _write_csv(lines(history, since=options.since))
+    with closing(History(config.load(options.config).data.history)) as history:
+        _write_csv(lines(history, since=options.since))
     return 0
 
 

@@ -162,8 +162,9 @@ def _sections(text: str, source: Path) -> _Sections:
             f"{source}: line {error.lineno}: {error.line.strip()!r} stands before any [section]"
         ) from error
     except configparser.ParsingError as error:
-        number, line = error.errors[0]
-        raise ConfigError(f"{source}: line {number}: {line} is not 'option = value'") from error
+        number, _ = error.errors[0]
+        line = text.splitlines()[number - 1].strip()
+        raise ConfigError(f"{source}: line {number}: {line!r} is not 'option = value'") from error
     return {name: dict(parser[name]) for name in parser.sections()}
 
 

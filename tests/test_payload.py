@@ -63,7 +63,7 @@ def test_exactly_the_finite_numbers_of_float32_are_accepted(value: Any) -> None:
     body = json.dumps({"features": [0.0, value, 1.0]}).encode()
     fits = type(value) in (int, float) and math.isfinite(value) and abs(value) <= FLOAT32_MAX
     if fits:
-        assert PARSER.prediction(body).rows == [[0.0, value, 1.0]]
+        assert PARSER.prediction(body).rows == [[0.0, float(value), 1.0]]
     else:
         with pytest.raises(RequestError):
             PARSER.prediction(body)
