@@ -314,9 +314,12 @@ class _Pair:
         """Say why these labels do not allow better or worse; None if they do."""
         control, challenger = self.names
         disagreements = self.challenger_right + self.control_right
+        labelled = self.shown_control.labelled + self.shown_challenger.labelled
         few = min(self.shown_control.disagreements, self.shown_challenger.disagreements)
         if not disagreements:
-            return "no labelled disagreement yet: send labels to POST /feedback"
+            if not labelled:
+                return "no labels yet: send labels to POST /feedback"
+            return f"on none of {labelled} labelled rows was one right and the other wrong"
         if self.habit_suspected:
             return (
                 "who was right depends on which version was shown, as when users report mistakes "

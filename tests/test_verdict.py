@@ -152,7 +152,7 @@ class TestAnswers:
         empty = paired((0, 0), (0, 0))
         assert empty.as_dict() == {
             "verdict": "inconclusive",
-            "reason": "no labelled disagreement yet: send labels to POST /feedback.",
+            "reason": "no labels yet: send labels to POST /feedback.",
             "disagreement_rate": None,
             "labelled": 0,
             "challenger_right": 0,
