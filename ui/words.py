@@ -44,7 +44,7 @@ def title(name: str) -> str:
 
 def plain(text: str) -> str:
     """Keep text that came from elsewhere from being read as Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]#!|<>~$:])", r"\\\1", text)
 
 
 def share(answered: int, total: int, weight: float) -> str:

@@ -101,6 +101,42 @@ def test_prediction_by_click(tab: Tab, served: Process) -> None:
     assert answered(page) == before + 1
 
 
+PRESS_TWO = """
+([first, second]) => {
+  const press = name => [...document.querySelectorAll("button")]
+    .find(each => each.innerText.trim() === name).click();
+  press(first);
+  return new Promise(done => setTimeout(() => done(press(second)), 10));
+}
+"""
+
+
+def test_quick_fingers(tab: Tab) -> None:
+    """An example and, before the page has drawn it, the button: the answer is for that example."""
+    page = tab.open("try")
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
+    for name in ("Setosa", "Virginica", "Setosa", "Virginica"):
+        page.evaluate(PRESS_TWO, [name, "Get Prediction"])
+        expect(page.get_by_role("heading", name=re.compile(f"{name}, "))).to_be_visible()
+
+
+def test_values_stay(tab: Tab) -> None:
+    """A look at another page and back leaves sliders and answer as they were."""
+    page = tab.open("try")
+    page.get_by_role("button", name="Setosa").click()
+    slider = page.get_by_role("slider", name=re.compile("Petal length"))
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    ask(page)
+    expect(page.get_by_role("heading", name=re.compile("Setosa, "))).to_be_visible()
+    value = slider.input_value()
+    page.get_by_role("link", name="Drift").click()
+    ready(page, HEADINGS["drift"])
+    page.get_by_role("link", name="Predict").click()
+    expect(slider).to_have_value(value)
+    expect(page.get_by_role("heading", name=re.compile("Setosa, "))).to_be_visible()
+
+
 def test_feedback_by_click(tab: Tab, served: Process) -> None:
     """Yes, and "No, it was ...", are on record with the service."""
     page = tab.open("try")

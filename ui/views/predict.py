@@ -26,61 +26,56 @@ def draw(config: dict[str, Any]) -> None:
 
 
 def _inputs(config: dict[str, Any]) -> list[float]:
-    scales = _scales(config)
-    _examples(config, scales)
-    row = [_slider(*each) for each in zip(config["features"], scales, strict=True)]
+    names = [feature["name"] for feature in config["features"]]
+    examples = [dict(zip(names, each["features"], strict=True)) for each in config["examples"]]
+    _examples(config, examples)
+    row = [
+        _slider(feature, scale(feature, [each[feature["name"]] for each in examples]))
+        for feature in config["features"]
+    ]
     if st.button("Get Prediction", type="primary", width="stretch", key="ask"):
         _ask(config, row)
     return row
 
 
-def _scales(config: dict[str, Any]) -> list[Scale]:
-    columns = zip(*(example["features"] for example in config["examples"]), strict=True)
-    examples = list(columns) or [()] * len(config["features"])
-    return [scale(*each) for each in zip(config["features"], examples, strict=True)]
-
-
-def _examples(config: dict[str, Any], scales: list[Scale]) -> None:
+def _examples(config: dict[str, Any], examples: list[dict[str, float]]) -> None:
     """Offer a button per class; pressed again, it gives that class's next example."""
-    if not config["examples"]:
+    if not examples:
         return
     st.markdown("Start from an example")
+    classes = [example["class_name"] for example in config["examples"]]
     with st.container(horizontal=True, gap="small"):
         for name in config["classes"]:
-            rows = [each["features"] for each in config["examples"] if each["class_name"] == name]
+            rows = [row for row, its in zip(examples, classes, strict=True) if its == name]
             if rows:
-                st.button(
-                    words.plain(words.title(name)),
-                    key=f"example {name}",
-                    on_click=_fill,
-                    args=(name, rows, config["features"], scales),
-                )
+                label = words.plain(words.title(name))
+                st.button(label, key=f"example {name}", on_click=_start_from, args=(name, rows))
 
 
-def _fill(
-    name: str, rows: list[list[float]], features: list[dict[str, Any]], scales: list[Scale]
-) -> None:
-    """Move the sliders to the next of `rows`."""
+def _start_from(name: str, rows: list[dict[str, float]]) -> None:
+    """Put new sliders, at the next of `rows`, in the place of the old.
+
+    Moving the old ones would lose a race: a click that leaves the browser before it has heard of
+    the move brings the old values along.
+    """
     turn = st.session_state.get(f"turn {name}", 0)
     st.session_state[f"turn {name}"] = turn + 1
-    for feature, its, value in zip(features, scales, rows[turn % len(rows)], strict=True):
-        st.session_state[_key(feature)] = its.snap(value)
-
-
-def _key(feature: dict[str, Any]) -> str:
-    """Name a slider; another model's feature of the same name is another slider."""
-    return f"{feature['name']} {feature['min']} {feature['max']}"
+    st.session_state["set"] = st.session_state.get("set", 0) + 1
+    st.session_state["start"] = rows[turn % len(rows)]
 
 
 def _slider(feature: dict[str, Any], its: Scale) -> float:
-    st.session_state.setdefault(_key(feature), its.snap(feature["mean"]))
+    # Another model's feature of the same name is another slider.
+    key = f"{st.session_state.get('set', 0)} {feature['name']} {feature['min']} {feature['max']}"
+    start = st.session_state.get("start", {})
     value = st.slider(
-        f"{words.label(feature)} :gray[trained on {words.trained_on(feature)}]",
+        f"{words.label(feature)} · trained on {words.trained_on(feature)}",
         its.low,
         its.high,
+        value=its.snap(start.get(feature["name"], feature["mean"])),
         step=its.step,
         format=f"%.{its.decimals}f",
-        key=_key(feature),
+        key=key,
         persist_state="session",
     )
     if beyond := words.outside(feature, value):
