@@ -106,6 +106,10 @@ class Revision:
         """Yield (control, challenger) for each challenger, as version names."""
         return ((self.control, name) for name in self.models if name != self.control)
 
+    def model_pairs(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """Return `pairs()` by the hashes of their models: versions of one model are one pair."""
+        return {(self.models[one], self.models[two]): (one, two) for one, two in self.pairs()}
+
 
 def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
     """Open the history with its schema; raises `sqlite3.Error`.
@@ -407,8 +411,7 @@ def _count_pairs(
     answers: _Answers,
     labels: Sequence[int],
 ) -> None:
-    for control, challenger in revision.pairs():
-        pair = (revision.models[control], revision.models[challenger])
+    for pair, (control, challenger) in revision.model_pairs().items():
         outcomes = [
             (votes[control] == label, votes[challenger] == label)
             for (_, votes), label in zip(answers, labels, strict=True)

@@ -257,10 +257,9 @@ class Recorder:
     def _count_pairs(self, counts: Counter[tuple[str, tuple[str, ...]]]) -> None:
         for (name, texts), count in counts.items():
             revision, votes = self._revisions[name], [json.loads(text) for text in texts]
-            for control, challenger in revision.pairs():
+            for models, (control, challenger) in revision.model_pairs().items():
                 if all(control in row and challenger in row for row in votes):
                     differ = [row[control] != row[challenger] for row in votes]
-                    models = (revision.models[control], revision.models[challenger])
                     self._execute(
                         "INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                         " scored = scored + excluded.scored,"

@@ -119,7 +119,8 @@ def _paired(
 ) -> verdict.Comparison:
     models = (revision.models[revision.control], revision.models[challenger])
     tally = history.tally(*models)
-    shown_control, shown_challenger = (verdict.Tally(**tally.get(model, {})) for model in models)
+    # pop: two versions of one model share a tally, which must not count twice.
+    shown_control, shown_challenger = (verdict.Tally(**tally.pop(each, {})) for each in models)
     return verdict.compare_paired(
         shown_control=shown_control,
         shown_challenger=shown_challenger,

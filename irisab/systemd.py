@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,13 +16,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from irisab.errors import NotRunning, ReloadRefused
+from irisab.errors import ConfigError, NotRunning, ReloadRefused
+
+log = logging.getLogger(__name__)
 
 LISTEN_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 RELOAD_SECONDS = 60.0
-LOCK_SECONDS = 1.0
 
 
 def notify(state: str) -> None:
@@ -45,11 +47,14 @@ def notify_reloading() -> None:
 
 
 def inherited_socket() -> socket.socket | None:
-    """Return the listening socket that systemd passed to this process, if it did."""
+    """Return the listening socket that systemd passed to this process, if it did.
+
+    Raises `ConfigError` where it passed several.
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     if os.environ.get("LISTEN_FDS") != "1":
-        raise OSError(f"expected 1 inherited socket, got {os.environ.get('LISTEN_FDS')}")
+        raise ConfigError(f"irisab.socket must pass 1 socket, not {os.environ.get('LISTEN_FDS')}")
     os.set_inheritable(LISTEN_FD, False)
     return socket.socket(fileno=LISTEN_FD)
 
@@ -70,13 +75,23 @@ class Handshake:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Be the service as long as the block lasts; raises `BlockingIOError` if one runs."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._pid.open("a+") as file:
-            _lock(file, seconds=LOCK_SECONDS)
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
+        """Be the service as long as the block lasts; raises `BlockingIOError` if one runs.
+
+        Raises `ConfigError` where the folder cannot be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = self._pid.open("a+")
+        except OSError as error:
+            raise ConfigError(f"{self._pid}: cannot be written: {error.strerror}") from error
+        with file:
+            # Not while `irisab reload` looks who runs: it would see half of this, and for that
+            # moment it has the lock.
+            with self._alone():
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate(0)
+                file.write(f"{os.getpid()}\n")
+                file.flush()
             yield
 
     def request_id(self) -> str | None:
@@ -88,32 +103,43 @@ class Handshake:
 
     def answer(self, request_id: str | None, outcome: Mapping[str, Any]) -> None:
         """Leave the outcome of a reload, in the service."""
-        if request_id is not None:
+        if request_id is None:
+            return
+        # A full disk is no reason to stop serving: who asked is told that nothing was answered.
+        try:
             _replace(self._outcome, json.dumps({"id": request_id, **outcome}))
+        except OSError as error:
+            log.error("the outcome of a reload cannot be written: %s", error)
 
     def reload(self, *, timeout: float = RELOAD_SECONDS) -> str:
         """Make the service reload and return its new revision.
 
         Raises `NotRunning` where no service runs, `ReloadRefused` with the reason otherwise.
         """
-        with self._alone():
-            pid = self._running_pid()
-            request_id = uuid.uuid4().hex
-            _replace(self._request, request_id)
-            try:
-                os.kill(pid, signal.SIGHUP)
-                outcome = self._wait(request_id, timeout)
-            except ProcessLookupError:
-                raise NotRunning("the service stopped while it was asked to reload") from None
-            finally:
-                self._request.unlink(missing_ok=True)
+        try:
+            with self._alone():
+                outcome = self._ask(timeout)
+        except PermissionError as error:
+            raise ReloadRefused(f"{error}; only root and the service's user may ask it") from None
         if not outcome["ok"]:
             raise ReloadRefused(f"{outcome['error']} (the old configuration serves on)")
         return str(outcome["revision"])
 
+    def _ask(self, timeout: float) -> dict[str, Any]:
+        pid = self._running_pid()
+        request_id = uuid.uuid4().hex
+        _replace(self._request, request_id)
+        try:
+            os.kill(pid, signal.SIGHUP)
+            return self._wait(request_id, timeout)
+        except ProcessLookupError:
+            raise NotRunning("the service stopped while it was asked to reload") from None
+        finally:
+            self._request.unlink(missing_ok=True)
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Let two `irisab reload` wait for each other."""
+        """Let those who start, ask or look wait for each other."""
         try:
             folder = os.open(self._folder, os.O_RDONLY)
         except FileNotFoundError:
@@ -147,19 +173,9 @@ class Handshake:
         raise ReloadRefused(f"the service did not answer within {timeout:g} seconds")
 
 
-def _lock(file: IO[str], *, seconds: float) -> None:
-    """Lock for good; `irisab reload` holds the lock for a moment when it looks who runs."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
 def _replace(path: Path, text: str) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}")
     new.write_text(text)
+    # Written by root with whatever umask, read by the service's user.
+    new.chmod(0o644)
     new.replace(path)

@@ -160,6 +160,16 @@ def test_a_vote_is_for_a_pair_of_models(history: History, record: Record, writer
     assert history.tally("hash-1", "hash-3") == {"hash-3": NOBODY | {"challenger_only": 1}}
 
 
+def test_versions_of_one_model_share_a_vote(
+    history: History, record: Record, writer: Recorder
+) -> None:
+    """Two challengers with the same model do not make two labels of one."""
+    models = {"v1": "hash-1", "v2": "hash-2", "v3": "hash-2"}
+    writer.announce(revision("r2", models=models))
+    history.label(record([{"v1": 0, "v2": 1, "v3": 1}], revision="r2"), [1])
+    assert history.tally("hash-1", "hash-2") == {"hash-1": NOBODY | {"challenger_only": 1}}
+
+
 def test_a_batch_has_one_vote(history: History, record: Record) -> None:
     """Rows of one request are not independent: its first labelled disagreement counts."""
     history.label(record([AGREE, DIFFER, DIFFER, AGREE, DIFFER]), [0, 1, 0, 2, 0])

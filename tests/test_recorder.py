@@ -150,6 +150,17 @@ def test_each_challenger_is_paired_with_the_control(writer: Recorder, history: H
     assert history.agreement("hash-1", "hash-3")["scored"] == 0
 
 
+def test_versions_of_one_model_are_one_pair(writer: Recorder, history: History) -> None:
+    """Two challengers with the same model do not make two of one request; nor does a challenger
+    that is the control's twin."""
+    models = {"v1": "hash-1", "v2": "hash-2", "v3": "hash-2", "v4": "hash-1"}
+    writer.announce(revision("r5", models=models))
+    writer.record(prediction([{"v1": 0, "v2": 1, "v3": 1, "v4": 0}], revision="r5"))
+    writer.flush()
+    assert history.agreement("hash-1", "hash-2") == {"scored": 1, "disagreed": 1, "differed": 1}
+    assert history.agreement("hash-1", "hash-1") == {"scored": 1, "disagreed": 0, "differed": 0}
+
+
 def test_users_are_counted_once(writer: Recorder, history: History) -> None:
     """Distinct users by version and revision; who is active depends on the last request."""
     writer.announce(revision("r2"))

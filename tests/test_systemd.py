@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from irisab import systemd
-from irisab.errors import NotRunning, ReloadRefused
+from irisab.errors import ConfigError, NotRunning, ReloadRefused
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
@@ -64,7 +64,7 @@ def test_several_sockets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one socket is expected; which of two to take would be a guess."""
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", "2")
-    with pytest.raises(OSError, match="got 2"):
+    with pytest.raises(ConfigError, match="must pass 1 socket, not 2"):
         systemd.inherited_socket()
 
 
@@ -163,9 +163,81 @@ def test_one_service_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_look_at_the_lock_is_waited_for(tmp_path: Path) -> None:
-    """`irisab reload` looking who runs does not keep a service from starting."""
-    with (tmp_path / "irisab.pid").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        threading.Timer(0.2, lambda: fcntl.flock(file, fcntl.LOCK_UN)).start()
-        with systemd.Handshake(tmp_path).running():
-            assert (tmp_path / "irisab.pid").read_text() == f"{os.getpid()}\n"
+    """`irisab reload` looking who runs does not keep a service from starting, and never sees half
+    a pid."""
+    handshake = systemd.Handshake(tmp_path)
+    (tmp_path / "irisab.pid").write_text("stale")
+
+    def look() -> None:
+        with handshake._alone(), (tmp_path / "irisab.pid").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            looking.set()
+            time.sleep(0.2)
+
+    looking = threading.Event()
+    reload = threading.Thread(target=look)
+    reload.start()
+    looking.wait()
+    with handshake.running():
+        assert not reload.is_alive()
+        assert (tmp_path / "irisab.pid").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    """A service that cannot keep its pid file does not start, and says which."""
+    (tmp_path / "file").write_text("")
+    handshake = systemd.Handshake(tmp_path / "file" / "state")
+    with (
+        pytest.raises(ConfigError, match="state/irisab.pid: cannot be written: Not a directory"),
+        handshake.running(),
+    ):
+        pass
+
+
+def test_an_outcome_that_cannot_be_written_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk does not end the service: here a folder is where the file should be."""
+    (tmp_path / "irisab.outcome").mkdir()
+    systemd.Handshake(tmp_path).answer("an-id", GOOD)
+    assert "the outcome of a reload cannot be written" in caplog.text
+    systemd.Handshake(tmp_path).answer(None, GOOD)
+    assert len(caplog.records) == 1
+
+
+# Import first: another user may not be allowed to read the package.
+NOBODY = """
+import os, sys
+from pathlib import Path
+from irisab.errors import ReloadRefused
+from irisab.systemd import Handshake
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    Handshake(Path(sys.argv[1])).reload()
+except ReloadRefused as error:
+    sys.exit(f"refused: {error}")
+"""
+
+
+def test_who_may_not_reload_is_told(tmp_path: Path) -> None:
+    """Another user gets a sentence and no traceback."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", NOBODY, folder], capture_output=True, text=True, check=False
+    )
+    folder.chmod(0o700)
+    assert done.stderr.startswith("refused: [Errno 13] Permission denied: ")
+    assert done.stderr.endswith("; only root and the service's user may ask it\n")
+
+
+def test_what_root_asks_the_service_can_read(tmp_path: Path) -> None:
+    """However strict the umask of the shell is that `irisab reload` runs in."""
+    before = os.umask(0o077)
+    try:
+        systemd.Handshake(tmp_path).answer("an-id", GOOD)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "irisab.outcome").stat().st_mode & 0o777 == 0o644
