@@ -240,7 +240,9 @@ def test_a_forced_version_answers_and_is_kept_out(served: Served) -> None:
     served.recorder.flush()
     assert set(answers) == {"v2"}
     assert served.sample("model_version_requests_total", version="v2") == counted + 10
-    assert served.client.get("/report").json["versions"]["v2"]["requests"] == before
+    after = served.client.get("/report").json["versions"]["v2"]
+    assert after["requests"] == before
+    assert (after["latency_ms"]["p50"] is None) is (before == 0)
 
 
 def test_health_tells_what_serves(served: Served) -> None:
