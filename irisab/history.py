@@ -236,7 +236,8 @@ class History:
         with self._reading() as connection:
             return connection.execute(
                 "SELECT version, latency FROM (SELECT * FROM predictions"
-                " ORDER BY request_id DESC, row DESC LIMIT ?) WHERE row = 0 AND forced = 0 AND revision = ?",
+                " ORDER BY request_id DESC, row DESC LIMIT ?)"
+                " WHERE row = 0 AND forced = 0 AND revision = ?",
                 (limit, revision),
             ).fetchall()
 
