@@ -114,7 +114,10 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """Return content type and body in the format that the Accept header asks for."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # raised for a version that is no number
+            encode, content_type = choose_encoder("")
         return content_type, encode(self.registry)
 
 

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from serving import ROW, Served, write_config
+
+from irisab.metrics import Metrics
 
 # name -> labels, as users know them
 DOCUMENTED = {
@@ -121,3 +125,30 @@ def test_labels_never_come_from_a_client(served: Served) -> None:
     served.predict(user_id="somebody")
     served.client.get("/nowhere")
     assert {(name, len(values)) for name, values in samples(served).items()} == before
+
+
+words = st.sampled_from(
+    [
+        "text/plain",
+        "application/openmetrics-text",
+        "version=",
+        "escaping=",
+        "1.0.0",
+        "2",
+        "x",
+        "q=1",
+    ]
+)
+latin = st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=4)
+marks = st.sampled_from([";", ",", "=", " ", "."])
+
+
+@given(st.lists(words | marks | latin, max_size=8).map("".join))
+@example("application/openmetrics-text;version=abc")
+@example("text/plain;version=1.0.\xb2")
+def test_any_accept_header_is_answered(accept: str) -> None:
+    """Content negotiation of whatever a client sends ends in a format, not in an error."""
+    content_type, body = Metrics().render(accept)
+    assert content_type.startswith(("text/plain;", "application/openmetrics-text;"))
+    assert content_type.isprintable() and content_type.isascii()
+    assert b"prediction_requests_total 0" in body
