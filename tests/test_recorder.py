@@ -167,7 +167,7 @@ def test_users_are_counted_once(writer: Recorder, history: History) -> None:
     for user, version, at in (
         ("ann", "v1", NOW - 2000),
         ("ann", "v1", NOW),
-        ("ann", "v1", NOW - 10),
+        ("ann", "v1", NOW - 950),
         ("bob", "v2", NOW - 1000),
         ("cid", "v2", NOW - 899),
         (None, "v2", NOW),
