@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 import pytest
 from simulate import DECIDED, Laboratory, World, laboratory
@@ -26,13 +27,15 @@ def test_a_better_version_is_found_with_fewer_labels_than_a_split_needs(found: L
     world = World(name="better", challenger_right=0.75, disagreeing=0.2, unpaired=True)
     outcomes = [found.run(world, labels=300) for _ in range(5)]
     assert [each.verdict for each in outcomes] == ["better"] * 5
-    assert sum(each.labels < each.labels_unpaired for each in outcomes) >= 4
+    assert median(each.labels for each in outcomes) < median(
+        each.labels_unpaired for each in outcomes
+    )
 
 
 @pytest.mark.parametrize("percent", [90, 50])
 def test_reported_mistakes_alone_give_no_verdict(percent: int, found: Laboratory) -> None:
     """Users who report only mistakes cause no verdict, and the report says why."""
     world = World(name="mistakes", control_percent=percent, report_right=0.0)
-    outcomes = [found.run(world, labels=100) for _ in range(3)]
+    outcomes = [found.run(world, labels=200) for _ in range(3)]
     assert [each.verdict for each in outcomes] == ["inconclusive"] * 3
     assert all("right answers too" in each.reason for each in outcomes)
