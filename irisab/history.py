@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ VERSION = 1
 # Longer than any transaction of ours, shorter than a client waits.
 BUSY_SECONDS = 2.0
 PAGE = 1000
+# Looking further would read the whole history at each scrape after a change of features.
+LOOK_BACK = 100
 ACTIVE_SECONDS = 15 * 60
 
 # A request id is a UUIDv7 (RFC 9562), so the primary key is also the order of time: new rows are
@@ -219,16 +222,28 @@ class History:
     def window(self, size: int, *, features: Sequence[str]) -> NDArray[np.float64]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
 
-        Rows of forced versions, or of models with other features, are not traffic to look at.
+        Rows of forced versions, or of models with other features, are not traffic to look at;
+        they are passed over as far as `LOOK_BACK` times the window.
         """
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT p.features FROM predictions AS p JOIN revisions AS r USING (revision)"
-                " WHERE p.forced = 0 AND r.features = ?"
-                " ORDER BY p.request_id DESC, p.row DESC LIMIT ?",
-                (json.dumps(list(features)), size),
-            ).fetchall()
-        data = b"".join(blob for (blob,) in rows)
+            alike = {
+                revision
+                for (revision,) in connection.execute(
+                    "SELECT revision FROM revisions WHERE features = ?",
+                    (json.dumps(list(features)),),
+                )
+            }
+            cursor = connection.execute(
+                "SELECT features, forced, revision FROM predictions"
+                " ORDER BY request_id DESC, row DESC LIMIT ?",
+                (LOOK_BACK * size,),
+            )
+            # Read no further than needed, and leave no statement open, which would hold the log.
+            with closing(cursor):
+                found = (
+                    blob for blob, forced, revision in cursor if not forced and revision in alike
+                )
+                data = b"".join(islice(found, size))
         return np.frombuffer(data, dtype="<f8").reshape(-1, len(features))
 
     def latencies(self, revision: str, *, limit: int) -> list[tuple[str, float]]:
