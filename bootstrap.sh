@@ -1,0 +1,418 @@
+#!/usr/bin/env bash
+# Installs irisab on this host, starts it and prints its addresses.
+#
+#   sudo ./bootstrap.sh           install; from a newer source tree: upgrade
+#   ./bootstrap.sh --help         everything else it can do
+#
+# Each step looks at what is there before it changes anything. So running it again is always safe:
+# it changes nothing on a healthy host, and finishes a run that was interrupted.
+set -Eeuo pipefail
+umask 022  # root's own umask may hide what is installed from the service's user
+
+TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
+SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
+# What a release consists of.
+FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
+       requirements.txt requirements-ui.txt README.md)
+SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
+          irisab-drift.timer nginx.service)
+DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
+
+usage() {
+  cat <<TEXT
+Usage: sudo ./bootstrap.sh [OPTION]...
+
+Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+: the API, its browser page,
+Prometheus, and nginx in front. Run it from a newer source tree to upgrade.
+
+  --tls-cert FILE --tls-key FILE   serve HTTPS too, with this certificate and key
+  --self-signed                    serve HTTPS too, with a certificate made here
+  --dry-run                        print what would be done; change nothing
+  --verify                         check every component and say what is missing
+  --urls                           print the addresses
+  --rollback                       go back to the release that was installed before
+  --uninstall [--purge]            remove irisab; --purge: also its data, models and settings
+  --help                           this text
+TEXT
+}
+
+say() { printf '%s\n' "$*"; }
+die() { trap - ERR; printf 'bootstrap: %s\n' "$*" >&2; exit 1; }
+step() { current_step=$*; say "[$((++steps))/8] $*"; }
+# run COMMAND...: run it, or only print it.
+run() { if [[ $dry_run ]]; then say "  + $*"; else "$@"; fi; }
+have() { type -P "$@" >/dev/null; }
+is_active() { systemctl is-active --quiet "$1"; }
+hash_of() { { cat -- "$@" 2>/dev/null || true; } | sha256sum | cut -c1-12; }
+
+stopped() {
+  ((BASH_SUBSHELL == 0)) || exit 1
+  die "stopped at step $steps ($current_step). Mend what is said above and run this again."
+}
+
+# place MODE SRC DST: copies a file so that a half-written one never stands there.
+place() { install -D -m "$1" "$2" "$3.part" && mv -f "$3.part" "$3"; }
+# link SRC DST: moves a symbolic link without a moment in which it is missing.
+link() { mkdir -p "$(dirname "$2")" && ln -sfn "$1" "$2.part" && mv -fT "$2.part" "$2"; }
+point() { [[ $(readlink "$2") == "$1" ]] || run link "$1" "$2"; }
+
+# put MODE SRC DST: installs a file if it differs. One that a person has edited stays as it is.
+put() {
+  local ours=$OPT/installed/${3//\//_}
+  if [[ -e $3 && -e $ours ]] && ! cmp -s "$3" "$ours" && ! cmp -s "$3" "$2"; then
+    say "  kept your edited $3"
+    cmp -s "$2" "$ours" || cmp -s "$2" "$3.new" || run place "$1" "$2" "$3.new"
+    return
+  fi
+  cmp -s "$2" "$3" || run place "$1" "$2" "$3"
+  cmp -s "$2" "$ours" || run place 0600 "$2" "$ours"
+}
+
+check_host() {
+  local id version name free
+  step "Checking the host"
+  # shellcheck source=/dev/null
+  IFS='|' read -r id version name < <(. /etc/os-release && echo "$ID|${VERSION_ID:-}|$PRETTY_NAME")
+  case $id:$version in
+    amzn:2023*) family=amazon python=python3.13 web_user=nginx ;;
+    amzn:2) die "Amazon Linux 2 has been out of support since June 2026: use Amazon Linux 2023." ;;
+    debian:1[2-9]* | ubuntu:2[4-9].*) family=debian python=python3 web_user=www-data ;;
+    *) die "$name is not supported: use Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+." ;;
+  esac
+  [[ -d /run/systemd/system ]] || die "systemd does not run this host, and irisab is built on it."
+  check_port 80 nginx.service
+  check_port 5000 irisab.socket
+  check_port 8501 irisab-ui.service
+  check_port 9090 irisab-prometheus.service
+  free=$(df -Pm /opt | awk 'NR == 2 { print $4 }')
+  [[ -e $OPT/current ]] || ((free >= DISK_MB)) ||
+    die "/opt has $free MB free and the install needs $DISK_MB MB: enlarge the disk."
+}
+
+# A port may be taken by our own unit; taken by anything else it is a reason to stop.
+check_port() {
+  local process='s/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' listener
+  listener=$(ss -Hltnp "sport = :$1" | sed -n "1$process")
+  [[ $listener ]] || return 0
+  if ! is_active "$2" || [[ $2 == nginx.service && ! -e $NGINX.before-irisab ]]; then
+    die "port $1 is taken by $listener: stop that first, then run this again."
+  fi
+}
+
+install_packages() {
+  step "Packages of the distribution"
+  if [[ $family == amazon ]]; then
+    have nginx openssl cmp tar "$python" || run dnf -y -q install --setopt=install_weak_deps=False \
+      nginx openssl diffutils tar "$python" "$python-pip"
+    return
+  fi
+  # Debian starts what it installs. nginx must wait for its configuration, and Debian's own
+  # Prometheus stays off for good: ours has its own unit, data and settings.
+  have nginx || point /dev/null $SYSTEMD/nginx.service
+  have prometheus || point /dev/null $SYSTEMD/prometheus.service
+  # A run that was killed here leaves half-configured packages behind.
+  [[ -z $(dpkg --audit) ]] || run dpkg --configure -a
+  if ! have nginx openssl curl prometheus || ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    run apt_get update
+    run apt_get install --no-install-recommends nginx openssl curl prometheus python3-venv
+  fi
+}
+
+# It waits for a lock: a fresh cloud host may be installing its updates.
+apt_get() {
+  DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
+    apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >"$scratch/apt" || { cat "$scratch/apt"; return 1; }
+}
+
+install_prometheus() {
+  local from=/usr/bin
+  step "Prometheus"
+  [[ $family != amazon ]] || fetch_prometheus
+  point "$from/prometheus" $OPT/bin/prometheus
+  point "$from/promtool" $OPT/bin/promtool
+}
+
+fetch_prometheus() {
+  local version sum address archive=$scratch/prometheus.tar.gz
+  read -r version sum address < <(sed -n "s/^$(uname -m) //p" "$TREE/prometheus/release") ||
+    die "no checksum of Prometheus for $(uname -m) is known: add its line to prometheus/release."
+  from=$OPT/prometheus-$version
+  [[ ! -e $from ]] || return 0
+  run curl -fsSL --retry 3 -o "$archive" "$address"
+  run sha256sum --quiet --check <<<"$sum  $archive" ||
+    die "the archive at $address is not the one that was pinned (its sha256 differs)."
+  run mkdir -p "$from.part"
+  run tar -xzf "$archive" -C "$from.part" --strip-components=1 --no-same-owner
+  run mv -T "$from.part" "$from"
+}
+
+# Names everything by its content, so that the same tree is the same release.
+name_release() {
+  local minor version
+  minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+  version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$TREE/irisab/__init__.py")
+  venv=$OPT/venvs/api-$minor-$(hash_of "$TREE/requirements.txt")
+  venv_ui=$OPT/venvs/ui-$minor-$(hash_of "$TREE/requirements-ui.txt")
+  release=$version-$(cd "$TREE" && find "${FILES[@]}" -type f ! -path '*/__pycache__/*' -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(say "$minor") | sha256sum | cut -c1-12)
+}
+
+# build_venv DIR REQUIREMENTS: an environment, shared by all releases that pin the same.
+build_venv() {
+  [[ ! -e $1/complete ]] || return 0
+  say "  $1"
+  run rm -rf "$1"
+  run "$python" -m venv "$1"
+  # Wheels only: no compiler is needed, and nothing in them runs before their hashes are checked.
+  # Not in /tmp: on Amazon Linux that is memory.
+  TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+    --no-deps --only-binary=:all: --require-hashes -r "$2"
+  run touch "$1/complete"
+}
+
+install_release() {
+  step "Release"
+  name_release
+  local dir=$OPT/releases/$release
+  say "  $dir"
+  build_venv "$venv" "$TREE/requirements.txt"
+  build_venv "$venv_ui" "$TREE/requirements-ui.txt"
+  [[ ! -e $dir/RELEASE ]] || return 0
+  run rm -rf "$dir"
+  run mkdir -p "$dir"
+  run cp -R "${FILES[@]/#/$TREE/}" "$dir"
+  run chmod -R u=rwX,go=rX "$dir"
+  run ln -s "$venv" "$dir/venv"
+  run ln -s "$venv_ui" "$dir/venv-ui"
+  run "$dir/venv/bin/python" -m compileall -q "$dir/irisab" "$dir/ui"
+  say "$release" >"$scratch/RELEASE"
+  run place 0644 "$scratch/RELEASE" "$dir/RELEASE"  # last: it says that the release is complete
+}
+
+# irisab_cli COMMAND...: the new release's command, as the service's user.
+irisab_cli() { "$OPT/releases/$release/bin/irisab" --config "$INI" "$@"; }
+
+install_models() {
+  step "User, settings and models"
+  getent passwd irisab >/dev/null || run useradd --system --user-group --no-create-home \
+    --home-dir $DATA --shell /usr/sbin/nologin irisab
+  [[ -d $DATA ]] || run install -d -o irisab -g irisab -m 0750 $DATA
+  [[ -e $INI ]] || run place 0644 "$TREE/irisab.ini.sample" $INI
+  # The new release must accept the settings and the models before it takes over.
+  irisab_cli check >/dev/null 2>&1 || { run irisab_cli train && run irisab_cli check >/dev/null; }
+}
+
+install_files() {
+  local unit from=$OPT/current
+  step "Units, nginx and rules"
+  switch_release
+  [[ ! $dry_run ]] || from=$TREE
+  for unit in "$from"/systemd/*; do put 0644 "$unit" "$SYSTEMD/$(basename "$unit")"; done
+  put 0644 "$from/prometheus/prometheus.yml" $ETC/prometheus.yml
+  put 0644 "$from/prometheus/alerts.yml" $ETC/alerts.yml
+  point $OPT/current/bin/irisab /usr/local/bin/irisab
+  make_password
+  [[ ! $self_signed || -e $ETC/tls.crt ]] || make_certificate
+  if [[ $tls_cert ]]; then
+    cmp -s "$tls_key" $ETC/tls.key || run place 0600 "$tls_key" $ETC/tls.key
+    cmp -s "$tls_cert" $ETC/tls.crt || run place 0644 "$tls_cert" $ETC/tls.crt
+    put 0644 "$from/nginx/tls.conf" $ETC/tls.conf
+  fi
+  [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run cp -p $NGINX $NGINX.before-irisab
+  sed "s/^user .*/user $web_user;/" "$from/nginx/nginx.conf" >"$scratch/nginx.conf"
+  put 0644 "$scratch/nginx.conf" $NGINX
+}
+
+switch_release() {
+  local old
+  old=$(readlink $OPT/current || true)
+  [[ $old != "releases/$release" ]] || return 0
+  [[ ! $old ]] || point "$old" $OPT/previous
+  point "releases/$release" $OPT/current
+}
+
+# The password stays readable by root alone; nginx gets its hash.
+make_password() {
+  [[ ! $dry_run ]] || return 0
+  if [[ ! -s $ETC/password ]]; then
+    openssl rand -base64 18 >"$scratch/password"
+    place 0600 "$scratch/password" $ETC/password
+  fi
+  if [[ ! $ETC/htpasswd -nt $ETC/password ]]; then
+    say "irisab:$(openssl passwd -6 -stdin <$ETC/password)" >"$scratch/htpasswd"
+    place 0640 "$scratch/htpasswd" $ETC/htpasswd
+  fi
+  [[ $(stat -c %G $ETC/htpasswd) == "$web_user" ]] || chgrp "$web_user" $ETC/htpasswd
+}
+
+make_certificate() {
+  tls_cert=$scratch/tls.crt tls_key=$scratch/tls.key
+  openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$(public_address)" \
+    -addext "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:$(public_address)" \
+    -keyout "$tls_key" -out "$tls_cert" 2>/dev/null
+}
+
+# apply VERB UNIT FILE...: brings the unit up with these files, and leaves it alone if it runs
+# with them already. What it runs with is remembered only once it does.
+apply() {
+  local verb=$1 unit=$2 stamp=$OPT/applied/$2
+  hash_of "${@:3}" >"$scratch/applied"
+  systemctl is-enabled --quiet "$unit" 2>/dev/null || run systemctl enable --quiet "$unit"
+  is_active "$unit" || verb=start
+  if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp"; then
+    run systemctl "$verb" "$unit"
+    run place 0644 "$scratch/applied" "$stamp"
+  fi
+}
+
+start_services() {
+  step "Starting"
+  [[ ! -L $SYSTEMD/nginx.service ]] || run systemctl unmask --quiet nginx.service
+  run systemctl daemon-reload
+  if have getenforce && [[ $(getenforce) == Enforcing ]]; then
+    run setsebool -P httpd_can_network_connect on
+  fi
+  apply restart irisab.socket $SYSTEMD/irisab.socket
+  apply restart irisab.service $SYSTEMD/irisab.service $OPT/current/RELEASE
+  apply restart irisab-ui.service $SYSTEMD/irisab-ui.service $OPT/current/RELEASE
+  apply restart irisab-prometheus.service $SYSTEMD/irisab-prometheus.service $ETC/*.yml \
+    $OPT/current/prometheus/release
+  apply restart irisab-drift.timer $SYSTEMD/irisab-drift.timer
+  run nginx -t -q
+  apply reload nginx.service $NGINX $ETC/tls.{conf,crt,key}
+}
+
+check() { if "${@:2}" >/dev/null 2>&1; then say "  ✔ $1"; else say "  ✘ $1"; failed=yes; fi; }
+
+# Is everything there, is it as it should be, and does it answer?
+verify() {
+  local unit failed=
+  [[ -e $OPT/current/RELEASE ]] || die "irisab is not installed here: sudo ./bootstrap.sh"
+  check "system user irisab" getent passwd irisab
+  check "release $(cat $OPT/current/RELEASE)" test -e $OPT/current/venv/complete -a -e $OPT/current/venv-ui/complete
+  check "$INI and its models: irisab check" $OPT/current/bin/irisab --config $INI check
+  check "nginx: nginx -t" nginx -t -q
+  check "Prometheus: $OPT/bin/promtool check config $ETC/prometheus.yml" $OPT/bin/promtool check config $ETC/prometheus.yml
+  check "the password in $ETC/password" test -s $ETC/password -a -s $ETC/htpasswd
+  for unit in "${SERVICES[@]}"; do
+    check "$unit is enabled" systemctl is-enabled --quiet "$unit"
+    check "$unit is active: systemctl status $unit" is_active "$unit"
+  done
+  $OPT/current/venv/bin/python $OPT/current/smoke.py --checks-only --patience "$patience" 127.0.0.1 || failed=yes
+  [[ ! $failed ]] || die "not everything works: README, \"Troubleshooting\", has a command for each."
+}
+
+# public_address: the one that EC2 gave this host (IMDSv2), else its own.
+public_address() {
+  local metadata=http://169.254.169.254/latest token address=
+  token=$(curl -sf -m 2 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+    $metadata/api/token) && address=$(curl -sf -m 2 --noproxy '*' \
+    -H "X-aws-ec2-metadata-token: $token" $metadata/meta-data/public-ipv4)
+  [[ $address =~ ^[0-9.]+$ ]] ||
+    address=$(ip -4 -o address show scope global | awk '{ sub("/.*", "", $4); print $4; exit }')
+  say "${address:-127.0.0.1}"
+}
+
+urls() {
+  local address
+  address=http$([[ ! -e $ETC/tls.conf ]] || say s)://$(public_address)
+  say "
+Page         $address/
+API          $address/predict  (all of it: $address/openapi.json)
+Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/password, for root)
+"
+}
+
+# Only the current release and the one before it are kept, and what these two need.
+remove_old() {
+  local path kept
+  kept=$(readlink -f $OPT/{current,previous}{,/venv,/venv-ui} || true)
+  for path in "$OPT"/releases/* "$OPT"/venvs/*; do
+    grep -qxF "$path" <<<"$kept" || run rm -rf "$path"
+  done
+}
+
+install_all() {
+  check_host
+  install_packages
+  install_prometheus
+  install_release
+  install_models
+  install_files
+  start_services
+  step "Checking every component"
+  [[ ! $dry_run ]] || return 0
+  verify
+  remove_old
+  urls
+}
+
+rollback() {
+  release=$(readlink $OPT/previous) || die "there is no earlier release to go back to."
+  release=${release#releases/}
+  say "From $(cat $OPT/current/RELEASE) back to $release"
+  check_host
+  irisab_cli check >/dev/null
+  install_files
+  start_services
+  verify
+}
+
+uninstall() {
+  local unit
+  say "Removing irisab${purge:+, its data, models and settings}"
+  for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-alert@}.{service,socket,timer} /usr/local/bin/irisab
+  run systemctl unmask --quiet prometheus.service || true
+  run systemctl daemon-reload
+  [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
+  run rm -rf $OPT
+  if [[ $purge ]]; then
+    run rm -rf $DATA $ETC $INI /var/lib/{,private/}irisab-{ui,prometheus} \
+      /var/lib/systemd/timers/stamp-irisab-drift.timer
+    run userdel irisab || true
+  else
+    say "Kept: $INI, $ETC, $DATA and /var/lib/irisab-prometheus (--uninstall --purge removes them)."
+  fi
+  say "The distribution's packages (nginx, Python) stay; nginx is off, with its own configuration."
+}
+
+parse() {
+  while (($#)); do
+    case $1 in
+      --tls-cert | --tls-key)
+        [[ -r ${2:-} ]] || die "$1 needs a file that can be read."
+        if [[ $1 == --tls-cert ]]; then tls_cert=$2; else tls_key=$2; fi
+        shift ;;
+      --self-signed) self_signed=yes ;;
+      --dry-run) dry_run=yes ;;
+      --purge) purge=yes ;;
+      --verify) action=verify patience=5 ;;
+      --urls | --rollback | --uninstall) action=${1#--} ;;
+      --help) usage; exit ;;
+      *) usage >&2; die "unknown option $1." ;;
+    esac
+    shift
+  done
+  [[ ! $tls_cert$tls_key ]] || [[ $(openssl x509 -noout -pubkey -in "$tls_cert") == "$(openssl pkey -pubout -in "$tls_key")" ]] ||
+    die "--tls-cert and --tls-key must be a certificate and its key."
+}
+
+main() {
+  # Prometheus needs a while to have looked at everything once.
+  action=install_all patience=45 dry_run='' purge='' self_signed='' tls_cert='' tls_key=''
+  steps=0 current_step='' family='' python='' web_user='' release=''
+  parse "$@"
+  if [[ $action == urls ]]; then urls; exit; fi
+  ((EUID == 0)) || die "this needs root: sudo ./bootstrap.sh"
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch"' EXIT
+  exec 9>/run/lock/irisab-bootstrap
+  flock -n 9 || die "another bootstrap.sh is running on this host."
+  trap stopped ERR
+  "$action"
+}
+
+# A copy that was cut off in transfer must not run half of itself.
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then main "$@"; fi
