@@ -50,6 +50,12 @@ growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests c
 test-ui: venv ## the page in a real browser; needs Debian's chromium
 	$(BIN)/pytest tests/browser $(ARGS)
 
+test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
+	$(BIN)/pytest -x tests/host $(ARGS)
+
+smoke: ## ten checks of a running host: make smoke HOST=name [PASSWORD=file]
+	$(PYTHON) smoke.py $(HOST) $(if $(PASSWORD),--password $(PASSWORD))
+
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,4 +69,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-ui simulate figures growthbook lint format clean
+.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean

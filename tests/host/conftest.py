@@ -1,0 +1,80 @@
+"""Hosts for the tests: clean ones, and ones on which bootstrap.sh has run once.
+
+`make test-host` runs them: root, Debian, about eight minutes, internet for the first run only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bed
+import pytest
+from actions import INSTALL, Installed
+from bed import CACHE, HERE, Host
+
+NEEDED = "debootstrap", "systemd-nspawn", "setpriv", "ip"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = [tool for tool in NEEDED if not shutil.which(tool)]
+    reason = "root" if os.geteuid() else " and ".join(missing)
+    if reason:
+        for item in (item for item in items if HERE in item.path.parents):
+            item.add_marker(pytest.mark.skip(reason=f"THE HOST TESTS DID NOT RUN: need {reason}"))
+
+
+@pytest.fixture(scope="session")
+def work() -> Iterator[Path]:
+    """A folder for the disks of this run, on the disk that holds the base tree."""
+    bed.prepare()
+    bed.enter_namespaces()
+    with tempfile.TemporaryDirectory(
+        dir=CACHE, prefix="run-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def clean(work: Path) -> Callable[[str], Host]:
+    """Make a Debian host with the source tree and nothing else."""
+    return lambda name: Host(name, layers=[bed.base()], work=work)
+
+
+@pytest.fixture(scope="session")
+def debian(work: Path) -> Iterator[Installed]:
+    """A Debian host on which bootstrap.sh has run once."""
+    with Host("debian", layers=[bed.base()], work=work) as host:
+        host.copy_tree()
+        yield Installed(host, host.run(INSTALL))
+
+
+@pytest.fixture(scope="session")
+def amazon_image(work: Path) -> Path:
+    """The layer that turns a Debian host into the stand-in for Amazon Linux 2023."""
+    host = Host("image", layers=[bed.base()], work=work)
+    host.__enter__()
+    shutil.copytree(HERE / "amazon", host.root / "usr/lib/amazon")
+    host.run("/usr/lib/amazon/make-image")
+    archive(host.root / "srv/prometheus.tar.gz")
+    return host.freeze()
+
+
+def archive(target: Path) -> None:
+    """An archive laid out as the Prometheus project's, around Debian's programs."""
+    with tempfile.TemporaryDirectory() as folder:
+        [deb] = bed.debs().glob("prometheus_*.deb")
+        bed.sh("dpkg-deb", "-x", deb, folder)
+        with tarfile.open(target, "w:gz", compresslevel=1) as tar:
+            for name in "prometheus", "promtool":
+                tar.add(f"{folder}/usr/bin/{name}", f"prometheus-3.13.3.linux-amd64/{name}")
+
+
+@pytest.fixture(scope="session")
+def amazon(work: Path, amazon_image: Path) -> Callable[[str], Host]:
+    """Make a host that looks like a fresh Amazon Linux 2023, with the source tree."""
+    return lambda name: Host(name, layers=[amazon_image, bed.base()], work=work)

@@ -1,0 +1,125 @@
+"""The path for Amazon Linux 2023, on a stand-in that says no where Amazon would."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from actions import INSTALL, ask, pin_local_prometheus, state
+from bed import METADATA_ADDRESS, Host
+from test_interrupted import nothing_runs
+
+
+@pytest.fixture(scope="module")
+def host(amazon: Callable[[str], Host]) -> Iterator[Host]:
+    with amazon("amazon") as host:
+        host.copy_tree()
+        pin_local_prometheus(host)
+        yield host
+
+
+def test_a_tampered_prometheus_stops_the_install(host: Host) -> None:
+    """An archive whose sha256 is not the pinned one is not even unpacked; nothing is started."""
+    host.run("cp /srv/prometheus.tar.gz /root/kept; echo >>/srv/prometheus.tar.gz")
+    seen = host.run(INSTALL, check=False)
+    assert "is not the one that was pinned (its sha256 differs)" in seen
+    assert nothing_runs(host)
+    assert host.run("find / -xdev -name promtool") == ""
+    host.run("mv /root/kept /srv/prometheus.tar.gz")
+
+
+def test_an_unknown_architecture_is_refused(host: Host) -> None:
+    """Without a pinned checksum nothing is downloaded: the sentence says what to add."""
+    uname = host.root / "usr/local/bin/uname"
+    uname.write_text("#!/bin/sh\necho aarch64\n")
+    uname.chmod(0o755)
+    seen = host.run(INSTALL, check=False)
+    assert "no checksum of Prometheus for aarch64 is known" in seen
+    uname.unlink()
+
+
+def test_one_command_installs_starts_and_checks_everything(host: Host) -> None:
+    """On the stand-in as on Debian: no cross, and port 80 answers from outside."""
+    seen = host.run(INSTALL)
+    assert "✘" not in seen
+    answer = ask(f"{host.url}/predict", {"features": [5.1, 3.5, 1.4, 0.2]})
+    assert answer.json["class_name"] == "setosa"
+
+
+def test_only_packages_that_amazon_has(host: Host) -> None:
+    """Never curl, no compiler; a run on a complete host asks dnf for nothing."""
+    asked = set(host.run("cat /var/log/dnf.asked").split())
+    assert "curl" not in asked
+    assert host.code("command -v gcc cc make git") == 1
+    before = state(host)
+    host.run(INSTALL)
+    assert state(host) == before
+    assert set(host.run("cat /var/log/dnf.asked").split()) == asked
+
+
+def test_the_distributions_own_server_is_out_of_the_way(host: Host) -> None:
+    """Its nginx.conf is kept as a backup and comes back with --uninstall."""
+    assert "conf.d" in host.run("cat /etc/nginx/nginx.conf.before-irisab")
+    assert "conf.d" not in host.run("nginx -T 2>/dev/null")
+
+
+def test_urls_come_from_the_instance_metadata(host: Host) -> None:
+    """The public address is asked for with a token (IMDSv2); without metadata it is the host's."""
+    with metadata("203.0.113.7"):
+        assert "http://203.0.113.7/predict" in host.run("/root/src/bootstrap.sh --urls")
+    assert f"{host.url}/predict" in host.run("/root/src/bootstrap.sh --urls")
+
+
+@contextmanager
+def metadata(public: str) -> Iterator[None]:
+    """Instance metadata as EC2 serves it, version 2 only."""
+
+    class Metadata(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            lifetime = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds")
+            known = self.path == "/latest/api/token" and lifetime
+            self.reply(200 if known else 400, "the-token")
+
+        def do_GET(self) -> None:
+            if self.headers.get("X-aws-ec2-metadata-token") != "the-token":
+                self.reply(401, "")
+            else:
+                self.reply(200 if self.path == "/latest/meta-data/public-ipv4" else 404, public)
+
+        def reply(self, status: int, text: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with HTTPServer((METADATA_ADDRESS, 80), Metadata) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_uninstall_keeps_the_data_and_purge_does_not(host: Host) -> None:
+    """--uninstall leaves INI, models and history; --purge nothing; nginx gets its own file back."""
+    host.run("mv /opt/irisab/venvs /root/venvs")  # only to save the time to build them again
+    host.run("/root/src/bootstrap.sh --uninstall")
+    assert nothing_runs(host)
+    assert host.run("ls /etc/irisab.ini /var/lib/irisab/history.sqlite3 /etc/irisab/password")
+    assert host.code("test -e /opt/irisab -o -e /usr/local/bin/irisab") == 1
+    assert "default.d" in host.run("cat /etc/nginx/nginx.conf")
+    host.run("mkdir /opt/irisab; mv /root/venvs /opt/irisab")
+    host.run(INSTALL)
+    assert ask(f"{host.url}/health").status == 200
+    host.run("/root/src/bootstrap.sh --uninstall --purge")
+    left = host.run("find / -xdev -name '*irisab*' -not -path '/root/*' -not -path '/proc/*'")
+    assert left == ""
+    assert host.code("getent passwd irisab") == 2

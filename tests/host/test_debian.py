@@ -1,0 +1,230 @@
+"""A fresh Debian host: one command, and everything answers on port 80."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from actions import INSTALL, UNITS, Installed, ask, state
+from bed import TREE, Host, sh
+
+
+@pytest.fixture(scope="module")
+def bare(clean: Callable[[str], Host]) -> Iterator[Host]:
+    """A host on which nothing is installed, for all that must not install anything."""
+    with clean("bare") as host:
+        host.copy_tree()
+        yield host
+
+
+def test_one_command_installs_starts_and_checks_everything(debian: Installed) -> None:
+    """Ten ticks of the smoke test, no cross, and the addresses at the end."""
+    smoke = debian.output.split("[8/8]")[1]
+    assert "✘" not in smoke
+    assert smoke.count("✔") >= 10 + 2 * len(UNITS)
+    assert f"{debian.host.url}/" in debian.output
+
+
+def test_everything_answers_on_port_80(debian: Installed) -> None:
+    """API and page from outside; Prometheus with the password that only root can read."""
+    answer = ask(f"{debian.host.url}/predict", {"features": [5.1, 3.5, 1.4, 0.2]})
+    assert answer.json["class_name"] == "setosa"
+    assert answer.json["model_version"] in ("v1", "v2")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert ask(f"{debian.host.url}/health").json["status"] == "healthy"
+    assert ask(f"{debian.host.url}/config").json["split"] == {"v1": 50, "v2": 50}
+    for page in "/", "/try", "/ab-test", "/drift", "/about":
+        assert "<title>" in ask(debian.host.url + page).text
+
+
+def test_nothing_but_nginx_can_be_reached_from_outside(debian: Installed) -> None:
+    """API, page and Prometheus listen on loopback only."""
+    listening = debian.host.run("ss -Hltn").splitlines()
+    outside = {line.split()[3] for line in listening if "127.0.0.1" not in line.split()[3]}
+    assert outside == {"0.0.0.0:80", "[::]:80"}
+
+
+def test_metrics_and_prometheus_ask_for_the_password(debian: Installed) -> None:
+    """From outside 401 without it; on the host itself it is not needed; root alone can read it."""
+    host = debian.host
+    password = host.run("cat /etc/irisab/password")
+    status = "curl -s -o /dev/null -w '%{http_code}'"
+    for path in "/metrics", "/prometheus/api/v1/targets", "/prometheus/-/healthy":
+        assert ask(host.url + path).status == 401
+        assert host.run(f"{status} {host.url}{path}") == "401"
+        assert host.code(f"curl -sf localhost{path}") == 0
+        assert host.run(f"{status} -u irisab:{password} {host.url}{path}") == "200"
+    assert host.run("stat -c %a%U /etc/irisab/password") == "600root"
+    assert password not in debian.output
+
+
+def test_smoke_works_from_another_machine(debian: Installed, tmp_path: Path) -> None:
+    """`make smoke HOST=...` passes from outside, over and over, and is no drift."""
+    password = tmp_path / "password"
+    password.write_text(debian.host.run("cat /etc/irisab/password"))
+    for _ in range(12):
+        smoke = ["python3", TREE / "smoke.py", debian.host.address, "--password", password]
+        assert sh(*smoke).count("✔") == 10
+    drift = ask(f"{debian.host.url}/report").json["drift"]
+    assert drift["rows"] == drift["window"]
+    assert drift["status"] == "OK"
+
+
+def test_a_second_run_changes_nothing(debian: Installed) -> None:
+    """No file is touched and no unit restarted by running the same command again."""
+    before = state(debian.host)
+    debian.host.run(INSTALL)
+    assert state(debian.host) == before
+
+
+def test_verify_names_what_is_missing(debian: Installed) -> None:
+    """With the page stopped, --verify exits 1 and says so; started again it exits 0."""
+    host = debian.host
+    host.run("systemctl stop irisab-ui")
+    seen = host.run("/opt/irisab/current/bootstrap.sh --verify", check=False)
+    assert "✘ irisab-ui.service is active" in seen
+    host.run("systemctl start irisab-ui")
+    host.wait(lambda: ask(f"{host.url}/_stcore/health").text == "ok")
+    host.run("/opt/irisab/current/bootstrap.sh --verify")
+
+
+def test_units_are_sound_and_locked_down(debian: Installed) -> None:
+    """`systemd-analyze verify` says nothing; exposure is at most 1.5, Prometheus's at most 3."""
+    host = debian.host
+    assert host.run("systemd-analyze verify /etc/systemd/system/irisab*") == ""
+    for unit, threshold in {
+        "irisab.service": 15,
+        "irisab-ui.service": 15,
+        "irisab-drift.service": 15,
+        "irisab-alert@x.service": 15,
+        "irisab-prometheus.service": 30,
+    }.items():
+        host.run(f"systemd-analyze security --threshold={threshold} {unit}")
+
+
+def test_a_quiet_host_stays_quiet(debian: Installed) -> None:
+    """No unit has failed, and looking for drift is not a failure."""
+    host = debian.host
+    host.run("systemctl start irisab-drift")
+    assert host.run("systemctl --failed --plain --no-legend") == ""
+    assert host.run("journalctl -q -p err -u 'irisab*'") == ""
+
+
+def test_a_body_too_large_for_nginx_is_a_problem(debian: Installed) -> None:
+    """Its 413 reads like the API's own."""
+    answer = ask(f"{debian.host.url}/predict", b"[" + b" " * 2_000_000)
+    assert (answer.status, answer.json["status"]) == (413, 413)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_clients_outside_are_limited_and_loopback_is_not(debian: Installed) -> None:
+    """Beyond 100 requests a second and a burst of 200, an address gets 429 and when to return."""
+    host = debian.host
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _: ask(f"{host.url}/predict", {}), range(800)))
+    limited = [answer for answer in answers if answer.status == 429]
+    assert 200 <= len(answers) - len(limited) < 800
+    assert limited[0].json["status"] == 429
+    assert limited[0].headers["Retry-After"] == "1"
+    statuses = host.run("curl -s -o /dev/null -w '%{http_code}\n' 'localhost/report?[1-800]'")
+    assert set(statuses.split()) == {"200"}
+
+
+def test_a_page_that_is_down_says_so_and_comes_back(debian: Installed) -> None:
+    """While the page restarts a browser gets a page that reloads itself, not an error of nginx."""
+    host = debian.host
+    host.run("systemctl stop irisab-ui")
+    answer = ask(f"{host.url}/")
+    assert (answer.status, 'http-equiv="refresh"' in answer.text) == (502, True)
+    host.run("systemctl start irisab-ui")
+    host.wait(lambda: ask(f"{host.url}/_stcore/health").text == "ok")
+
+
+def test_a_reboot_brings_everything_back(debian: Installed) -> None:
+    """Within 30 s of the power button everything answers again, with nobody logged in."""
+    start = time.monotonic()
+    debian.host.reboot()
+    debian.host.wait(lambda: ask(f"{debian.host.url}/health").status == 200, seconds=30)
+    debian.host.wait(lambda: ask(f"{debian.host.url}/_stcore/health").text == "ok", seconds=30)
+    debian.host.wait(lambda: ask(f"{debian.host.url}/prometheus/-/ready").status == 401, seconds=30)
+    assert time.monotonic() - start < 30
+    verify = "/opt/irisab/current/bootstrap.sh --verify"
+    debian.host.wait(lambda: debian.host.code(verify) == 0, seconds=60)
+
+
+def test_https_with_a_certificate_made_here(debian: Installed) -> None:
+    """--self-signed adds port 443 beside port 80; a key of another certificate is refused."""
+    host = debian.host
+    host.run(f"{INSTALL} --self-signed")
+    assert host.run("curl -sf --cacert /etc/irisab/tls.crt https://localhost/health")
+    assert host.run("stat -c %a /etc/irisab/tls.key") == "600"
+    host.run("openssl genrsa -out /root/other.key 2048 2>/dev/null")
+    refused = host.run(
+        f"{INSTALL} --tls-cert /etc/irisab/tls.crt --tls-key /root/other.key", check=False
+    )
+    assert "must be a certificate and its key" in refused
+    before = state(host)
+    host.run(INSTALL)
+    assert state(host) == before
+
+
+def test_a_dry_run_changes_nothing(bare: Host) -> None:
+    """It prints the commands of all eight steps and touches no file."""
+    before = state_of_bare(bare)
+    seen = bare.run(f"{INSTALL} --dry-run")
+    assert "[8/8]" in seen
+    assert "+ systemctl start irisab.service" in seen
+    assert state_of_bare(bare) == before
+
+
+def state_of_bare(host: Host) -> str:
+    return host.run("find /etc /opt /usr /var -xdev -printf '%p %T@\\n' | grep -v /var/log | sort")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "command", "sentence"),
+    [
+        ("true", "runuser -u nobody -- /srv/src/bootstrap.sh", "this needs root"),
+        (
+            "printf 'ID=alpine\\nPRETTY_NAME=\"Alpine 3\"\\n' >/etc/os-release",
+            INSTALL,
+            "Alpine 3 is not supported",
+        ),
+        (
+            "printf 'ID=amzn\\nVERSION_ID=2\\nPRETTY_NAME=A\\n' >/etc/os-release",
+            INSTALL,
+            "Amazon Linux 2 has been out of support since June 2026",
+        ),
+        (
+            "systemd-socket-activate -l 80 cat >/dev/null 2>&1 & sleep 0.5",
+            INSTALL,
+            "port 80 is taken by systemd-socket",
+        ),
+        (
+            "mount -t tmpfs -o size=100m tmpfs /opt",
+            INSTALL,
+            "/opt has 100 MB free and the install needs",
+        ),
+        ("true", f"{INSTALL} --frobnicate", "unknown option --frobnicate"),
+        (
+            "true",
+            f"{INSTALL} --tls-cert /none --tls-key /none",
+            "--tls-cert needs a file that can be read",
+        ),
+    ],
+)
+def test_refusals_are_one_clear_sentence(
+    bare: Host, prepare: str, command: str, sentence: str
+) -> None:
+    """Each exits 1 with its reason before anything is changed."""
+    bare.run("[ -e /srv/src ] || cp -r /root/src /srv/src; rm /etc/os-release")
+    bare.run("cp /usr/lib/os-release /etc/os-release")
+    undo = "umount -q /opt; kill $(jobs -p); cp /usr/lib/os-release /etc/os-release"
+    seen = bare.run(f"{prepare}; {command}; echo exit $?; {undo}", check=False)
+    [line] = [line for line in seen.splitlines() if line.startswith("bootstrap: ")]
+    assert sentence in line
+    assert "exit 1" in seen
+    assert bare.code("test -e /opt/irisab -o -e /etc/irisab.ini") == 1

@@ -1,0 +1,74 @@
+"""An install that was killed or fed with tampered files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from actions import INSTALL, UNITS, ask
+from bed import Host
+
+# Into each step this many seconds: packages and environments take long, the others an instant.
+KILL_AFTER = {1: 0.0, 2: 3.0, 3: 0.0, 4: 10.0, 5: 1.5, 6: 0.1, 7: 0.4, 8: 0.5}
+
+
+def kill_at(host: Host, step: int) -> str:
+    """Run bootstrap.sh and kill all of it in the middle of a step; return what it had printed."""
+    with host.start(INSTALL) as run:
+        assert run.stdout
+        seen = ""
+        for line in run.stdout:
+            seen += line
+            if line.startswith(f"[{step}/8]"):
+                time.sleep(KILL_AFTER[step])
+                os.killpg(run.pid, signal.SIGKILL)
+                break
+        run.wait()
+    return seen
+
+
+def test_a_killed_install_is_finished_by_running_it_again(clean: Callable[[str], Host]) -> None:
+    """Killed at each of its steps in turn; a tampered wheel in between stops it, too."""
+    with clean("killed") as host:
+        host.copy_tree()
+        for step in range(1, 4):
+            kill_at(host, step)
+        refuse_tampered_wheel(host)
+        for step in range(4, 9):
+            seen = kill_at(host, step)
+            assert f"[{step}/8]" in seen, seen
+        host.run(INSTALL)
+        assert ask(f"{host.url}/health").status == 200
+        assert host.run("find /opt /etc -name '*.part'") == ""
+
+
+def refuse_tampered_wheel(host: Host) -> None:
+    """A wheel with one byte more stops the install before anything of irisab runs."""
+    host.run(
+        "cp -r /srv/wheels /root/wheels && echo >>/root/wheels/waitress-*.whl &&"
+        "sed -i.kept s,/srv/wheels,/root/wheels, /etc/pip.conf"
+    )
+    seen = host.run(INSTALL, check=False)
+    assert "DO NOT MATCH THE HASHES" in seen
+    assert "stopped at step 4" in seen
+    assert nothing_runs(host)
+    host.run("mv /etc/pip.conf.kept /etc/pip.conf; rm -r /root/wheels")
+
+
+def nothing_runs(host: Host) -> bool:
+    """True if no unit of ours is active and nothing listens on port 80."""
+    active = host.run(f"systemctl is-active {' '.join(UNITS)}", check=False).split()
+    return "active" not in active and host.run("ss -Hltn 'sport = :80'") == ""
+
+
+def test_two_at_once_are_one_too_many(clean: Callable[[str], Host]) -> None:
+    """The second of two runs at the same time says so and leaves the first alone."""
+    with clean("twice") as host:
+        host.copy_tree()
+        with host.start("flock /run/lock/irisab-bootstrap sleep 5") as first:
+            time.sleep(0.5)
+            seen = host.run(INSTALL, check=False)
+            assert "another bootstrap.sh is running" in seen
+            first.wait()

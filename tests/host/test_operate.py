@@ -1,0 +1,214 @@
+"""Daily work on a host that serves: reload, restart, upgrade, rollback, accidents."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+
+import pytest
+from actions import INSTALL, Installed, ask, load, version_served
+from bed import TREE, Host
+
+
+def set_split(host: Host, v1: float, v2: float) -> None:
+    host.run(f"printf '[split]\\nv1 = {v1}\\nv2 = {v2}\\n' >/etc/irisab.ini")
+
+
+def test_an_edit_and_a_reload_move_the_traffic(debian: Installed) -> None:
+    """`systemctl reload` returns when the new split serves, without a restart."""
+    host = debian.host
+    pid = host.run("systemctl show -P MainPID irisab")
+    set_split(host, 0, 100)
+    host.run("systemctl reload irisab")
+    assert ask(f"{host.url}/config").json["split"] == {"v1": 0, "v2": 100}
+    row = {"features": [5.1, 3.5, 1.4, 0.2]}
+    seen = {ask(f"{host.url}/predict", row).json["model_version"] for _ in range(20)}
+    assert seen == {"v2"}
+    assert host.run("systemctl show -P MainPID irisab") == pid
+    set_split(host, 50, 50)
+    host.run("systemctl reload irisab")
+
+
+@pytest.mark.parametrize("broken", ["[split]\nv1 = 70\nv2 = 40\n", "[split]\nv9 = 100\n", "[split"])
+def test_a_broken_edit_is_refused_and_nothing_changes(debian: Installed, broken: str) -> None:
+    """Reload fails with the reason in the status; restart and reboot serve the last good."""
+    host = debian.host
+    before = ask(f"{host.url}/config").json["revision"]
+    (host.root / "etc/irisab.ini").write_text(broken)
+    try:
+        assert host.code("systemctl reload irisab") != 0
+        assert "/etc/irisab.ini" in host.run("systemctl status irisab", check=False)
+        for disturb in "true", "systemctl restart irisab":
+            host.run(disturb)
+            health = ask(f"{host.url}/health")
+            assert health.status == 200
+            assert health.json["reload"]["ok"] is False
+            assert "irisab.ini" in health.json["reload"]["error"]
+            assert ask(f"{host.url}/config").json["revision"] == before
+        if "70" in broken:
+            host.reboot()
+            host.wait(lambda: ask(f"{host.url}/health").status == 200, seconds=30)
+            assert ask(f"{host.url}/config").json["revision"] == before
+    finally:
+        set_split(host, 50, 50)
+        host.run("systemctl reload irisab")
+    assert ask(f"{host.url}/health").json["reload"]["ok"] is True
+
+
+def test_no_request_fails_during_reloads_restarts_upgrade_and_rollback(debian: Installed) -> None:
+    """Thousands of requests, GET and POST, kept alive and not: each is answered with 200."""
+    host = debian.host
+    host.copy_tree()
+    with (host.root / "root/src/irisab/__init__.py").open("a") as file:
+        file.write("# a newer release\n")
+    old = version_served(host)
+    with load(host) as found:
+        for share in 10, 20, 30, 40, 50:
+            set_split(host, share, 100 - share)
+            host.run("systemctl reload irisab")
+        for _ in range(3):
+            host.run("systemctl restart irisab")
+        host.run(INSTALL)
+        upgraded = version_served(host)
+        host.run("/opt/irisab/current/bootstrap.sh --rollback")
+    assert found["failures"] == []
+    assert found["sent"] > 2000
+    assert upgraded != old
+    assert version_served(host) == old
+    assert set(found["versions"]) == {"v1", "v2"}
+    print(f"\n{found['sent']} requests, the slowest {found['slowest']:.2f} s")
+
+
+def test_two_releases_are_kept(debian: Installed) -> None:
+    """A third release removes the first; the environments they share stay."""
+    host = debian.host
+    for number in 2, 3:
+        with (host.root / "root/src/irisab/__init__.py").open("a") as file:
+            file.write(f"# release {number}\n")
+        host.run(INSTALL)
+    assert len(host.run("ls /opt/irisab/releases").split()) == 2
+    assert len(host.run("ls /opt/irisab/venvs").split()) == 2
+
+
+def test_an_edited_file_survives_an_upgrade(debian: Installed) -> None:
+    """A hand-edited nginx.conf and INI stay; what the release brings is put beside the first."""
+    host = debian.host
+    host.run("sed -i s/rate=100r/rate=50r/ /etc/nginx/nginx.conf")
+    host.run("echo '# new' >>/root/src/nginx/nginx.conf")
+    ini = host.run("cat /etc/irisab.ini")
+    assert "kept your edited /etc/nginx/nginx.conf" in host.run(INSTALL)
+    assert "rate=50r/s" in host.run("nginx -T 2>/dev/null | grep limit_req_zone")
+    assert host.run("tail -1 /etc/nginx/nginx.conf.new") == "# new"
+    assert host.run("cat /etc/irisab.ini") == ini
+
+
+@pytest.mark.parametrize(
+    ("unit", "path"),
+    [
+        ("irisab", "/health"),
+        ("irisab-ui", "/_stcore/health"),
+        ("irisab-prometheus", "/prometheus/-/ready"),
+    ],
+)
+def test_a_killed_service_heals_within_3_seconds(debian: Installed, unit: str, path: str) -> None:
+    """`kill -9` of the main process is over before anyone has called."""
+    host = debian.host
+    pid = host.run(f"systemctl show -P MainPID {unit}")
+    host.run(f"kill -9 {pid}")
+    start = time.monotonic()
+    answers = f"curl -sf -m 3 -o /dev/null localhost{path}"
+    healed = f"[[ $(systemctl show -P MainPID {unit}) != {pid} ]] && {answers}"
+    host.wait(lambda: host.code(healed) == 0, seconds=3)
+    print(f"\n{unit} answers again after {time.monotonic() - start:.1f} s")
+
+
+def test_a_unit_that_fails_raises_the_alert(debian: Installed) -> None:
+    """A failure ends as an error in the journal; a drop-in sends it on, to a webhook say."""
+    host = debian.host
+    drop_in = "/etc/systemd/system/irisab-alert@.service.d/webhook.conf"
+    host.run(
+        f"mkdir -p {drop_in.rpartition('/')[0]}; printf '[Service]\\nExecStart=/usr/bin/curl -fsS "
+        f'-d "%%i failed on %%H" http://localhost/webhook\\n\' >{drop_in}; '
+        "mkdir -p /etc/systemd/system/irisab-drift.service.d;"
+        "printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' "
+        ">/etc/systemd/system/irisab-drift.service.d/fail.conf; systemctl daemon-reload"
+    )
+    assert host.code("systemctl start irisab-drift") == 1
+    told = "journalctl -q -p err -t irisab-alert | grep 'irisab-drift.service failed on'"
+    host.wait(lambda: host.code(told) == 0, seconds=10)
+    called = "grep 'POST /webhook' /var/log/nginx/access.log"
+    host.wait(lambda: host.code(called) == 0, seconds=15)
+    host.run("rm -r /etc/systemd/system/irisab-{alert@,drift}.service.d; systemctl daemon-reload")
+    host.run("systemctl reset-failed")
+
+
+def test_drift_is_seen_by_prometheus_and_by_the_timer(debian: Installed) -> None:
+    """Shifted rows raise the gauge that Prometheus scrapes and fail the hourly check."""
+    host = debian.host
+    rows = [[9.0, 5.0, 9.0, 4.0]] * 100
+    assert ask(f"{host.url}/predict", {"features": rows}).status == 200
+    host.wait(lambda: ask(f"{host.url}/report").json["drift"]["status"] != "OK", seconds=10)
+    assert host.code("systemctl start irisab-drift") == 1
+    host.wait(lambda: query(host, "model_drift_score > 0.3") != [], seconds=40)
+    host.run("systemctl reset-failed")
+
+
+def test_prometheus_sees_both_versions_and_no_failing_target(debian: Installed) -> None:
+    """Counters of v1 and v2, the drift gauge, every target up, seven rules."""
+    host = debian.host
+    seen = {each["metric"]["version"] for each in query(host, "model_version_requests_total")}
+    assert seen == {"v1", "v2"}
+    assert [float(each["value"][1]) for each in query(host, "up")] == [1, 1]
+    assert query(host, "process_resident_memory_bytes{job='irisab'}") != []
+    assert query(host, "request_queue_seconds_count") != []
+
+
+def test_every_query_of_the_readme_runs(debian: Installed) -> None:
+    """Each is understood by the real server; those without labels in play have an answer."""
+    queries = re.findall(r"(?m)^(?!#)(.+)$", fenced("promql"))
+    assert len(queries) >= 8
+    for expression in queries:
+        assert query(debian.host, expression) != [], expression
+
+
+def test_every_metric_of_the_alerts_exists(debian: Installed) -> None:
+    """An alert on a name that nothing exports would never fire; the rules' own tests pass too."""
+    host = debian.host
+    host.run("cd /opt/irisab/current/prometheus && /opt/irisab/bin/promtool test rules *_test.yml")
+    exported = host.run("curl -sf localhost/metrics")
+    rules = (TREE / "prometheus/alerts.yml").read_text()
+    names = set(
+        re.findall(r"\b((?:prediction|request|model|feature|config|history|experiment)_\w+)", rules)
+    )
+    assert len(names) >= 9
+    for name in names:
+        assert f"\n{name}" in exported, name
+
+
+def test_the_cheat_sheet_works(debian: Installed) -> None:
+    """Each command of the README's daily table exits 0 on a healthy host."""
+    host = debian.host
+    host.run(INSTALL)
+    commands = re.findall(r"(?m)^\| [^|]+ \| `(.+)` \|$", chapter("### Every day"))
+    assert len(commands) >= 10
+    for command in commands:
+        codes = {0, 1, 3} if "drift" in command else {0, 3, 4} if "verdict" in command else {0}
+        host.wait(lambda c=command, ok=codes: host.code(f"cd /tmp && {c}") in ok, seconds=30)
+
+
+def chapter(heading: str) -> str:
+    text = (TREE / "README.md").read_text()
+    return text.split(f"{heading}\n")[1].split("\n###")[0]
+
+
+def fenced(language: str) -> str:
+    return "\n".join(re.findall(rf"(?s)```{language}\n(.*?)```", (TREE / "README.md").read_text()))
+
+
+def query(host: Host, expression: str) -> list[dict[str, object]]:
+    """What Prometheus on the host answers to an instant query."""
+    data = shlex.quote(f"query={expression}")
+    line = f"curl -sf localhost/prometheus/api/v1/query --data-urlencode {data}"
+    return list(json.loads(host.run(line))["data"]["result"])
