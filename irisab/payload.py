@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from irisab.errors import RequestError, TooLarge
@@ -107,10 +108,19 @@ class Parser:
                 f"'features' has {len(rows)} rows, "
                 f"the limit is {self._max_rows} ([server] max_rows)"
             )
+        if self._are_floats(rows):
+            return rows
         for number, row in enumerate(rows):
             if type(row) is not list:
                 raise RequestError(f"'features' row {number} must be a list{_not(row)}")
         return [self._row(row, f"'features' row {number}") for number, row in enumerate(rows)]
+
+    def _are_floats(self, rows: list[Any]) -> bool:
+        """Tell, in a third of the time that a look at each row takes, whether none needs one."""
+        if {*map(type, rows)} != {list} or {*map(len, rows)} != {self._length}:
+            return False
+        values = [*chain.from_iterable(rows)]
+        return {*map(type, values)} == {float} and _in_range(values)
 
     def _row(self, row: Any, where: str) -> Row:
         if type(row) is dict:
@@ -122,7 +132,7 @@ class Parser:
                 f"{where} has {len(row)} values, the model needs {self._length}: {self._listed()}"
             )
         # Sets and extremes run in C; only a bad row is looked at value by value.
-        if {*map(type, row)} <= _NUMBERS and max(row) <= FLOAT32_MAX and min(row) >= -FLOAT32_MAX:
+        if {*map(type, row)} <= _NUMBERS and _in_range(row):
             return [*map(float, row)]
         raise RequestError(f"{where}: {self._fault(row)}")
 
@@ -150,6 +160,10 @@ class Parser:
 
 
 _NUMBERS = {int, float}
+
+
+def _in_range(values: Sequence[float]) -> bool:
+    return max(values) <= FLOAT32_MAX and min(values) >= -FLOAT32_MAX
 
 
 def _options(found: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -222,26 +236,16 @@ class Encoder:
         self._version = json.dumps(version)
         self._names = [json.dumps(name) for name in class_names]
         self._numbers = class_numbers
-        self._memo: dict[Scored, tuple[str, str]] = {}
+        self._memo: dict[Scored, tuple[str, str, str]] = {}
 
     def one(self, scored: Scored, *, timestamp: str, latency_ms: float, request_id: str) -> bytes:
         """Render the answer to a single row."""
-        head, tail = self._memo.get(scored) or self._render(scored)
+        number, name, probabilities = self._memo.get(scored) or self._render(scored)
         return (
-            f'{head}"timestamp":"{timestamp}","latency_ms":{latency_ms:.3f},'
-            f'{tail}"request_id":"{request_id}"}}'
+            f'{{"prediction":{number},"model_version":{self._version},'
+            f'"timestamp":"{timestamp}","latency_ms":{latency_ms:.3f},'
+            f'"class_name":{name},"probabilities":{probabilities},"request_id":"{request_id}"}}'
         ).encode()
-
-    def _render(self, scored: Scored) -> tuple[str, str]:
-        index, probabilities = scored
-        rendered = (
-            f'{{"prediction":{self._numbers[index]},"model_version":{self._version},',
-            f'"class_name":{self._names[index]},"probabilities":{_numbers(probabilities)},',
-        )
-        if len(self._memo) >= MEMO:
-            self._memo.clear()
-        self._memo[scored] = rendered
-        return rendered
 
     def many(
         self,
@@ -252,17 +256,23 @@ class Encoder:
         request_id: str,
     ) -> bytes:
         """Render the answer to a batch."""
-        predictions = ",".join([str(self._numbers[index]) for index, _ in answers])
-        names = ",".join([self._names[index] for index, _ in answers])
-        probabilities = ",".join([_numbers(each) for _, each in answers])
+        known = self._memo.get
+        rendered = [known(scored) or self._render(scored) for scored in answers]
+        numbers, names, probabilities = map(",".join, zip(*rendered, strict=True))
         return (
-            f'{{"predictions":[{predictions}],"model_version":{self._version},'
+            f'{{"predictions":[{numbers}],"model_version":{self._version},'
             f'"timestamp":"{timestamp}","latency_ms":{latency_ms:.3f},'
             f'"class_names":[{names}],"probabilities":[{probabilities}],'
             f'"request_id":"{request_id}"}}'
         ).encode()
 
-
-def _numbers(probabilities: Sequence[float]) -> str:
-    # repr of a float is JSON, and the shortest text that reads back as the same float.
-    return "[" + ",".join(map(repr, probabilities)) + "]"
+    def _render(self, scored: Scored) -> tuple[str, str, str]:
+        """Return number, name and probabilities, and remember them."""
+        index, probabilities = scored
+        # repr of a float is JSON, and the shortest text that reads back as the same float.
+        listed = f"[{','.join(map(repr, probabilities))}]"
+        rendered = str(self._numbers[index]), self._names[index], listed
+        if len(self._memo) >= MEMO:
+            self._memo.clear()
+        self._memo[scored] = rendered
+        return rendered

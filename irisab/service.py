@@ -214,8 +214,8 @@ class Service:
         arm.requests.inc()
         arm.latency.observe(latency)
         predictions = [index for index, _ in answers]
-        for index in predictions:
-            arm.classes[index].inc()
+        for index in set(predictions):
+            arm.classes[index].inc(predictions.count(index))
         self.recorder.record(
             Prediction(
                 request_id,
