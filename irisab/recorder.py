@@ -1,6 +1,6 @@
 """Writes predictions to the history in the background. Start at `Recorder.record`.
 
-The request does no more than append to a queue. Every fifth of a second the writer takes what is
+The request does no more than append to a queue. Twenty times a second the writer takes what is
 there and commits it together with the counts it changes. What cannot be written waits in the
 bounded queue; what does not fit is dropped and counted, and the answers go on.
 """
@@ -16,6 +16,7 @@ import time
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ from irisab.history import Revision, connect, transaction
 
 log = logging.getLogger(__name__)
 
-INTERVAL_SECONDS = 0.2
+# Short, so that each write is: at 0.2 s, meeting one raised the 99th percentile by a fifth.
+INTERVAL_SECONDS = 0.05
 # Rows: about three seconds of the fastest traffic, 10 MB at the most. It bounds what one flush
 # writes and prunes as well, so that pruning keeps up and never ends inside the oldest request.
 QUEUE_ROWS = 20_000
@@ -168,7 +170,7 @@ class Recorder:
         return rows
 
     def _report(self, error: Exception) -> None:
-        # Once, not five times a second.
+        # Once, not twenty times a second.
         if not self._failing:
             log.error("%s: predictions wait to be written: %s", self._path, error)
         self._failing = True
@@ -204,11 +206,13 @@ class Recorder:
             )
 
     def _insert(self, predictions: Sequence[Prediction]) -> int:
-        rows = [row for each in predictions for row in self._values(each)]
-        for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            chunk = rows[start : start + ROWS_PER_STATEMENT]
-            self._execute(_insert_statement(len(chunk)), [value for row in chunk for value in row])
-        return len(rows)
+        rows = chain.from_iterable(map(self._values, predictions))
+        stored = 0
+        # Made as they are needed: all at once, they would hold the interpreter for milliseconds.
+        while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
+            self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
+            stored += len(chunk)
+        return stored
 
     def _values(self, each: Prediction) -> Iterator[_Values]:
         user = self._user(each.user_id)

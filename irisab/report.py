@@ -73,30 +73,28 @@ def sample_ratio(history: History, revision: Revision) -> Json:
 
 def _versions(history: History, revision: Revision) -> Json:
     counts = history.version_counts(revision.revision)
-    latencies: dict[str, list[float]] = {version: [] for version in revision.models}
-    for version, seconds in history.latencies(revision.revision, limit=LATENCY_ROWS):
-        latencies[version].append(seconds * 1000)
+    latencies = history.latencies(revision.revision, limit=LATENCY_ROWS)
     return {
-        version: _version(counts.get(version, {}), latencies[version])
+        version: _version(counts.get(version, {}), latencies.get(version, []))
         for version in revision.models
     }
 
 
-def _version(counts: Mapping[str, int], latencies_ms: list[float]) -> Json:
+def _version(counts: Mapping[str, int], latencies: list[float]) -> Json:
     labelled, correct = counts.get("labelled", 0), counts.get("correct", 0)
-    p50, p95 = np.quantile(latencies_ms, (0.5, 0.95)) if latencies_ms else (None, None)
+    p50, p95 = np.quantile(latencies, (0.5, 0.95)) if latencies else (None, None)
     return {
         "requests": counts.get("requests", 0),
         "labelled": labelled,
         "correct": correct,
         "accuracy": correct / labelled if labelled else None,
         "errors": counts.get("errors", 0),
-        "latency_ms": {"p50": _rounded(p50), "p95": _rounded(p95)},
+        "latency_ms": {"p50": _milliseconds(p50), "p95": _milliseconds(p95)},
     }
 
 
-def _rounded(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(float(milliseconds), 4)
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1000 * float(seconds), 4)
 
 
 def comparisons(history: History, revision: Revision, options: config.Experiment) -> list[Json]:
