@@ -111,7 +111,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
         All is read before the first is answered: waiting again looks at each connection.
         """
-        wasyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+        use_poll = self.adj.asyncore_use_poll
+        wasyncore.loop(timeout=1, use_poll=use_poll, map=self._map, count=1)
         self.task_dispatcher.answer_here()
 
     def pull_trigger(self) -> None:
