@@ -65,8 +65,17 @@ format: venv ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: .venv-bench/ready ## measure speed and memory beside others, six minutes; QUICK=1: one
+	.venv-bench/bin/python -m bench $(if $(QUICK),--quick)
+
+.venv-bench/ready: bench/requirements.txt setup.cfg
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --require-hashes -r bench/requirements.txt
+	.venv-bench/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
 clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean
+.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean bench

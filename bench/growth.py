@@ -1,0 +1,126 @@
+"""What more work costs: trees, features, classes, rows of history. Start at `forests()`."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
+
+from bench.servers import Bench
+from bench.stages import best, flowers
+from irisab import report, snapshot
+from irisab.forest import Forest, flatten
+from irisab.history import History
+from irisab.metrics import Metrics
+from irisab.recorder import Prediction, Recorder
+from irisab.service import Service
+
+SAMPLES = 600
+# Everything else stays at these while one of them grows.
+USUAL = {"trees": 100, "features": 10, "classes": 3}
+GROWTH = {"trees": (10, 100, 1000), "features": (4, 10, 100), "classes": (2, 3, 20)}
+DEEP_SAMPLES = 20_000
+
+
+def forests(*, quick: bool) -> list[dict[str, Any]]:
+    """Return, per size, microseconds a row alone and in a batch, beside predict_proba."""
+    sizes = [
+        {**USUAL, what: size}
+        for what, steps in GROWTH.items()
+        for size in steps[: 2 if quick else 3]
+    ]
+    different = [size for at, size in enumerate(sizes) if size not in sizes[:at]]
+    found = [_forest(SAMPLES, **size) for size in different]
+    return found if quick else [*found, _forest(DEEP_SAMPLES, **USUAL)]
+
+
+def _forest(samples: int, *, trees: int, features: int, classes: int) -> dict[str, Any]:
+    x, y = make_classification(
+        samples, features, n_informative=max(4, features // 2), n_redundant=0,
+        n_classes=classes, n_clusters_per_class=1, random_state=0,
+    )  # fmt: skip
+    estimator = RandomForestClassifier(trees, n_jobs=-1, random_state=0).fit(x, y)
+    estimator.set_params(n_jobs=None)
+    arrays = flatten(estimator)
+    assert arrays is not None
+    started = time.perf_counter()
+    forest = Forest(arrays)
+    loaded = time.perf_counter() - started
+    rows = np.random.default_rng(0).normal(scale=2, size=(500, features))
+    answers = [list(p) for _, p in forest.score_rows(rows.tolist())]
+    if answers != estimator.predict_proba(rows).tolist():
+        raise AssertionError("the plain form differs from scikit-learn")
+    return {
+        "trees": trees, "features": features, "classes": classes, "samples": samples,
+        "nodes": len(arrays["feature"]), "form": forest.method, "load_ms": 1000 * loaded,
+        "row_us": best(forest.score_row, rows.tolist()[:100], 10),
+        "predict_proba_row_us": best(lambda row: estimator.predict_proba([row]), rows[:4], 3),
+        "batch_row_us": best(forest.score_rows, [rows.tolist()], 5) / len(rows),
+        "predict_proba_batch_row_us": best(estimator.predict_proba, [rows], 5) / len(rows),
+    }  # fmt: skip
+
+
+def histories(bench: Bench, name: str, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """Fill the history `name` step by step; return milliseconds of a report and a scrape."""
+    ini = bench.write_ini(port=5000, history=name)
+    path = bench.history_of(name)
+    served = snapshot.build(ini)
+    recorder = Recorder(path, keep_rows=max(sizes))
+    history = History(path)
+    service = Service(served, history=history, recorder=recorder, metrics=Metrics())
+    found, rows = [], 0
+    for size in sizes:
+        _fill(recorder, served.revision, first=rows, end=size)
+        rows = size
+        _checkpoint(path)
+        found.append(
+            {
+                "rows": size,
+                "bytes_a_row": path.stat().st_size / size,
+                "report_ms": best(lambda _: report.build(history, served), [0], 7) / 1000,
+                "scrape_ms": best(lambda _: service.metrics.render(""), [0], 7) / 1000,
+            }
+        )
+    recorder.close()
+    history.close()
+    return found
+
+
+def _fill(recorder: Recorder, revision: str, *, first: int, end: int) -> None:
+    """Record predictions a millisecond apart, half of each version, with 1,000 users."""
+    for start in range(first, end, 10_000):
+        for each in _predictions(revision, start, min(start + 10_000, end)):
+            recorder.record(each)
+        recorder.flush()
+
+
+def _predictions(revision: str, first: int, end: int) -> Iterator[Prediction]:
+    rows = flowers(1000)
+    begin = time.time() - 3600
+    for number in range(first, end):
+        now = begin + number / 1000
+        yield Prediction(
+            request_id=(int(now * 1000) << 80 | 7 << 76 | number).to_bytes(16, "big"),
+            time=now,
+            revision=revision,
+            version=("v1", "v2")[number % 2],
+            forced=False,
+            user_id=f"user-{number % 1000}",
+            latency=3e-5,
+            rows=[rows[number % 1000]],
+            predictions=[number % 3],
+            votes=['{"v1": 0, "v2": 0}', '{"v1": 0, "v2": 1}'][number % 100 == 0 :][:1],
+        )
+
+
+def _checkpoint(path: Path) -> None:
+    """Move what the write-ahead log holds into the file, so that its size tells."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()

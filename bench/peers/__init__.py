@@ -1,0 +1,1 @@
+"""What irisab is measured against, each written as its own documentation would."""
