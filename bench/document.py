@@ -35,6 +35,7 @@ def results(found: Json) -> str:
             _about(found),
             "## Beside others",
             comparison(found),
+            _failures(found["compared"]),
             _NOTES,
             "## Ratios within a round",
             _ratios(found["compared"]),
@@ -96,6 +97,17 @@ def _speed(summary: Json) -> list[str]:
         f"{summary['p99']['median']:.1f}",
         f"{summary['cpu']['median']:.0f}",
     ]
+
+
+def _failures(compared: Json) -> str:
+    failed = {
+        f"{name}{way}": errors
+        for way, key in (("", "direct"), (" through nginx", "nginx"))
+        for name, by_connections in compared[key].items()
+        if (errors := sum(of["errors"] for of in by_connections.values()))
+    }
+    listed = ", ".join(f"{name}: {errors}" for name, errors in failed.items())
+    return f"Requests that failed: {listed or 'none'}."
 
 
 _NOTES = f"""\
