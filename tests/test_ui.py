@@ -176,9 +176,10 @@ def test_within_the_training_range(value: float) -> None:
 
 @pytest.mark.parametrize(("value", "side"), [(0.9, "below"), (7.0, "above")])
 def test_outside_the_training_range(value: float, side: str) -> None:
-    """A value outside the training range is called a guess, with the range."""
+    """A value outside the training range is called a guess, with its name and the range."""
     said = words.outside(PETAL, value)
     assert said is not None
+    assert said.startswith("Petal length: ")
     assert side in said
     assert "1 to 6.9" in said
 

@@ -83,8 +83,8 @@ def outside(feature: Mapping[str, Any], value: float) -> str | None:
         return None
     side = "below" if value < feature["min"] else "above"
     return (
-        f"{number(value)} is {side} all the model was trained on ({trained_on(feature)}). "
-        "It will answer, but it can only guess."
+        f"{plain(title(feature['name']))}: {number(value)} is {side} all the model was trained on "
+        f"({trained_on(feature)}). It will answer, but it can only guess."
     )
 
 

@@ -17,24 +17,39 @@ MOST_BARS = 8
 def draw(config: dict[str, Any]) -> None:
     st.title("Try a prediction")
     st.caption("Set the values and ask. The service picks one of its model versions to answer.")
+    _ask_and_answer(config)
+    _statistics()
+
+
+# A fragment, because Streamlit ends the run of a whole page for any newer input and may forget the
+# click that began it. The runs of a fragment queue up, and no click is lost.
+@st.fragment
+@live.guarded
+def _ask_and_answer(config: dict[str, Any]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         row = _inputs(config)
     with right:
         _answer(config, row)
-    _statistics()
 
 
 def _inputs(config: dict[str, Any]) -> list[float]:
     names = [feature["name"] for feature in config["features"]]
     examples = [dict(zip(names, each["features"], strict=True)) for each in config["examples"]]
     _examples(config, examples)
-    row = [
-        _slider(feature, scale(feature, [each[feature["name"]] for each in examples]))
-        for feature in config["features"]
-    ]
+    # New sliders come in a new box, else the browser keeps an old one that has the focus until all
+    # is drawn, and the button moves away under a click.
+    with st.container(key=f"sliders {st.session_state.get('set', 0)}"):
+        row = [
+            _slider(feature, scale(feature, [each[feature["name"]] for each in examples]))
+            for feature in config["features"]
+        ]
     if st.button("Get Prediction", type="primary", width="stretch", key="ask"):
         _ask(config, row)
+    # Below the button, which would move if this were said beside the slider.
+    for feature, value in zip(config["features"], row, strict=True):
+        if beyond := words.outside(feature, value):
+            st.caption(f":orange[{beyond}]")
     return row
 
 
@@ -68,7 +83,7 @@ def _slider(feature: dict[str, Any], its: Scale) -> float:
     # Another model's feature of the same name is another slider.
     key = f"{st.session_state.get('set', 0)} {feature['name']} {feature['min']} {feature['max']}"
     start = st.session_state.get("start", {})
-    value = st.slider(
+    return st.slider(
         f"{words.label(feature)} · trained on {words.trained_on(feature)}",
         its.low,
         its.high,
@@ -78,9 +93,6 @@ def _slider(feature: dict[str, Any], its: Scale) -> float:
         key=key,
         persist_state="session",
     )
-    if beyond := words.outside(feature, value):
-        st.caption(f":orange[{beyond}]")
-    return value
 
 
 def _ask(config: dict[str, Any], row: list[float]) -> None:
