@@ -112,11 +112,20 @@ install_packages() {
   have nginx || point /dev/null $SYSTEMD/nginx.service
   have prometheus || point /dev/null $SYSTEMD/prometheus.service
   # A run that was killed here leaves half-configured packages behind.
-  [[ -z $(dpkg --audit) ]] || run dpkg --configure -a
+  [[ -z $(dpkg --audit) ]] || run settle_packages
   if ! have nginx openssl curl prometheus || ! "$python" -c 'import ensurepip' 2>/dev/null; then
     run apt_get update
     run apt_get install --no-install-recommends nginx openssl curl prometheus python3-venv
   fi
+}
+
+# The dpkg of a run that was killed may be at work still, and dpkg itself waits for no lock.
+settle_packages() {
+  for _ in {1..60}; do
+    ! dpkg --configure -a 2>/dev/null || return 0
+    sleep 1
+  done
+  dpkg --configure -a
 }
 
 # It waits for a lock: a fresh cloud host may be installing its updates.
