@@ -23,8 +23,7 @@ usage() {
   cat <<TEXT
 Usage: sudo ./bootstrap.sh [OPTION]...
 
-Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+: the API, its browser page,
-Prometheus, and nginx in front. Run it from a newer source tree to upgrade.
+Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+. From a newer tree: upgrades.
 
   --tls-cert FILE --tls-key FILE   serve HTTPS too, with this certificate and key
   --self-signed                    serve HTTPS too, with a certificate made here
@@ -81,10 +80,10 @@ check_host() {
     *) die "$name is not supported: use Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+." ;;
   esac
   [[ -d /run/systemd/system ]] || die "systemd does not run this host, and irisab is built on it."
-  check_port 80 nginx.service
+  check_port 80 nginx
   check_port 5000 irisab.socket
-  check_port 8501 irisab-ui.service
-  check_port 9090 irisab-prometheus.service
+  check_port 8501 irisab-ui
+  check_port 9090 irisab-prometheus
   free=$(df -Pm /opt | awk 'NR == 2 { print $4 }')
   [[ -e $OPT/current ]] || ((free >= DISK_MB)) ||
     die "/opt has $free MB free and the install needs $DISK_MB MB: enlarge the disk."
@@ -95,7 +94,7 @@ check_port() {
   local process='s/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p' listener
   listener=$(ss -Hltnp "sport = :$1" | sed -n "1$process")
   [[ $listener ]] || return 0
-  if ! is_active "$2" || [[ $2 == nginx.service && ! -e $NGINX.before-irisab ]]; then
+  if ! is_active "$2" || [[ $2 == nginx && ! -e $NGINX.before-irisab ]]; then
     die "port $1 is taken by $listener: stop that first, then run this again."
   fi
 }
@@ -177,7 +176,7 @@ build_venv() {
   # Not in /tmp: on Amazon Linux that is memory.
   TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --no-deps --only-binary=:all: --require-hashes -r "$2"
-  run touch "$1/complete"
+  run place 0644 "$2" "$1/complete"
 }
 
 install_release() {
@@ -296,20 +295,21 @@ check() { if "${@:2}" >/dev/null 2>&1; then say "  ✔ $1"; else say "  ✘ $1";
 
 # Is everything there, is it as it should be, and does it answer?
 verify() {
-  local unit failed=
+  local path unit failed=
   [[ -e $OPT/current/RELEASE ]] || die "irisab is not installed here: sudo ./bootstrap.sh"
-  check "system user irisab" getent passwd irisab
-  check "release $(cat $OPT/current/RELEASE)" test -e $OPT/current/venv/complete -a -e $OPT/current/venv-ui/complete
+  for path in $OPT/current/venv{,-ui}/complete $OPT/bin/prometheus $ETC/password $ETC/htpasswd; do
+    check "$path" test -s "$path"
+  done
   check "$INI and its models: irisab check" $OPT/current/bin/irisab --config $INI check
-  check "nginx: nginx -t" nginx -t -q
-  check "Prometheus: $OPT/bin/promtool check config $ETC/prometheus.yml" $OPT/bin/promtool check config $ETC/prometheus.yml
-  check "the password in $ETC/password" test -s $ETC/password -a -s $ETC/htpasswd
+  check "$NGINX: nginx -t" nginx -t -q
+  check "$ETC/prometheus.yml: promtool check config" $OPT/bin/promtool check config $ETC/prometheus.yml
   for unit in "${SERVICES[@]}"; do
     check "$unit is enabled" systemctl is-enabled --quiet "$unit"
     check "$unit is active: systemctl status $unit" is_active "$unit"
   done
-  $OPT/current/venv/bin/python $OPT/current/smoke.py --checks-only --patience "$patience" 127.0.0.1 || failed=yes
-  [[ ! $failed ]] || die "not everything works: README, \"Troubleshooting\", has a command for each."
+  $OPT/current/venv/bin/python $OPT/current/smoke.py --checks-only --patience "$patience" \
+    127.0.0.1 || failed=yes
+  [[ ! $failed ]] || die "not everything works; README, Troubleshooting, has a command for each case."
 }
 
 # public_address: the one that EC2 gave this host (IMDSv2), else its own.
@@ -372,19 +372,19 @@ uninstall() {
   local unit
   say "Removing irisab${purge:+, its data, models and settings}"
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
-  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-alert@}.{service,socket,timer} /usr/local/bin/irisab
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-alert@}.{service,socket,timer}
   run systemctl unmask --quiet prometheus.service || true
   run systemctl daemon-reload
   [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
-  run rm -rf $OPT
+  run rm -rf $OPT /usr/local/bin/irisab
   if [[ $purge ]]; then
     run rm -rf $DATA $ETC $INI /var/lib/{,private/}irisab-{ui,prometheus} \
       /var/lib/systemd/timers/stamp-irisab-drift.timer
     run userdel irisab || true
   else
-    say "Kept: $INI, $ETC, $DATA and /var/lib/irisab-prometheus (--uninstall --purge removes them)."
+    say "Kept: $INI, $ETC, $DATA, /var/lib/irisab-prometheus (--uninstall --purge removes them)."
   fi
-  say "The distribution's packages (nginx, Python) stay; nginx is off, with its own configuration."
+  say "The packages of the distribution stay; nginx is off, with its own configuration."
 }
 
 parse() {
@@ -404,7 +404,8 @@ parse() {
     esac
     shift
   done
-  [[ ! $tls_cert$tls_key ]] || [[ $(openssl x509 -noout -pubkey -in "$tls_cert") == "$(openssl pkey -pubout -in "$tls_key")" ]] ||
+  [[ ! $tls_cert$tls_key ]] ||
+    [[ $(openssl x509 -noout -pubkey -in "$tls_cert") == "$(openssl pkey -pubout -in "$tls_key")" ]] ||
     die "--tls-cert and --tls-key must be a certificate and its key."
 }
 
@@ -417,7 +418,7 @@ main() {
   ((EUID == 0)) || die "this needs root: sudo ./bootstrap.sh"
   scratch=$(mktemp -d)
   trap 'rm -rf "$scratch"' EXIT
-  exec 9>/run/lock/irisab-bootstrap
+  exec 9>/run/irisab-bootstrap
   flock -n 9 || die "another bootstrap.sh is running on this host."
   trap stopped ERR
   "$action"

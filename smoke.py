@@ -99,10 +99,12 @@ class Smoke:
         return f"{shares}; revision {found['revision']}"
 
     def prediction(self) -> str:
+        self._expect_config()
         answer = self._round()
         return f"{answer['class_name']} by {answer['model_version']}"
 
     def ab_split(self) -> str:
+        self._expect_config()
         # A share below 5 % may well stay unseen in so few requests.
         wanted = {version for version, share in self.split.items() if share >= 5}
         while not wanted <= self.seen.keys() and sum(self.seen.values()) < ROUNDS_OF:
@@ -111,6 +113,7 @@ class Smoke:
         return ", ".join(f"{count} by {version}" for version, count in sorted(self.seen.items()))
 
     def metrics(self) -> str:
+        self._expect_config()
         text = self.host.get("/metrics")
         for version in self.split:
             name = f'model_version_requests_total{{version="{version}"}}'
@@ -142,6 +145,7 @@ class Smoke:
         return f"{len(rules)} alerts, {', '.join(firing) or 'none'} firing"
 
     def latency(self) -> str:
+        self._expect_config()
         # Asked of one version by name, these stay out of the experiment and of drift.
         inside, outside = [], []
         for row in (self.rows * 50)[:50]:
@@ -152,7 +156,11 @@ class Smoke:
         expect(p95(inside) < 10, f"p95 {p95(inside):.2f} ms in the model")
         return f"p95 {p95(inside):.2f} ms in the service, {p95(outside):.1f} ms from here"
 
+    def _expect_config(self) -> None:
+        expect(self.rows, "/config is needed first")
+
     def _round(self) -> Any:
+        answer: Any = None
         for row in self.rows:
             answer = self.host.predict(features=row)
             version = answer["model_version"]

@@ -133,6 +133,23 @@ def test_clients_outside_are_limited_and_loopback_is_not(debian: Installed) -> N
     assert set(statuses.split()) == {"200"}
 
 
+def test_an_api_that_is_down_or_stuck_is_a_problem(debian: Installed) -> None:
+    """502 and 504 of nginx read like the API's own errors, too."""
+    host = debian.host
+    host.run("systemctl stop irisab.socket irisab.service")
+    down = ask(f"{host.url}/predict", {"features": [5.1, 3.5, 1.4, 0.2]})
+    host.run("systemctl start irisab.socket irisab.service")
+    conf = "/etc/nginx/nginx.conf"
+    host.run(f"cp -p {conf} /root; sed -i 's/read_timeout 60s/read_timeout 1s/' {conf}")
+    pid = host.run("systemctl show -P MainPID irisab")
+    host.run(f"systemctl reload nginx; sleep 0.5; kill -STOP {pid}")
+    stuck = ask(f"{host.url}/predict", {"features": [5.1, 3.5, 1.4, 0.2]})
+    host.run(f"kill -CONT {pid}; mv /root/nginx.conf {conf}; systemctl reload nginx")
+    for answer, status in (down, 502), (stuck, 504):
+        assert (answer.status, answer.json["status"]) == (status, status)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
 def test_a_page_that_is_down_says_so_and_comes_back(debian: Installed) -> None:
     """While the page restarts a browser gets a page that reloads itself, not an error of nginx."""
     host = debian.host

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from actions import INSTALL, UNITS, ask
+from actions import INSTALL, UNITS, ask, version_served
 from bed import Host
 
 # Into each step this many seconds: packages and environments take long, the others an instant.
@@ -42,6 +42,20 @@ def test_a_killed_install_is_finished_by_running_it_again(clean: Callable[[str],
         host.run(INSTALL)
         assert ask(f"{host.url}/health").status == 200
         assert host.run("find /opt /etc -name '*.part'") == ""
+        no_way_back = host.run("/root/src/bootstrap.sh --rollback", check=False)
+        assert "there is no earlier release" in no_way_back
+        for step in 6, 7:
+            with (host.root / "root/src/irisab/__init__.py").open("a") as file:
+                file.write(f"# killed at step {step}\n")
+            kill_at(host, step)
+            host.run(INSTALL)
+            assert release_that_runs(host) == version_served(host)
+
+
+def release_that_runs(host: Host) -> str:
+    """The release that the API's process was started from."""
+    pid = host.run("systemctl show -P MainPID irisab")
+    return host.run(f"sed -z -n 's,^PYTHONPATH=.*/,,p' /proc/{pid}/environ").strip("\0")
 
 
 def refuse_tampered_wheel(host: Host) -> None:
@@ -67,7 +81,7 @@ def test_two_at_once_are_one_too_many(clean: Callable[[str], Host]) -> None:
     """The second of two runs at the same time says so and leaves the first alone."""
     with clean("twice") as host:
         host.copy_tree()
-        with host.start("flock /run/lock/irisab-bootstrap sleep 5") as first:
+        with host.start("flock /run/irisab-bootstrap sleep 5") as first:
             time.sleep(0.5)
             seen = host.run(INSTALL, check=False)
             assert "another bootstrap.sh is running" in seen
