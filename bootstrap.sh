@@ -269,7 +269,7 @@ apply() {
   systemctl is-enabled --quiet "$unit" 2>/dev/null || run systemctl enable --quiet "$unit"
   is_active "$unit" || verb=start
   if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp"; then
-    run systemctl "$verb" "$unit"
+    run systemctl "$verb" "$unit" || { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
     run place 0644 "$scratch/applied" "$stamp"
   fi
 }

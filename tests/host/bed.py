@@ -74,6 +74,7 @@ def prepare() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep()
         if not (base() / "ready").exists():
             make_base()
         if not (wheels() / "ready").exists():
@@ -164,6 +165,38 @@ def enter_namespaces() -> None:
     sh("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
 
 
+def cgroup_roots() -> list[Path]:
+    """Where systemd keeps its control groups: one hierarchy, or two on older kernels."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return [
+        Path(where)
+        for _, where, kind, options, *_ in mounts
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options)
+    ]
+
+
+def sweep() -> None:
+    """Switch off what a run that was killed has left running, and remove its disks."""
+    dead = [group for root in cgroup_roots() for group in orphans(root, "irisab-*-*")]
+    for group in dead:
+        with suppress(OSError):  # the older hierarchy has no such file, and no need of it
+            (group / "cgroup.kill").write_text("1")
+    remove = ["find", *dead, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"]
+    for _ in range(100):
+        if not any(group.exists() for group in dead):
+            break
+        subprocess.run(remove, stderr=subprocess.DEVNULL)
+        time.sleep(0.1)
+    for disks in orphans(CACHE, "run-*-*"):
+        shutil.rmtree(disks, ignore_errors=True)
+
+
+def orphans(folder: Path, pattern: str) -> list[Path]:
+    """What is named after a process (the second word) that is no more."""
+    found = folder.glob(pattern)
+    return [path for path in found if not Path("/proc", path.name.split("-")[1]).exists()]
+
+
 class Host:
     """One machine: its disk is `layers` (lower ones last) under a layer of its own.
 
@@ -179,6 +212,7 @@ class Host:
         self.cable = f"cable{Host.count}"
         self.address, self.outside = f"10.99.{Host.count}.1", f"10.99.{Host.count}.2"
         self.url = f"http://{self.address}"
+        self.cgroup = f"irisab-{os.getpid()}-{Host.count}"
         self.nspawn: subprocess.Popen[bytes] | None = None
         self.pid = 0
 
@@ -216,11 +250,17 @@ class Host:
 
     def boot(self) -> None:
         """Switch the host on and return when systemd says that it has started everything."""
+        # In the same control group, two systemds would kill each other's services.
+        groups = [root / self.cgroup for root in cgroup_roots()]
+        for group in groups:
+            group.mkdir(exist_ok=True)
+        enter = "".join(f"echo $$ >{group}/cgroup.procs; " for group in groups)
         command = "setpriv --pdeathsig KILL systemd-nspawn -q --boot --register=no --keep-unit"
         command += " --resolv-conf=off --console=pipe --private-network"
         with (self.work / "console.log").open("ab") as console:
             self.nspawn = subprocess.Popen(
-                [*command.split(), f"--machine={self.name}", f"--directory={self.root}",
+                ["sh", "-c", f"{enter} exec \"$@\"", "sh", *command.split(),
+                 f"--machine={self.name}", f"--directory={self.root}",
                  f"--bind-ro={debs()}:/srv/debs", f"--bind-ro={wheels()}:/srv/wheels"],
                 env=ENV | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,

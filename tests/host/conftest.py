@@ -34,7 +34,7 @@ def work() -> Iterator[Path]:
     bed.prepare()
     bed.enter_namespaces()
     with tempfile.TemporaryDirectory(
-        dir=CACHE, prefix="run-", ignore_cleanup_errors=True
+        dir=CACHE, prefix=f"run-{os.getpid()}-", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
 
