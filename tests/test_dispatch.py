@@ -38,6 +38,8 @@ class Running:
 
     def _app(self, environ, start_response):
         path = environ["PATH_INFO"]
+        if path == "/last":
+            self._stop = True
         if path == "/slow":
             self.go.wait(10)
         if path == "/broken":
@@ -53,10 +55,11 @@ class Running:
         return connection
 
     def stop(self) -> None:
-        self._stop = True
+        """End the server by a request: until it is read, the server listens."""
         self.go.set()
         self.ask("/last").close()
         self._thread.join(10)
+        assert not self._thread.is_alive()
 
 
 @pytest.fixture
@@ -70,7 +73,9 @@ def read(connection: socket.socket, answers: int) -> list[str]:
     """Return the bodies of so many answers."""
     received = b""
     while received.count(b"HTTP/1.1 ") < answers or not received.endswith((b"True", b"False")):
-        received += connection.recv(65536)
+        chunk = connection.recv(65536)
+        assert chunk, f"the connection ended after {received!r}"
+        received += chunk
     return [
         each.partition(b"\r\n\r\n")[2].decode() for each in received.split(b"HTTP/1.1 200 OK")[1:]
     ]
