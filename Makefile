@@ -53,8 +53,8 @@ test-ui: venv ## the page in a real browser; needs Debian's chromium
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
 	$(BIN)/pytest -x tests/host $(ARGS)
 
-smoke: ## ten checks of a running host: make smoke HOST=name [PASSWORD=file]
-	$(PYTHON) smoke.py $(HOST) $(if $(PASSWORD),--password $(PASSWORD))
+smoke: ## ten checks of a host: make smoke HOST=name [PASSWORD=file] [INSECURE=1]
+	$(PYTHON) smoke.py $(HOST) $(if $(PASSWORD),--password $(PASSWORD)) $(if $(INSECURE),--insecure)
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@
 # it changes nothing on a healthy host, and finishes a run that was interrupted.
 set -Eeuo pipefail
 umask 022  # root's own umask may hide what is installed from the service's user
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin  # `su` without `-` leaves them out
 
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
@@ -18,6 +19,7 @@ FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.s
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
           irisab-drift.timer nginx.service)
 DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
+VENV_MB=800   # the larger of the two environments, and room for what it is unpacked from
 
 usage() {
   cat <<TEXT
@@ -56,9 +58,10 @@ place() { install -D -m "$1" "$2" "$3.part" && mv -f "$3.part" "$3"; }
 link() { mkdir -p "$(dirname "$2")" && ln -sfn "$1" "$2.part" && mv -fT "$2.part" "$2"; }
 point() { [[ $(readlink "$2") == "$1" ]] || run link "$1" "$2"; }
 
-# put MODE SRC DST: installs a file if it differs. One that a person has edited stays as it is.
+# put MODE SRC DST: installs a file if it differs. One that a person has edited stays as it is;
+# what was installed is remembered beside the settings, and so outlives --uninstall as they do.
 put() {
-  local ours=$OPT/installed/${3//\//_}
+  local ours=$ETC/installed/${3//\//_}
   if [[ -e $3 && -e $ours ]] && ! cmp -s "$3" "$ours" && ! cmp -s "$3" "$2"; then
     say "  kept your edited $3"
     cmp -s "$2" "$ours" || cmp -s "$2" "$3.new" || run place "$1" "$2" "$3.new"
@@ -69,7 +72,7 @@ put() {
 }
 
 check_host() {
-  local id version name free
+  local id version name
   step "Checking the host"
   # shellcheck source=/dev/null
   IFS='|' read -r id version name < <(. /etc/os-release && echo "$ID|${VERSION_ID:-}|$PRETTY_NAME")
@@ -84,9 +87,15 @@ check_host() {
   check_port 5000 irisab.socket
   check_port 8501 irisab-ui
   check_port 9090 irisab-prometheus
+  [[ ! $tls_cert$self_signed && ! -e $ETC/tls.conf ]] || check_port 443 nginx
+  [[ -e $OPT/current ]] || need $DISK_MB
+}
+
+# need MB: stops where there is less room.
+need() {
+  local free
   free=$(df -Pm /opt | awk 'NR == 2 { print $4 }')
-  [[ -e $OPT/current ]] || ((free >= DISK_MB)) ||
-    die "/opt has $free MB free and the install needs $DISK_MB MB: enlarge the disk."
+  ((free >= $1)) || die "/opt has $free MB free and the install needs $1 MB: enlarge the disk."
 }
 
 # A port may be taken by our own unit; taken by anything else it is a reason to stop.
@@ -113,7 +122,7 @@ install_packages() {
   # A run that was killed here leaves half-configured packages behind.
   [[ -z $(dpkg --audit) ]] || run settle_packages
   if ! have nginx openssl curl prometheus || ! "$python" -c 'import ensurepip' 2>/dev/null; then
-    run apt_get update
+    run update_lists
     run apt_get install --no-install-recommends nginx openssl curl prometheus python3-venv
   fi
 }
@@ -127,9 +136,21 @@ settle_packages() {
   dpkg --configure -a
 }
 
-# It waits for a lock: a fresh cloud host may be installing its updates.
+# A fresh cloud host may be fetching its lists and installing its updates. apt waits for the lock
+# of the second, and is made to wait for that of the first.
+update_lists() {
+  local tries=60
+  until apt_get update 2>"$scratch/lists"; do
+    if ! grep -q "Could not get lock" "$scratch/lists" || ((tries-- == 0)); then
+      cat "$scratch/lists" >&2
+      return 1
+    fi
+    sleep 5
+  done
+}
+
 apt_get() {
-  DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
+  LC_ALL=C DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
     apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >"$scratch/apt" || { cat "$scratch/apt"; return 1; }
 }
 
@@ -170,6 +191,7 @@ name_release() {
 build_venv() {
   [[ ! -e $1/complete ]] || return 0
   say "  $1"
+  need $VENV_MB
   run rm -rf "$1"
   run "$python" -m venv "$1"
   # Wheels only: no compiler is needed, and nothing in them runs before their hashes are checked.
@@ -207,8 +229,10 @@ install_models() {
     --home-dir $DATA --shell /usr/sbin/nologin irisab
   [[ -d $DATA ]] || run install -d -o irisab -g irisab -m 0750 $DATA
   [[ -e $INI ]] || run place 0644 "$TREE/irisab.ini.sample" $INI
-  # The new release must accept the settings and the models before it takes over.
-  irisab_cli check >/dev/null 2>&1 || { run irisab_cli train && run irisab_cli check >/dev/null; }
+  # The new release must accept the settings and the models before it takes over. Only a first
+  # install makes models: later, one that is missing is the operator's to train, on other data.
+  irisab_cli check >/dev/null 2>&1 || [[ -e $OPT/current ]] || run irisab_cli train
+  run irisab_cli check >/dev/null
 }
 
 install_files() {
@@ -216,27 +240,32 @@ install_files() {
   step "Units, nginx and rules"
   switch_release
   [[ ! $dry_run ]] || from=$TREE
-  for unit in "$from"/systemd/*; do put 0644 "$unit" "$SYSTEMD/$(basename "$unit")"; done
+  for unit in irisab{,-ui,-prometheus,-drift,-alert@}.service irisab.socket irisab-drift.timer \
+    nginx.service.d/irisab.conf; do
+    put 0644 "$from/systemd/$unit" "$SYSTEMD/$unit"
+  done
   put 0644 "$from/prometheus/prometheus.yml" $ETC/prometheus.yml
   put 0644 "$from/prometheus/alerts.yml" $ETC/alerts.yml
   point $OPT/current/bin/irisab /usr/local/bin/irisab
   make_password
-  [[ ! $self_signed || -e $ETC/tls.crt ]] || make_certificate
+  [[ ! $self_signed || -e $ETC/tls.conf ]] || make_certificate
   if [[ $tls_cert ]]; then
     cmp -s "$tls_key" $ETC/tls.key || run place 0600 "$tls_key" $ETC/tls.key
     cmp -s "$tls_cert" $ETC/tls.crt || run place 0644 "$tls_cert" $ETC/tls.crt
-    put 0644 "$from/nginx/tls.conf" $ETC/tls.conf
   fi
+  [[ ! $tls_cert && ! -e $ETC/tls.conf ]] || put 0644 "$from/nginx/tls.conf" $ETC/tls.conf
   [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run cp -p $NGINX $NGINX.before-irisab
   sed "s/^user .*/user $web_user;/" "$from/nginx/nginx.conf" >"$scratch/nginx.conf"
   put 0644 "$scratch/nginx.conf" $NGINX
 }
 
+# Each release has the way back in itself, so that one link moves all: whenever this is killed,
+# the one in force has another to go to.
 switch_release() {
   local old
   old=$(readlink $OPT/current || true)
   [[ $old != "releases/$release" ]] || return 0
-  [[ ! $old ]] || point "$old" $OPT/previous
+  [[ ! $old ]] || point "../${old#releases/}" "$OPT/releases/$release/previous"
   point "releases/$release" $OPT/current
 }
 
@@ -254,6 +283,16 @@ make_password() {
   [[ $(stat -c %G $ETC/htpasswd) == "$web_user" ]] || chgrp "$web_user" $ETC/htpasswd
 }
 
+check_certificate() {
+  local certified key
+  # Only a dry run can be here without it.
+  [[ $tls_cert$tls_key ]] && have openssl || return 0
+  certified=$(openssl x509 -noout -pubkey -in "$tls_cert" 2>/dev/null || true)
+  key=$(openssl pkey -pubout -passin pass: -in "$tls_key" 2>/dev/null || true)
+  [[ $certified && $certified == "$key" ]] ||
+    die "--tls-cert and --tls-key must be a certificate and its key, without a passphrase."
+}
+
 make_certificate() {
   tls_cert=$scratch/tls.crt tls_key=$scratch/tls.key
   openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$(public_address)" \
@@ -268,7 +307,9 @@ apply() {
   hash_of "${@:3}" >"$scratch/applied"
   systemctl is-enabled --quiet "$unit" 2>/dev/null || run systemctl enable --quiet "$unit"
   is_active "$unit" || verb=start
-  if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp"; then
+  # A dry run has not put the new release there, which would show.
+  if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp" ||
+    [[ $dry_run && "$*" == */RELEASE && $(cat $OPT/current/RELEASE) != "$release" ]]; then
     run systemctl "$verb" "$unit" || { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
     run place 0644 "$scratch/applied" "$stamp"
   fi
@@ -278,7 +319,8 @@ start_services() {
   step "Starting"
   [[ ! -L $SYSTEMD/nginx.service ]] || run systemctl unmask --quiet nginx.service
   run systemctl daemon-reload
-  if have getenforce && [[ $(getenforce) == Enforcing ]]; then
+  if have getenforce && [[ $(getenforce) == Enforcing ]] &&
+    [[ $(getsebool httpd_can_network_connect) != *on ]]; then
     run setsebool -P httpd_can_network_connect on
   fi
   apply restart irisab.socket $SYSTEMD/irisab.socket
@@ -309,15 +351,22 @@ verify() {
   done
   $OPT/current/venv/bin/python $OPT/current/smoke.py --checks-only --patience "$patience" \
     127.0.0.1 || failed=yes
+  if [[ -e $ETC/tls.conf ]]; then
+    check "https://127.0.0.1/health" curl -sfk -m 10 --noproxy '*' https://127.0.0.1/health
+    check "$ETC/tls.crt is valid tomorrow" openssl x509 -noout -checkend 86400 -in $ETC/tls.crt
+  fi
   [[ ! $failed ]] || die "not everything works; README, Troubleshooting, has a command for each case."
 }
 
 # public_address: the one that EC2 gave this host (IMDSv2), else its own.
 public_address() {
   local metadata=http://169.254.169.254/latest token address=
-  token=$(curl -sf -m 2 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
-    $metadata/api/token) && address=$(curl -sf -m 2 --noproxy '*' \
-    -H "X-aws-ec2-metadata-token: $token" $metadata/meta-data/public-ipv4)
+  if token=$(curl -sf -m 2 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \
+    $metadata/api/token); then
+    # An instance without a public address answers 404.
+    address=$(curl -sf -m 2 --noproxy '*' -H "X-aws-ec2-metadata-token: $token" \
+      $metadata/meta-data/public-ipv4) || address=
+  fi
   [[ $address =~ ^[0-9.]+$ ]] ||
     address=$(ip -4 -o address show scope global | awk '{ sub("/.*", "", $4); print $4; exit }')
   say "${address:-127.0.0.1}"
@@ -336,15 +385,16 @@ Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/passwor
 # Only the current release and the one before it are kept, and what these two need.
 remove_old() {
   local path kept
-  kept=$(readlink -f $OPT/{current,previous}{,/venv,/venv-ui} || true)
+  kept=$(readlink -f $OPT/current{,/previous}{,/venv,/venv-ui} || true)
   for path in "$OPT"/releases/* "$OPT"/venvs/*; do
-    grep -qxF "$path" <<<"$kept" || run rm -rf "$path"
+    grep -qxF "$(readlink -f "$path")" <<<"$kept" || run rm -rf "$path"
   done
 }
 
 install_all() {
   check_host
   install_packages
+  check_certificate
   install_prometheus
   install_release
   install_models
@@ -358,27 +408,35 @@ install_all() {
 }
 
 rollback() {
-  release=$(readlink $OPT/previous) || die "there is no earlier release to go back to."
-  release=${release#releases/}
+  release=$(readlink $OPT/current/previous) || die "there is no earlier release to go back to."
+  release=${release#../}
   say "From $(cat $OPT/current/RELEASE) back to $release"
   check_host
   irisab_cli check >/dev/null
   install_files
   start_services
-  verify
+  [[ $dry_run ]] || verify
 }
 
 uninstall() {
   local unit
   say "Removing irisab${purge:+, its data, models and settings}"
+  # Masked by an install: nginx until it was configured, Debian's Prometheus for good. Unmasked, it
+  # would start with the next boot and be open to everybody.
+  for unit in nginx prometheus; do
+    [[ ! -L $SYSTEMD/$unit.service ]] || run systemctl unmask --quiet $unit.service
+    run systemctl disable --quiet $unit.service 2>/dev/null || true
+  done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
-  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-alert@}.{service,socket,timer}
-  run systemctl unmask --quiet prometheus.service || true
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-alert@}.{service,socket,timer}{,.new} \
+    $SYSTEMD/nginx.service.d/irisab.conf{,.new}
+  [[ ! -d $SYSTEMD/nginx.service.d ]] ||
+    run rmdir --ignore-fail-on-non-empty $SYSTEMD/nginx.service.d
   run systemctl daemon-reload
   [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
-  run rm -rf $OPT /usr/local/bin/irisab
+  run rm -rf $OPT /usr/local/bin/irisab $NGINX.new $ETC/installed/*nginx.conf
   if [[ $purge ]]; then
-    run rm -rf $DATA $ETC $INI /var/lib/{,private/}irisab-{ui,prometheus} \
+    run rm -rf $DATA $ETC $INI $SYSTEMD/irisab*.d /var/lib/{,private/}irisab-{ui,prometheus} \
       /var/lib/systemd/timers/stamp-irisab-drift.timer
     run userdel irisab || true
   else
@@ -404,9 +462,7 @@ parse() {
     esac
     shift
   done
-  [[ ! $tls_cert$tls_key ]] ||
-    [[ $(openssl x509 -noout -pubkey -in "$tls_cert") == "$(openssl pkey -pubout -in "$tls_key")" ]] ||
-    die "--tls-cert and --tls-key must be a certificate and its key."
+  [[ ${tls_cert:+given} == "${tls_key:+given}" ]] || die "--tls-cert and --tls-key go together."
 }
 
 main() {

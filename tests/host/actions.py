@@ -60,8 +60,13 @@ def state(host: Host) -> list[str]:
     """When each file on the disk was changed, and when each unit was started."""
     places = "/etc /opt /usr /var/lib/irisab/models /var/lib/dpkg /lib /bin /sbin"
     files = host.run(f"find {places} -xdev -printf '%p %T@ %C@\\n' | sort").splitlines()
-    what = "-p ActiveEnterTimestampMonotonic -p StateChangeTimestampMonotonic -p MainPID"
-    return files + [f"{unit} {host.run(f'systemctl show {what} {unit}')}" for unit in UNITS]
+    what = "-p ActiveEnterTimestampMonotonic -p MainPID"
+    # A reload changes the state and back; but so does a timer, by itself.
+    reloaded = {unit: " -p StateChangeTimestampMonotonic" for unit in UNITS if "timer" not in unit}
+    return files + [
+        f"{unit} {host.run(f'systemctl show {what}{reloaded.get(unit, str())} {unit}')}"
+        for unit in UNITS
+    ]
 
 
 def version_served(host: Host) -> str:

@@ -70,12 +70,14 @@ def test_urls_come_from_the_instance_metadata(host: Host) -> None:
     """The public address is asked for with a token (IMDSv2); without metadata it is the host's."""
     with metadata("203.0.113.7"):
         assert "http://203.0.113.7/predict" in host.run("/root/src/bootstrap.sh --urls")
+    with metadata(None):
+        assert f"{host.url}/predict" in host.run(INSTALL)
     assert f"{host.url}/predict" in host.run("/root/src/bootstrap.sh --urls")
 
 
 @contextmanager
-def metadata(public: str) -> Iterator[None]:
-    """Instance metadata as EC2 serves it, version 2 only."""
+def metadata(public: str | None) -> Iterator[None]:
+    """Instance metadata as EC2 serves it, version 2 only; 404 for an address it does not have."""
 
     class Metadata(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
@@ -87,7 +89,8 @@ def metadata(public: str) -> Iterator[None]:
             if self.headers.get("X-aws-ec2-metadata-token") != "the-token":
                 self.reply(401, "")
             else:
-                self.reply(200 if self.path == "/latest/meta-data/public-ipv4" else 404, public)
+                known = public and self.path == "/latest/meta-data/public-ipv4"
+                self.reply(200 if known else 404, public or "Not Found")
 
         def reply(self, status: int, text: str) -> None:
             self.send_response(status)
@@ -110,6 +113,7 @@ def metadata(public: str) -> Iterator[None]:
 
 def test_uninstall_keeps_the_data_and_purge_does_not(host: Host) -> None:
     """--uninstall leaves INI, models and history; --purge nothing; nginx gets its own file back."""
+    host.run("echo '# mine' >>/etc/irisab/prometheus.yml")
     host.run("mv /opt/irisab/venvs /root/venvs")  # only to save the time to build them again
     host.run("/root/src/bootstrap.sh --uninstall")
     assert nothing_runs(host)
@@ -117,7 +121,10 @@ def test_uninstall_keeps_the_data_and_purge_does_not(host: Host) -> None:
     assert host.code("test -e /opt/irisab -o -e /usr/local/bin/irisab") == 1
     assert "default.d" in host.run("cat /etc/nginx/nginx.conf")
     host.run("mkdir /opt/irisab; mv /root/venvs /opt/irisab")
-    host.run(INSTALL)
+    seen = host.run(INSTALL)
+    assert "kept your edited /etc/irisab/prometheus.yml" in seen
+    assert "nginx.conf" not in seen.split("[6/8]")[1].split("[7/8]")[0]
+    assert host.run("tail -1 /etc/irisab/prometheus.yml") == "# mine"
     assert ask(f"{host.url}/health").status == 200
     host.run("/root/src/bootstrap.sh --uninstall --purge")
     left = host.run("find / -xdev -name '*irisab*' -not -path '/root/*' -not -path '/proc/*'")

@@ -25,7 +25,11 @@ def kill_at(host: Host, step: int) -> str:
                 time.sleep(KILL_AFTER[step])
                 os.killpg(run.pid, signal.SIGKILL)
                 break
+        seen += run.stdout.read()
         run.wait()
+    assert f"[{step}/8]" in seen and f"[{step + 1}/8]" not in seen, f"not killed in {step}: {seen}"
+    # What a killed one had started dies a moment later, and until then has the lock.
+    host.wait(lambda: host.code("flock -n /run/irisab-bootstrap true") == 0)
     return seen
 
 

@@ -107,6 +107,7 @@ def test_an_edited_file_survives_an_upgrade(debian: Installed) -> None:
 @pytest.mark.parametrize(
     ("unit", "path"),
     [
+        ("nginx", "/health"),
         ("irisab", "/health"),
         ("irisab-ui", "/_stcore/health"),
         ("irisab-prometheus", "/prometheus/-/ready"),
