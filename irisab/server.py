@@ -34,6 +34,8 @@ BACKLOG = 1024
 # Each connection is a file; systemd gives a service 1,024 of them.
 CONNECTION_LIMIT = 900
 POLL_SECONDS = 0.05
+# To write the history after the last answer, at the most.
+FLUSH_SECONDS = 15
 
 
 def serve(path: Path) -> None:
@@ -185,7 +187,8 @@ class Server:
         """Accept no more, answer what was accepted, and end; a second stop ends at once."""
         seconds = self._service.snapshot.config.server.drain_seconds
         log.info("stopping: answering what was accepted, for up to %g s", seconds)
-        systemd.notify("STOPPING=1")
+        # systemd would cut off a longer drain than its unit expects.
+        systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((seconds + FLUSH_SECONDS) * 1e6)}")
         self._service.draining = self._http.draining = True
         self._http.accepting = False
         self._http.pull_trigger()

@@ -260,7 +260,7 @@ def test_systemd_is_told(config: Path, port: int, tmp_path: Path) -> None:
                 assert process.run("reload").returncode == 0
                 assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
                 assert manager.recv(100) == b"READY=1"
-            assert manager.recv(100) == b"STOPPING=1"
+            assert manager.recv(100) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=25000000"
         finally:
             del os.environ["NOTIFY_SOCKET"]
 
