@@ -130,7 +130,8 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
 
 def history_path(text: str, *, base: Path) -> Path:
     """Where an INI that cannot be accepted says its history is: last-good.ini lies beside it."""
-    found = re.search(r"^history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$", text, re.MULTILINE)
+    pattern = r"^[ \t]*history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
+    found = re.search(pattern, text, re.MULTILINE)
     return base / found[1] if found else Data().history
 
 
@@ -147,6 +148,8 @@ def _sections(text: str, source: Path) -> _Sections:
         default_section="\0",
     )
     parser.optionxform = str  # type: ignore[assignment, method-assign]
+    # configparser's own pattern drops what stands behind the bracket.
+    parser.SECTCRE = re.compile(r"\[(?P<header>.+)\]$")
     try:
         parser.read_string(text, source=str(source))
     except configparser.DuplicateOptionError as error:
@@ -165,7 +168,11 @@ def _sections(text: str, source: Path) -> _Sections:
         number, _ = error.errors[0]
         line = text.splitlines()[number - 1].strip()
         raise ConfigError(f"{source}: line {number}: {line!r} is not 'option = value'") from error
-    return {name: dict(parser[name]) for name in parser.sections()}
+    sections = {name: dict(parser[name]) for name in parser.sections()}
+    for option in (option for options in sections.values() for option in options):
+        if option.startswith("["):
+            raise ConfigError(f"{source}: {option} ...: a [section] needs a line of its own")
+    return sections
 
 
 def _refuse_unknown_sections(sections: _Sections, source: Path) -> None:
@@ -220,9 +227,16 @@ def _int(text: str, _: Path) -> int:
 
 def _float(text: str, _: Path) -> float:
     try:
-        return float(Decimal(text))
+        return float(_decimal(text))
     except InvalidOperation:
         raise ValueError("must be a number") from None
+
+
+def _decimal(text: str) -> Decimal:
+    """Read a number; Python also takes 1_0 and digits of other scripts for one."""
+    if not re.fullmatch(r"[0-9.eE+-]+", text):
+        raise InvalidOperation(text)
+    return Decimal(text)
 
 
 def _str(text: str, _: Path) -> str:
@@ -259,7 +273,7 @@ def _shares(options: Mapping[str, str], source: Path) -> Iterator[tuple[str, Dec
         if not VERSION_NAME.fullmatch(name):
             raise ConfigError(f"{where}: {_VERSION_NAME_RULE}")
         try:
-            share = Decimal(text)
+            share = _decimal(text)
         except InvalidOperation:
             raise ConfigError(f"{where}: must be a percentage such as 50 or 33.3") from None
         # A NaN refuses to be compared.
