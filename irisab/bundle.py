@@ -17,6 +17,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -35,6 +36,7 @@ MANIFEST, PLAIN, PICKLE = "manifest.json", "forest.npz", "model.joblib"
 CURRENT, STAGING = "current", ".new-"
 FORMAT = 1
 FOLDER_DIGITS = 12
+FOLDER_NAME = f"[0-9a-f]{{{FOLDER_DIGITS}}}"
 KEEP = 3
 # Another library or processor may round the last digits otherwise; a plain form may not.
 TOLERANCE = 1e-6
@@ -318,9 +320,9 @@ def _make_current(home: Path, folder: Path) -> None:
 def _prune(home: Path) -> None:
     """Keep the last `KEEP` bundles, the current one among them."""
     current = home / (home / CURRENT).readlink()
-    folders = [each for each in home.iterdir() if each.is_dir() and not each.is_symlink()]
-    # Not what another training is writing.
-    others = [each for each in folders if each != current and not each.name.startswith(STAGING)]
+    # Neither what another training is writing, nor what somebody has put there.
+    bundles = [each for each in home.iterdir() if re.fullmatch(FOLDER_NAME, each.name)]
+    others = [each for each in bundles if each != current and each.is_dir()]
     others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in others[KEEP - 1 :]:
         shutil.rmtree(old)

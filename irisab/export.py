@@ -43,9 +43,15 @@ def prediction_rows(history: History, *, since: float = 0) -> Iterator[Line]:
 
 
 def training_rows(history: History, *, since: float = 0) -> Iterator[Line]:
-    """Yield a header and every labelled row, features and label: what `train --data` reads."""
+    """Yield a header and every labelled row, features and label: what `train --data` reads.
+
+    The last column is called label, with underscores where features have taken the name.
+    """
     features, revisions = _readable(history)
-    yield [*features, "label"]
+    label = "label"
+    while label in features:
+        label += "_"
+    yield [*features, label]
     for row in history.rows(since=since):
         if row["label"] is not None and row["revision"] in revisions:
             yield [*_features(row), _label(row, revisions[row["revision"]].class_names)]

@@ -131,7 +131,8 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
 def _number(cell: str) -> float:
     """Return the number in a cell, NaN where there is none that a model can take."""
     try:
-        value = float(cell)
+        # Python takes 1_0 and digits of other scripts for numbers; whoever wrote them may not.
+        value = float(cell) if cell.isascii() and "_" not in cell else math.nan
     except ValueError:
         return math.nan
     return value if abs(value) <= FLOAT32_MAX else math.nan
@@ -145,8 +146,9 @@ def _notes(columns: Sequence[str], *, rows: int, total: int) -> list[str]:
 def _dataset(
     path: Path, rows: drift.Array, targets: Sequence[str], titles: Sequence[str]
 ) -> Dataset:
-    whole = all(re.fullmatch(r"[+-]?\d{1,15}", text) for text in targets)
-    keys: list[Any] = [int(text) if whole else text for text in targets]
+    # A column of whole numbers that once had a gap is often written as 1.0, 2.0.
+    whole = all(re.fullmatch(r"[+-]?[0-9]{1,15}(\.0*)?", text) for text in targets)
+    keys: list[Any] = [int(text.partition(".")[0]) if whole else text for text in targets]
     _check_classes(path, keys)
     features = tuple(_name_and_unit(title) for title in titles)
     if len(dict(features)) < len(features):

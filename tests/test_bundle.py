@@ -375,13 +375,15 @@ def write(models: Path, version: str = "v", *, estimator: Any = FITTED, serial: 
 
 
 def test_the_last_three_are_kept(models: Path) -> None:
-    """Old bundles go, what another training is writing stays, and so does what is current."""
+    """Old bundles go; what another training is writing, what somebody has put there, and what is
+    current stay."""
     first = write(models)
     (models / "v" / ".new-other").mkdir()
+    (models / "v" / "my-backup").mkdir()
     folders = [write(models, serial=serial) for serial in range(1, 6)]
     assert not first.exists()
     left = {each.name for each in (models / "v").iterdir()}
-    assert left == {"current", ".new-other", *(each.name for each in folders[-3:])}
+    assert left == {"current", ".new-other", "my-backup", *(each.name for each in folders[-3:])}
     assert current(models, "v") == folders[-1]
 
 

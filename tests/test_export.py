@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from serving import ROW, Served, write_config
+from sklearn.tree import DecisionTreeClassifier
 
 from irisab import export, history, training
 
@@ -79,6 +80,24 @@ def test_training_rows_are_labelled_and_readable(served: Served, tmp_path: Path)
     assert notes == [] and np.array_equal(dataset.rows, iris.rows)
     assert dataset.class_names == iris.class_names
     assert np.array_equal(dataset.labels, iris.labels)
+
+
+def test_a_feature_may_be_called_label(tmp_path: Path) -> None:
+    """The right answers then get another title, so that `train --data` reads all of it."""
+    path = tmp_path / "label.csv"
+    lines = [f"{i},{i % 3},{'ab'[i % 2]}" for i in range(40)]
+    path.write_text("\n".join(["label,b,kind", *lines]))
+    dataset, _ = training.load_csv(path, target="kind")
+    for version in ("v1", "v2"):
+        training.fit(
+            tmp_path / "models", version, dataset, estimator=DecisionTreeClassifier(random_state=1)
+        )
+    found = Served(write_config(tmp_path, tmp_path / "models"))
+    answer = found.predict([3.0, 0.0])
+    label = {"request_id": answer["request_id"], "label": "b"}
+    assert found.client.post("/feedback", label).status == 200
+    assert list(export.training_rows(found.history)) == [["label", "b", "label_"], [3.0, 0.0, "b"]]
+    found.close()
 
 
 def test_rows_of_other_features_are_left_out(served: Served) -> None:

@@ -204,7 +204,7 @@ def test_a_clean_table_is_read_as_it_is(tmp_path: Path) -> None:
 
 def test_integer_targets_keep_their_numbers(tmp_path: Path) -> None:
     """A class that the data calls 7 is answered as 7; order and spelling are numeric."""
-    path = write_csv(tmp_path, with_targets(["10", "7", "-1", "07", " 7"] * 5))
+    path = write_csv(tmp_path, with_targets(["10", "7.0", "-1", "07", " 7"] * 5))
     dataset, _ = training.load_csv(path, target="class")
     assert dataset.class_numbers == (-1, 7, 10)
     assert dataset.class_names == ("-1", "7", "10")
@@ -235,7 +235,9 @@ def test_titles_give_names_and_units(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("cell", ["", " ", "NA", "nan", "?", "inf", "-1e39", "1,5", "five", "None"])
+@pytest.mark.parametrize(
+    "cell", ["", " ", "NA", "nan", "?", "inf", "-1e39", "1,5", "five", "None", "1_0", "１"]
+)
 def test_a_cell_without_a_number_is_found(cell: str, tmp_path: Path) -> None:
     """Whatever a file writes for nothing, or what no model can take, is not trained on."""
     path = write_csv(tmp_path, changed(3, 1, cell))
