@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab import __version__, config, export, report, snapshot, systemd
-from irisab.errors import ConfigError, DataError, IrisabError
+from irisab.errors import ConfigError, DataError, IrisabError, NotRunning
 from irisab.history import History, Revision
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
@@ -33,17 +34,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-        sys.stdout.flush()
         return code
     except IrisabError as error:
         print(f"irisab: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        print(f"irisab: {error}", file=sys.stderr)
+        return 2
+    except Exception:
+        # Not the interpreter's 1, which means "worse" or "drift".
+        traceback.print_exc()
+        return 2
+
+
+def _print(write: Callable[[], object]) -> None:
+    """Write to stdout, as far as the reader wants it: the exit code is the command's all the same.
+
+    Raises `OSError` where it cannot be written otherwise.
+    """
+    try:
+        write()
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (head, say) has enough; Python would complain once more at exit.
+        # Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,7 +202,15 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    revision = systemd.Handshake(_history_path(options.config).parent).reload()
+    folder = _history_path(options.config).parent
+    try:
+        revision = systemd.Handshake(folder).reload()
+    except NotRunning:
+        # An edit of [data] history does not move the service, which is to say so.
+        state = systemd.state_folder()
+        if state is None or folder == state:
+            raise
+        revision = systemd.Handshake(state).reload()
     print(f"reloaded: revision {revision} serves")
     return 0
 
@@ -204,7 +231,8 @@ def _drift(options: argparse.Namespace) -> int:
     found = snapshot.build(options.config)
     with closing(History(found.config.data.history)) as history:
         drift = report.drift_report(history, found)
-    print(json.dumps(drift) if options.json else report.drift_text(drift, now=datetime.now()))
+    text = json.dumps(drift) if options.json else report.drift_text(drift, now=datetime.now())
+    _print(lambda: print(text))
     return DRIFT_EXIT[drift["status"]]
 
 
@@ -223,7 +251,8 @@ def _verdict(options: argparse.Namespace) -> int:
         revision = _revision(history, found, options.revision)
         experiment = report.experiment(history, revision, found.config.experiment)
     comparison = _comparison(experiment, options.challenger)
-    print(json.dumps(experiment) if options.json else report.verdict_text(experiment, comparison))
+    text = json.dumps(experiment) if options.json else report.verdict_text(experiment, comparison)
+    _print(lambda: print(text))
     return VERDICT_EXIT[comparison["verdict"]]
 
 
@@ -274,7 +303,7 @@ def _moment(text: str) -> float:
 def _history(options: argparse.Namespace) -> int:
     lines = export.training_rows if options.training else export.prediction_rows
     with closing(History(config.load(options.config).data.history)) as history:
-        _write_csv(lines(history, since=options.since))
+        _print(lambda: _write_csv(lines(history, since=options.since)))
     return 0
 
 

@@ -267,6 +267,34 @@ def test_a_closed_pipe_is_no_error(served: Served) -> None:
     assert found.returncode == 0
 
 
+@pytest.mark.parametrize(("name", "code"), [("verdict", 3), ("drift", 3)])
+def test_the_exit_code_outlives_its_reader(name: str, code: int, config: Path) -> None:
+    """In a pipe that nobody reads, the verdict is the verdict."""
+    with subprocess.Popen(irisab(config, name, "--json"), stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.close()
+    assert child.returncode == code
+
+
+@pytest.mark.parametrize("name", ["verdict", "drift", "history"])
+def test_output_that_cannot_be_written_is_an_error(name: str, config: Path) -> None:
+    """A full disk exits 2 with a sentence, and not with a code that means worse or drift."""
+    with open("/dev/full", "w") as full:
+        child = subprocess.run(
+            irisab(config, name), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (child.returncode, child.stderr) == (2, "irisab: [Errno 28] No space left on device\n")
+
+
+def test_a_fault_of_ours_exits_2(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a traceback to report, and not with a code that means worse or drift."""
+    monkeypatch.setattr("irisab.report.drift_report", lambda *_: 1 / 0)
+    assert command(config, "drift") == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
 def test_the_module_exits_with_the_code(config: Path) -> None:
     """python -m irisab exits with the command's code."""
     found = subprocess.run(
