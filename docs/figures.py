@@ -59,7 +59,7 @@ def with_shadow(counts: np.ndarray) -> bool:
         Tally(both=both, challenger_only=challenger, control_only=control, neither=neither)
         for both, challenger, control, neither in counts.tolist()
     ]
-    disagreed = sum(tally.disagreements for tally in tallies)
+    disagreed = sum(tally.decided for tally in tallies)
     answer = compare_paired(
         shown_control=tallies[0],
         shown_challenger=tallies[1],

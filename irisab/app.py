@@ -75,7 +75,10 @@ class App:
 
     def is_quick(self, method: str, path: str, length: int) -> bool:
         """Tell whether a request will be answered at once, and without waiting for anything."""
-        return path == "/predict" and method == "POST" and 0 < length <= self._service.quick_bytes
+        if path == "/predict":
+            return method == "POST" and 0 < length <= self._service.quick_bytes
+        # Whoever asks wants to know whether it serves, not whether its threads are busy.
+        return path == "/health" and length == 0
 
     def _respond(self, environ: WSGIEnvironment) -> Response:
         path = environ.get("PATH_INFO", "")

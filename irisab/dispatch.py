@@ -105,6 +105,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Channel
     draining = False
+    turns = 0
 
     def turn(self) -> None:
         """Wait for sockets, for a second at most; read what came; answer what is quick.
@@ -114,6 +115,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         use_poll = self.adj.asyncore_use_poll
         wasyncore.loop(timeout=1, use_poll=use_poll, map=self._map, count=1)
         self.task_dispatcher.answer_here()
+        self.turns += 1
 
     def pull_trigger(self) -> None:
         # It wakes the main thread, which is awake where it calls.

@@ -27,6 +27,8 @@ from irisab.errors import HistoryError
 VERSION = 1
 # Longer than any transaction of ours, shorter than a client waits.
 BUSY_SECONDS = 2.0
+# How long a label waits where the one before it has waited in vain.
+RETRY_SECONDS = 0.1
 PAGE = 1000
 # Looking further would read the whole history at each scrape after a change of features.
 LOOK_BACK = 100
@@ -58,6 +60,7 @@ CREATE TABLE IF NOT EXISTS versions (
     revision TEXT, version TEXT,
     requests INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
     labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
+    users INTEGER NOT NULL DEFAULT 0,      -- distinct ones, as in the table below
     PRIMARY KEY (revision, version)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS users (
@@ -65,21 +68,24 @@ CREATE TABLE IF NOT EXISTS users (
     PRIMARY KEY (revision, user)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS users_last_seen ON users (last_seen);
+-- A pair is two hashes of models in sorted order: whichever is the control, it is the same pair.
 CREATE TABLE IF NOT EXISTS pairs (   -- requests that both models scored, by the first row of each
-    control TEXT, challenger TEXT,
+    one TEXT, two TEXT,
     scored INTEGER NOT NULL DEFAULT 0, disagreed INTEGER NOT NULL DEFAULT 0,
     differed INTEGER NOT NULL DEFAULT 0,   -- in any row: each could have a labelled disagreement
-    PRIMARY KEY (control, challenger)
+    PRIMARY KEY (one, two)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tally (   -- labelled rows, by the model whose answer was shown
-    control TEXT, challenger TEXT, shown TEXT,
-    both INTEGER NOT NULL DEFAULT 0, challenger_only INTEGER NOT NULL DEFAULT 0,
-    control_only INTEGER NOT NULL DEFAULT 0, neither INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (control, challenger, shown)
+    one TEXT, two TEXT, shown TEXT,
+    both INTEGER NOT NULL DEFAULT 0, one_only INTEGER NOT NULL DEFAULT 0,
+    two_only INTEGER NOT NULL DEFAULT 0,
+    neither INTEGER NOT NULL DEFAULT 0,            -- both said the same, and were wrong
+    neither_differ INTEGER NOT NULL DEFAULT 0,     -- wrong, each in its own way
+    PRIMARY KEY (one, two, shown)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS voters (  -- users whose one labelled disagreement is in the tally
-    control TEXT, challenger TEXT, user BLOB,
-    PRIMARY KEY (control, challenger, user)
+    one TEXT, two TEXT, user BLOB,
+    PRIMARY KEY (one, two, user)
 ) WITHOUT ROWID;
 """
 
@@ -110,8 +116,12 @@ class Revision:
         return ((self.control, name) for name in self.models if name != self.control)
 
     def model_pairs(self) -> Mapping[tuple[str, str], tuple[str, str]]:
-        """Return `pairs()` by the hashes of their models: versions of one model are one pair."""
-        return {(self.models[one], self.models[two]): (one, two) for one, two in self.pairs()}
+        """Return `pairs()` by the hashes of their models, both in the order of the hashes.
+
+        So evidence outlives a change of the control, and versions of one model are one pair.
+        """
+        found = (sorted((self.models[name], name) for name in pair) for pair in self.pairs())
+        return {(one, two): (name_one, name_two) for (one, name_one), (two, name_two) in found}
 
 
 def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
@@ -152,6 +162,15 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another that takes its name, None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit what the block does, or nothing of it."""
@@ -178,12 +197,15 @@ class Found:
 class History:
     """Reads the history, and adds labels to it.
 
-    A file that is not there reads as an empty one, and is not made. Methods raise `HistoryError`
-    where the file cannot be used at the moment. Safe to share between threads.
+    A file that is not there reads as an empty one, and is not made; one that takes its place is
+    noticed. Methods raise `HistoryError` where the file cannot be used at the moment. Safe to share
+    between threads.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._labels_fail = False
         # Two, so that a label on its way to the disk keeps no report waiting.
         self._reader_lock = threading.Lock()
         self._writer_lock = threading.Lock()
@@ -198,8 +220,16 @@ class History:
                     connection.close()
             self._reader = self._writer = None
 
+    def _notice_another_file(self) -> None:
+        """Begin anew where the file was removed or replaced: what is open has no name any more."""
+        found = identity(self._path)
+        if found != self._identity:
+            self.close()
+            self._identity = found
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        self._notice_another_file()
         with self._reader_lock, self._explained():
             if self._reader is None and self._path.exists():
                 self._reader = connect(self._path, synchronous="NORMAL", create=False)
@@ -272,18 +302,23 @@ class History:
         """Return the distinct users of each version in `revision`."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT version, count(*) FROM users WHERE revision = ? GROUP BY version",
-                (revision,),
+                "SELECT version, users FROM versions WHERE revision = ? AND users > 0", (revision,)
             ).fetchall()
         return dict(rows)
 
     def active_users(self, *, now: float) -> int:
         """Return how many distinct users asked in the last 15 minutes."""
+        since = (now - ACTIVE_SECONDS,)
         with self._reading() as connection:
-            (count,) = connection.execute(
-                "SELECT count(DISTINCT user) FROM users WHERE last_seen > ?",
-                (now - ACTIVE_SECONDS,),
+            count, first, last = connection.execute(
+                "SELECT count(*), min(revision), max(revision) FROM users WHERE last_seen > ?",
+                since,
             ).fetchone()
+            # Of one revision each row is another user; to compare them takes 30 times as long.
+            if first != last:
+                (count,) = connection.execute(
+                    "SELECT count(DISTINCT user) FROM users WHERE last_seen > ?", since
+                ).fetchone()
         return int(count)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
@@ -291,18 +326,26 @@ class History:
         names = ("scored", "disagreed", "differed")
         with self._reading() as connection:
             row = connection.execute(
-                f"SELECT {', '.join(names)} FROM pairs WHERE control = ? AND challenger = ?",
-                (control, challenger),
+                f"SELECT {', '.join(names)} FROM pairs WHERE one = ? AND two = ?",
+                sorted((control, challenger)),
             ).fetchone()
         return dict(zip(names, row or (0, 0, 0), strict=True))
 
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
-        """Return, by the hash of the model shown, who was right on the labelled rows."""
-        names = ("both", "challenger_only", "control_only", "neither")
+        """Return, by the hash of the model shown, who was right on the labelled rows.
+
+        The keys are the fields of `verdict.Tally`.
+        """
+        alone = ("control_only", "challenger_only")
+        names = (
+            *("both", *(alone if control <= challenger else reversed(alone))),
+            *("neither", "neither_differ"),
+        )
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT shown, {', '.join(names)} FROM tally WHERE control = ? AND challenger = ?",
-                (control, challenger),
+                "SELECT shown, both, one_only, two_only, neither, neither_differ FROM tally"
+                " WHERE one = ? AND two = ?",
+                sorted((control, challenger)),
             ).fetchall()
         return {shown: dict(zip(names, counts, strict=True)) for shown, *counts in rows}
 
@@ -327,10 +370,17 @@ class History:
 
         They are read in pages: one long read would keep the write-ahead log from being reset.
         """
+        # An id is never older than its row, but may be newer: see `Service._new_request_id`.
         last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
         while page := self._page(last):
-            yield from page
+            yield from (row for row in page if row["time"] >= since)
             last = (page[-1]["request_id"], page[-1]["row"])
+
+    def newest_id(self) -> bytes | None:
+        """Return the newest request id, None where nothing is recorded."""
+        with self._reading() as connection:
+            (found,) = connection.execute("SELECT max(request_id) FROM predictions").fetchone()
+        return None if found is None else bytes(found)
 
     def _page(self, after: tuple[bytes, int]) -> list[sqlite3.Row]:
         with self._reading() as connection:
@@ -368,11 +418,38 @@ class History:
         transaction. Raises `LookupError` where the request is not, or no longer, known, and
         `ValueError` where other labels are.
         """
-        with self._writer_lock, self._explained():
+        self._notice_another_file()
+        with self._in_turn(), self._explained():
             if self._writer is None:
                 self._writer = connect(self._path, synchronous="FULL")
+            patience = RETRY_SECONDS if self._labels_fail else BUSY_SECONDS
+            self._writer.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._writer):
                 return _label(self._writer, request_id, labels)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Wait for the labels before this one; once one has failed, one at a time may try.
+
+        Each waits for a lock for `BUSY_SECONDS`: in a queue, they would keep every thread waiting.
+        """
+        waited = not self._labels_fail
+        if not self._writer_lock.acquire(blocking=waited):
+            raise HistoryError(f"{self._path}: {_NOT_NOW}")
+        try:
+            if waited and self._labels_fail:
+                raise HistoryError(f"{self._path}: {_NOT_NOW}")
+            yield
+        except BaseException as error:
+            self._labels_fail = isinstance(error, HistoryError)
+            raise
+        else:
+            self._labels_fail = False
+        finally:
+            self._writer_lock.release()
+
+
+_NOT_NOW = "the history could not be used a moment ago"
 
 
 def _label(connection: sqlite3.Connection, request_id: bytes, labels: Sequence[int]) -> bool:
@@ -430,38 +507,39 @@ def _count_pairs(
     answers: _Answers,
     labels: Sequence[int],
 ) -> None:
-    for pair, (control, challenger) in revision.model_pairs().items():
+    for pair, (one, two) in revision.model_pairs().items():
         outcomes = [
-            (votes[control] == label, votes[challenger] == label)
+            (votes[one] == label, votes[two] == label, votes[one] != votes[two])
             for (_, votes), label in zip(answers, labels, strict=True)
-            if control in votes and challenger in votes
+            if one in votes and two in votes
         ]
         counted = _at_most_one(outcomes, partial(_first_vote, connection, pair, user))
         for outcome in counted:
             _add_to_tally(connection, pair, revision.models[version], _OUTCOMES[outcome])
 
 
-# (control right, challenger right) -> column of the tally
-_OUTCOMES = {
-    (True, True): "both",
-    (False, True): "challenger_only",
-    (True, False): "control_only",
-    (False, False): "neither",
+# (one right, two right, they differ) -> column of the tally
+_Outcome = tuple[bool, bool, bool]
+_OUTCOMES: Mapping[_Outcome, str] = {
+    (True, True, False): "both",
+    (False, True, True): "two_only",
+    (True, False, True): "one_only",
+    (False, False, False): "neither",
+    (False, False, True): "neither_differ",
 }
 
 
-def _at_most_one(
-    outcomes: Sequence[tuple[bool, bool]], allowed: Callable[[], bool]
-) -> Iterator[tuple[bool, bool]]:
-    """Pass on the first informative outcome only: rows of one user are not independent."""
+def _at_most_one(outcomes: Sequence[_Outcome], allowed: Callable[[], bool]) -> Iterator[_Outcome]:
+    """Pass on the first disagreement only: rows of one user are not independent."""
     used = False
-    for control, challenger in outcomes:
-        if control == challenger:
-            yield control, challenger
+    for outcome in outcomes:
+        *_, differ = outcome
+        if not differ:
+            yield outcome
         elif not used:
             used = True
             if allowed():
-                yield control, challenger
+                yield outcome
 
 
 def _first_vote(connection: sqlite3.Connection, pair: tuple[str, str], user: bytes | None) -> bool:
@@ -476,7 +554,7 @@ def _add_to_tally(
     connection: sqlite3.Connection, pair: tuple[str, str], shown: str, column: str
 ) -> None:
     connection.execute(
-        f"INSERT INTO tally (control, challenger, shown, {column}) VALUES (?, ?, ?, 1)"
+        f"INSERT INTO tally (one, two, shown, {column}) VALUES (?, ?, ?, 1)"
         f" ON CONFLICT DO UPDATE SET {column} = {column} + 1",
         (*pair, shown),
     )

@@ -20,7 +20,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from irisab.history import Revision, connect, transaction
+from irisab.history import Revision, connect, identity, transaction
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class Recorder:
         self._queue: deque[_Item] = deque()
         self._queued_rows = 0
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._salt = b""
         self._stored_rows = 0
         self._revisions: dict[str, Revision] = {}
@@ -133,24 +134,35 @@ class Recorder:
         never can is found by halving, so that it is lost alone.
         """
         with self._writing:
-            todo: list[Sequence[_Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
-            if not todo[0] and self._stored_rows <= self.keep_rows:
-                return True
-            while todo:
-                items = todo.pop()
-                try:
-                    self._write(items)
-                except Exception as error:
-                    if _passes(error):
-                        for each in [*todo, items]:
-                            self._queue.extendleft(reversed(each))
-                        self._report(error)
-                        return False
-                    todo += self._halves(items, error)
-                else:
-                    self._failing = False
-                    self._forget(items)
+            return self._flush()
+
+    def settle(self) -> bool:
+        """Flush for somebody who waits for it; False at once while writing fails."""
+        if self._failing:
+            return False
+        with self._writing:
+            # It may have failed in the meantime.
+            return not self._failing and self._flush()
+
+    def _flush(self) -> bool:
+        todo: list[Sequence[_Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
+        if not todo[0] and self._stored_rows <= self.keep_rows:
             return True
+        while todo:
+            items = todo.pop()
+            try:
+                self._write(items)
+            except Exception as error:
+                if _passes(error):
+                    for each in [*todo, items]:
+                        self._queue.extendleft(reversed(each))
+                    self._report(error)
+                    return False
+                todo += self._halves(items, error)
+            else:
+                self._failing = False
+                self._forget(items)
+        return True
 
     def _halves(self, items: Sequence[_Item], error: Exception) -> list[Sequence[_Item]]:
         """Return the two halves, the first one last; of a single item nothing is left."""
@@ -176,30 +188,49 @@ class Recorder:
         self._failing = True
 
     def _write(self, items: Sequence[_Item]) -> None:
-        connection = self._connection or self._open()
-        with transaction(connection):
-            self._write_revisions([each for each in items if isinstance(each, Revision)])
+        with transaction(self._current()):
+            assert self._connection is not None
+            revisions = [each for each in items if isinstance(each, Revision)]
+            self._write_revisions(self._connection, revisions)
             predictions = [each for each in items if isinstance(each, Prediction)]
             stored = self._insert(predictions)
             self._count(predictions, [each for each in items if isinstance(each, Failure)])
             pruned = self._prune(self._stored_rows + stored - self.keep_rows)
         self._stored_rows += stored - pruned
 
+    def _current(self) -> sqlite3.Connection:
+        """Return the connection to the file that has the name now."""
+        if self._connection is not None and identity(self._path) != self._identity:
+            log.error("%s: was removed or replaced; a new history begins", self._path)
+            self._connection.close()
+            self._connection = None
+        return self._connection or self._open()
+
     def _open(self) -> sqlite3.Connection:
         connection = connect(self._path, synchronous="NORMAL")
-        (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
-        (self._stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
-        self._connection = connection
+        try:
+            (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
+            (self._stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
+            with transaction(connection):
+                self._write_revisions(connection, list(self._revisions.values()))
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._identity = connection, identity(self._path)
         return connection
 
-    def _execute(self, statement: str, values: Sequence[object]) -> None:
+    def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
         assert self._connection is not None
-        self._connection.execute(statement, values)
+        return self._connection.execute(statement, values)
 
-    def _write_revisions(self, revisions: Sequence[Revision]) -> None:
+    def _write_revisions(
+        self, connection: sqlite3.Connection, revisions: Sequence[Revision]
+    ) -> None:
         for each in revisions:
+            # The last one stays last: a new file gets them in this order.
+            self._revisions.pop(each.revision, None)
             self._revisions[each.revision] = each
-            self._execute(
+            connection.execute(
                 "INSERT INTO revisions VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
                 (each.revision, time.time(), json.dumps(list(each.features)), each.to_json()),
@@ -246,9 +277,7 @@ class Recorder:
         self._count_pairs(
             Counter((each.revision, tuple(dict.fromkeys(each.votes))) for each in asked)
         )
-        for each in asked:
-            if each.user_id is not None:
-                self._count_user(each)
+        self._count_users([each for each in asked if each.user_id is not None])
 
     def _count_versions(self, column: str, counts: Counter[tuple[str, str]]) -> None:
         for (revision, version), count in counts.items():
@@ -261,9 +290,9 @@ class Recorder:
     def _count_pairs(self, counts: Counter[tuple[str, tuple[str, ...]]]) -> None:
         for (name, texts), count in counts.items():
             revision, votes = self._revisions[name], [json.loads(text) for text in texts]
-            for models, (control, challenger) in revision.model_pairs().items():
-                if all(control in row and challenger in row for row in votes):
-                    differ = [row[control] != row[challenger] for row in votes]
+            for models, (one, two) in revision.model_pairs().items():
+                if all(one in row and two in row for row in votes):
+                    differ = [row[one] != row[two] for row in votes]
                     self._execute(
                         "INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                         " scored = scored + excluded.scored,"
@@ -272,12 +301,22 @@ class Recorder:
                         (*models, count, count * differ[0], count * any(differ)),
                     )
 
-    def _count_user(self, each: Prediction) -> None:
-        self._execute(
-            "INSERT INTO users VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen)",
-            (each.revision, self._user(each.user_id), each.version, each.time),
-        )
+    def _count_users(self, asked: Sequence[Prediction]) -> None:
+        new: Counter[tuple[str, str]] = Counter()
+        for each in asked:
+            key = (each.revision, self._user(each.user_id))
+            added = self._execute(
+                "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?)", (*key, each.version, each.time)
+            )
+            if added.rowcount:
+                new[each.revision, each.version] += 1
+            else:
+                self._execute(
+                    "UPDATE users SET last_seen = max(last_seen, ?)"
+                    " WHERE revision = ? AND user = ?",
+                    (each.time, *key),
+                )
+        self._count_versions("users", new)
 
     def _prune(self, excess: int) -> int:
         """Delete the oldest rows beyond `keep_rows`, whole requests and not too many at a time."""

@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import socket
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -72,9 +73,10 @@ def _first_snapshot(path: Path) -> tuple[Snapshot, Reload]:
     now = time.time()
     try:
         found = snapshot.build(path)
+        _refuse_unwritable(found.config, path)
     except IrisabError as error:
         last_good = _last_good_of(path)
-        if not last_good.exists():
+        if last_good is None:
             raise
         log.error("%s", error)
         found = snapshot.build(last_good, base=path.absolute().parent)
@@ -84,12 +86,32 @@ def _first_snapshot(path: Path) -> tuple[Snapshot, Reload]:
     return found, Reload(ok=True, error=None, at=now, accepted=now)
 
 
-def _last_good_of(path: Path) -> Path:
+def _refuse_unwritable(found: config.Config, path: Path) -> None:
+    """Refuse a history that could not be written from the start."""
+    history = found.data.history
+    try:
+        history.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=history.parent):
+            pass
+    except OSError as error:
+        # A full disk passes, and costs no prediction.
+        if error.errno != errno.ENOSPC:
+            raise ConfigError(
+                f"{path}: [data] history = {history}: its folder cannot be written: "
+                f"{error.strerror}"
+            ) from error
+
+
+def _last_good_of(path: Path) -> Path | None:
+    """Find the last good INI beside the history, wherever a mistake in the INI says that it is."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    return config.history_path(text, base=path.absolute().parent).parent / LAST_GOOD
+    folders = [config.history_path(text, base=path.absolute().parent).parent]
+    folders += filter(None, [systemd.state_folder()])
+    found = (each / LAST_GOOD for each in folders)
+    return next((each for each in found if each.exists()), None)
 
 
 class Server:
@@ -193,17 +215,20 @@ class Server:
         self._http.accepting = False
         self._http.pull_trigger()
         deadline = time.monotonic() + seconds
-        # Twice quiet: what had arrived but was not read yet has its turn in between.
-        quiet = 0
-        while quiet < 2 and time.monotonic() < deadline and commands.empty():
+        while not (quiet := self._is_quiet()) and time.monotonic() < deadline and commands.empty():
             time.sleep(POLL_SECONDS)
-            quiet = quiet + 1 if self._is_quiet() else 0
-        if quiet < 2:
+        if not quiet:
             log.warning("not all requests were answered in time")
         self._stopped.set()
         self._http.pull_trigger()
 
     def _is_quiet(self) -> bool:
+        """Tell whether nothing is left to do, after a whole turn in which what came was read."""
+        begun = self._http.turns
+        # The turn in which this is noticed may have looked before: it takes one more.
+        while self._http.turns < begun + 2 and not self._stopped.is_set():
+            self._http.pull_trigger()
+            time.sleep(POLL_SECONDS)
         channels = list(self._http.active_channels.values())
         return not self._http.task_dispatcher.queue and not any(
             each.requests or each.request is not None or each.total_outbufs_len for each in channels

@@ -38,6 +38,12 @@ ROW_SECONDS = 5e-6
 # The operating system is asked for randomness once for many requests.
 RANDOM = Struct("512Q")
 UUID = Struct(">QQ")
+# What a UUIDv7 counts time in here: a millisecond has twelve bits of fraction.
+TICKS_MILLISECOND = 1 << 12
+TICKS = 1000 * TICKS_MILLISECOND
+UUID_TIME = Struct(">QHQ")
+# Clocks of one host differ by less from one start to the next.
+CLOCK_SECONDS = 60
 
 
 class ModelFailure(IrisabError):
@@ -93,6 +99,7 @@ class Service:
         self.reload = Reload(ok=True, error=None, at=now, accepted=now)
         self._second = (0, "")
         self._random: list[int] = []
+        self._ticks = _newest_ticks(history, now)
         self.swap(snapshot)
         metrics.watch(lambda: gauges.collect(self))
 
@@ -232,8 +239,12 @@ class Service:
         )
 
     def _new_request_id(self, now: float) -> bytes:
-        """Return a UUIDv7 (RFC 9562, 5.7, with a fraction of the millisecond in rand_a)."""
-        milliseconds, fraction = divmod(int(now * 4096000), 4096)
+        """Return a UUIDv7 (RFC 9562, 5.7, with a fraction of the millisecond in rand_a).
+
+        Later than the one before, whatever the clock does (6.2): the history goes by this order.
+        """
+        self._ticks = max(int(now * TICKS), self._ticks + 1)
+        milliseconds, fraction = divmod(self._ticks, TICKS_MILLISECOND)
         try:
             random = self._random.pop()
         except IndexError:
@@ -279,7 +290,7 @@ class Service:
         found = self.history.find(request_id)
         if found is None:
             # It may be in the queue still.
-            if not self.recorder.flush():
+            if not self.recorder.settle():
                 raise HistoryError("predictions wait to be written, this one may be among them")
             found = self.history.find(request_id)
         if found is None:
@@ -291,6 +302,23 @@ _UNKNOWN = (
     "no prediction with this request_id is known; "
     "the history keeps the last [data] keep_rows predictions"
 )
+
+
+def _newest_ticks(history: History, now: float) -> int:
+    """Return the time of the newest request id on record; 0 where none is known."""
+    try:
+        newest = history.newest_id()
+    except HistoryError:
+        return 0
+    if newest is None:
+        return 0
+    milliseconds, rest, _ = UUID_TIME.unpack(b"\0\0" + newest)
+    if milliseconds > 1000 * (now + CLOCK_SECONDS):
+        log.warning(
+            "the history ends %.0f s in the future: the clock was wrong then, or is now",
+            milliseconds / 1000 - now,
+        )
+    return int(milliseconds * TICKS_MILLISECOND | rest & TICKS_MILLISECOND - 1)
 
 
 def _quick_bytes(snapshot: Snapshot) -> int:

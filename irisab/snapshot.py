@@ -24,8 +24,8 @@ from irisab.split import Split
 class Snapshot:
     """Configuration, loaded versions and split that belong together.
 
-    `revision` is a hash of split, models and experiment name: figures of versions that were
-    served side by side under the same conditions share it.
+    `revision` is a hash of split, models, control and experiment name: figures of versions that
+    were served side by side under the same conditions share it.
     """
 
     config: config.Config
@@ -127,6 +127,7 @@ def _revision(found: config.Config, bundles: Mapping[str, Bundle]) -> str:
     identity = {
         "split": dict(found.split),
         "models": {name: each.sha256 for name, each in bundles.items()},
+        "control": found.control,
         "experiment": found.experiment.name,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

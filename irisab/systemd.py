@@ -5,6 +5,7 @@ Protocols: sd_notify(3), sd_listen_fds(3); the reload handshake is ours, see `Ha
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -46,6 +47,12 @@ def notify_reloading() -> None:
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
+def state_folder() -> Path | None:
+    """Return the folder that the unit's StateDirectory= gives the service (systemd.exec(5))."""
+    found = os.environ.get("STATE_DIRECTORY")
+    return Path(found) if found else None
+
+
 def inherited_socket() -> socket.socket | None:
     """Return the listening socket that systemd passed to this process, if it did.
 
@@ -81,18 +88,34 @@ class Handshake:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            file = self._pid.open("a+")
+            file = self._open_pid()
         except OSError as error:
             raise ConfigError(f"{self._pid}: cannot be written: {error.strerror}") from error
-        with file:
+        try:
             # Not while `irisab reload` looks who runs: it would see half of this, and for that
             # moment it has the lock.
             with self._alone():
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.truncate(0)
-                file.write(f"{os.getpid()}\n")
-                file.flush()
+                self._write_pid(file)
             yield
+        finally:
+            os.close(file)
+
+    def _open_pid(self) -> int:
+        try:
+            return os.open(self._pid, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            # A disk that has turned read-only after an error still has the file to be locked.
+            if error.errno != errno.EROFS:
+                raise
+            return os.open(self._pid, os.O_RDONLY)
+
+    def _write_pid(self, file: int) -> None:
+        # A full or read-only disk costs reloads, not predictions.
+        try:
+            os.ftruncate(file, os.pwrite(file, b"%d\n" % os.getpid(), 0))
+        except OSError as error:
+            log.error("%s: cannot be written: %s; reload will not work", self._pid, error.strerror)
 
     def request_id(self) -> str | None:
         """Return the id that waits for an answer, in the service."""
@@ -121,6 +144,8 @@ class Handshake:
                 outcome = self._ask(timeout)
         except PermissionError as error:
             raise ReloadRefused(f"{error}; only root and the service's user may ask it") from None
+        except OSError as error:
+            raise ReloadRefused(f"the service cannot be asked: {error}") from None
         if not outcome["ok"]:
             raise ReloadRefused(f"{outcome['error']} (the old configuration serves on)")
         return str(outcome["revision"])
@@ -156,7 +181,13 @@ class Handshake:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(file.read())
+                found = file.read()
+                if not found:
+                    raise NotRunning(
+                        "the service could not write its pid when it started, so it cannot be "
+                        "found; once the disk has room: systemctl restart irisab"
+                    ) from None
+                return int(found)
         raise NotRunning(f"no irisab service runs: nobody holds {self._pid}")
 
     def _wait(self, request_id: str, timeout: float) -> dict[str, Any]:
@@ -175,7 +206,11 @@ class Handshake:
 
 def _replace(path: Path, text: str) -> None:
     new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.write_text(text)
-    # Written by root with whatever umask, read by the service's user.
-    new.chmod(0o644)
-    new.replace(path)
+    try:
+        new.write_text(text)
+        # Written by root with whatever umask, read by the service's user.
+        new.chmod(0o644)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

@@ -32,9 +32,11 @@ TIGHTEST_AT = 2_000
 # version, and the spread of an arm as if it had at least so many right and so many wrong answers.
 MIN_ARM = 20
 MIN_EACH = 5
-# The rate of disagreement is known from every request, so its bounds can do with a small part of
-# alpha; who is right where they disagree gets the rest.
+# The rate of disagreement is known from every request, and how often one version is right there
+# from every labelled one, so their bounds can do with small parts of alpha; which one it is gets
+# the rest.
 DISAGREEMENT_SHARE = 0.1
+DECIDED_SHARE = 0.1
 # A sample-ratio mismatch is a fault of the set-up, so it must be beyond doubt.
 SAMPLE_RATIO_LIMIT = 1_000.0
 
@@ -43,22 +45,25 @@ SAMPLE_RATIO_LIMIT = 1_000.0
 class Tally:
     """Labelled rows of one control and challenger while one version was the one shown.
 
-    `challenger_only` and `control_only` (the version that was right alone) hold at most one row
-    per user, so that nobody votes twice.
+    Disagreements are `challenger_only` and `control_only` (the version that was right alone) and
+    `neither_differ` (two answers, both wrong); they hold at most one row per user, so that nobody
+    votes twice.
     """
 
     both: int = 0
     challenger_only: int = 0
     control_only: int = 0
     neither: int = 0
+    neither_differ: int = 0
 
     @property
-    def disagreements(self) -> int:
+    def decided(self) -> int:
+        """Disagreements in which one version was right."""
         return self.challenger_only + self.control_only
 
     @property
     def labelled(self) -> int:
-        return self.both + self.neither + self.disagreements
+        return self.both + self.neither + self.neither_differ + self.decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,11 +320,11 @@ class _Pair:
         control, challenger = self.names
         disagreements = self.challenger_right + self.control_right
         labelled = self.shown_control.labelled + self.shown_challenger.labelled
-        few = min(self.shown_control.disagreements, self.shown_challenger.disagreements)
+        few = min(self.shown_control.decided, self.shown_challenger.decided)
         if not disagreements:
             if not labelled:
                 return "no labels yet: send labels to POST /feedback"
-            return f"on none of {labelled} labelled rows was one right and the other wrong"
+            return f"labels so far: {labelled}, none where one was right and the other wrong"
         if self.habit_suspected:
             return (
                 "who was right depends on which version was shown, as when users report mistakes "
@@ -330,7 +335,7 @@ class _Pair:
         if few < MIN_SHOWN:
             rare = (
                 control
-                if self.shown_control.disagreements < self.shown_challenger.disagreements
+                if self.shown_control.decided < self.shown_challenger.decided
                 else challenger
             )
             return (
@@ -366,7 +371,8 @@ class _Pair:
             return False
         wins, losses = control_wrong + challenger_right, control_right + challenger_wrong
         ahead, behind = max(wins, losses), min(wins, losses)
-        behind_at_worst = max(self.differed * times, ahead + behind) - ahead
+        neither = self.shown_control.neither_differ + self.shown_challenger.neither_differ
+        behind_at_worst = max((self.differed - neither) * times, ahead + behind) - ahead
         enough = math.log(1 / self.alpha)
         if ahead > behind_at_worst and log_e_value(ahead, behind_at_worst) >= enough:
             return True
@@ -391,21 +397,27 @@ class _Pair:
     def difference(
         self, disagreement_rate: float | None, bounds: tuple[float, float], *, trusted: bool
     ) -> Difference:
-        """Interval of the difference: rate of disagreement times lead where they disagree.
+        """Interval of the difference: how often they disagree, times how often one of them is right
+        there, times the lead of the challenger among these.
 
         Labels that are not trusted leave only what needs none: versions cannot differ more in
         accuracy than in answers.
         """
         rare, often = bounds
-        disagreements = self.challenger_right + self.control_right
-        if not disagreements or disagreement_rate is None:
+        decided = self.challenger_right + self.control_right
+        if not decided or disagreement_rate is None:
             return Difference(low=-often, high=often)
-        lead = (self.challenger_right - self.control_right) / disagreements
-        estimate = lead * disagreement_rate
+        neither = self.shown_control.neither_differ + self.shown_challenger.neither_differ
+        lead = (self.challenger_right - self.control_right) / decided
+        estimate = lead * disagreement_rate * decided / (decided + neither)
         if self.log_e >= math.log(1 / self.alpha) and not trusted:
             return Difference(estimate=estimate, low=-often, high=often)
+        some, most = rate_bounds(decided, decided + neither, self.alpha * DECIDED_SHARE)
+        rare, often = rare * some, often * most
         right = rate_bounds(
-            self.challenger_right, disagreements, self.alpha * (1 - DISAGREEMENT_SHARE)
+            self.challenger_right,
+            decided,
+            self.alpha * (1 - DISAGREEMENT_SHARE - DECIDED_SHARE),
         )
         low, high = (2 * bound - 1 for bound in right)
         low, high = low * (rare if low > 0 else often), high * (often if high > 0 else rare)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -143,12 +143,19 @@ def free_port() -> int:
 class Process:
     """`irisab serve` as a process of its own."""
 
-    def __init__(self, config: Path, port: int, listener: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        port: int,
+        listener: socket.socket | None = None,
+        *,
+        before: Sequence[str] = (),
+    ) -> None:
         self.config = config
         self.port = port
         self.log = config.with_suffix(".log")
         fds = [listener.fileno()] if listener else []
-        launcher = [sys.executable, "-c", _ACTIVATE, str(fds[0])] if fds else []
+        launcher = [sys.executable, "-c", _ACTIVATE, str(fds[0])] if fds else before
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 [*launcher, *irisab(config, "serve")], stderr=log, stdout=log, pass_fds=fds
@@ -225,9 +232,18 @@ def irisab(config: Path, *command: str) -> list[str]:
 
 
 @contextmanager
-def running(config: Path, port: int, listener: socket.socket | None = None) -> Iterator[Process]:
-    """Start `irisab serve`, wait until it answers, and stop it at the end."""
-    process = Process(config, port, listener)
+def running(
+    config: Path,
+    port: int,
+    listener: socket.socket | None = None,
+    *,
+    before: Sequence[str] = (),
+) -> Iterator[Process]:
+    """Start `irisab serve`, wait until it answers, and stop it at the end.
+
+    `before` are words to start it with, such as env and a variable.
+    """
+    process = Process(config, port, listener, before=before)
     try:
         process.wait_until_ready()
         yield process

@@ -201,6 +201,22 @@ def test_paired_evidence_survives_a_new_split_and_pruning(start: Start) -> None:
     assert sum(each["labelled"] for each in after["versions"].values()) == 0
 
 
+def test_paired_evidence_survives_a_new_control(start: Start) -> None:
+    """What was learnt of two models holds whichever the others are compared with."""
+    running = start()
+    running.vote("v2", 30)
+    assert running.comparison["verdict"] == "better"
+    control = "[experiment]\ncontrol = v2\n"
+    turned = start(EVEN + control)
+    assert turned.comparison["verdict"] == "worse"
+    turned.vote("v2", 5)
+    found = turned.comparison
+    assert (found["challenger"], found["control_right"], found["challenger_right"]) == ("v1", 35, 0)
+    back = start().comparison
+    assert (back["challenger"], back["challenger_right"], back["labelled"]) == ("v2", 35, 35)
+    assert back["disagreement_rate"] == found["disagreement_rate"]
+
+
 def test_old_revisions_stay_readable(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     """`verdict --revision` shows the figures of an earlier split; an unknown one is explained."""
     found = start()

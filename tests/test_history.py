@@ -19,7 +19,7 @@ from irisab.recorder import Recorder
 
 FEATURES = ["length", "width"]
 AGREE, DIFFER = {"v1": 0, "v2": 0}, {"v1": 0, "v2": 1}
-NOBODY = {"both": 0, "challenger_only": 0, "control_only": 0, "neither": 0}
+NOBODY = dict.fromkeys(("both", "challenger_only", "control_only", "neither", "neither_differ"), 0)
 
 Record = Callable[..., bytes]
 
@@ -127,14 +127,21 @@ def test_a_request_is_found_with_what_its_label_means(
 
 @pytest.mark.parametrize("shown", ["v1", "v2"])
 def test_the_tally_says_who_was_right(shown: str, history: History, record: Record) -> None:
-    """Four outcomes, counted under the model that was shown."""
-    for votes, label in ((AGREE, 0), (AGREE, 1), (DIFFER, 0), (DIFFER, 1), (DIFFER, 2), (AGREE, 0)):
-        history.label(record([votes], version=shown), [label])
+    """Five outcomes, counted under the model that was shown; seen from the other one as well."""
+    for votes, label, times in (
+        *((AGREE, 0, 1), (AGREE, 1, 2), (DIFFER, 0, 3)),
+        *((DIFFER, 1, 4), (DIFFER, 2, 5)),
+    ):
+        for _ in range(times):
+            history.label(record([votes], version=shown), [label])
     hashes = {"v1": "hash-1", "v2": "hash-2"}
+    rest = {"both": 1, "neither": 2, "neither_differ": 5}
     assert history.tally("hash-1", "hash-2") == {
-        hashes[shown]: {"both": 2, "challenger_only": 1, "control_only": 1, "neither": 2}
+        hashes[shown]: {**rest, "control_only": 3, "challenger_only": 4}
     }
-    assert history.tally("hash-2", "hash-1") == {}
+    assert history.tally("hash-2", "hash-1") == {
+        hashes[shown]: {**rest, "control_only": 4, "challenger_only": 3}
+    }
 
 
 def test_a_user_has_one_vote(history: History, record: Record) -> None:
@@ -174,7 +181,7 @@ def test_a_batch_has_one_vote(history: History, record: Record) -> None:
     """Rows of one request are not independent: its first labelled disagreement counts."""
     history.label(record([AGREE, DIFFER, DIFFER, AGREE, DIFFER]), [0, 1, 0, 2, 0])
     assert history.tally("hash-1", "hash-2") == {
-        "hash-1": {"both": 1, "challenger_only": 1, "control_only": 0, "neither": 1}
+        "hash-1": NOBODY | {"both": 1, "challenger_only": 1, "neither": 1}
     }
     assert history.version_counts("r1")["v1"]["labelled"] == 5
     assert history.version_counts("r1")["v1"]["correct"] == 3
@@ -203,7 +210,7 @@ def test_forced_rows_are_no_evidence(history: History, record: Record) -> None:
         st.tuples(
             st.sampled_from(["v1", "v2"]),
             st.sampled_from([None, "ann", "bob"]),
-            st.lists(st.sampled_from([*product((0, 1), repeat=3)]), min_size=1, max_size=3),
+            st.lists(st.sampled_from([*product((0, 1, 2), repeat=3)]), min_size=1, max_size=3),
         ),
         max_size=12,
     )
@@ -228,13 +235,14 @@ def test_the_evidence_is_what_a_recount_gives(
         tally = expected.setdefault({"v1": "hash-1", "v2": "hash-2"}[shown], dict(NOBODY))
         used = False
         for one, two, label in rows:
-            if one == two or label not in (one, two):
+            alone = {one: "control_only", two: "challenger_only"}
+            if one == two:
                 tally["both" if one == label else "neither"] += 1
             elif not used:
                 used = True
                 if user is None or user not in voted:
                     voted.add(user)
-                    tally["challenger_only" if two == label else "control_only"] += 1
+                    tally[alone.get(label, "neither_differ")] += 1
     found = history.tally("hash-1", "hash-2")
     writer.close()
     history.close()

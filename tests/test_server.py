@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from serving import ROW, Process, free_port, replace_in, running, write_config
+from serving import ROW, Process, free_port, irisab, replace_in, running, write_config
 
 BODY = json.dumps({"features": ROW}).encode()
 JSON = {"Content-Type": "application/json"}
@@ -187,9 +191,9 @@ def test_a_stop_answers_what_was_accepted(number: signal.Signals, config: Path, 
     rows = json.dumps({"features": [ROW] * 1000}).encode()
     with running(config, port) as process:
         connections = [process.connect() for _ in range(30)]
-        for connection in connections:
-            connection.connect()
-        time.sleep(0.2)
+        for connection in connections:  # an answer shows that it was accepted
+            connection.request("GET", "/health")
+            connection.getresponse().read()
         for connection in connections:
             connection.request("POST", "/predict", rows, JSON)
         process.signal(number)
@@ -302,6 +306,101 @@ def test_acknowledged_labels_survive_a_crash(config: Path, port: int) -> None:
     lines = process.run("history").stdout.splitlines()
     labels = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in lines[1:]}
     assert [labels[request_id] for request_id in acknowledged] == ["setosa"] * 100
+
+
+def recorded(process: Process, count: int) -> list[str]:
+    """Predict, and return the request ids once they are in the history."""
+    found = [process.post("/predict", {"features": ROW}).json["request_id"] for _ in range(count)]
+    label = {"request_id": found[-1], "label": 0}
+    assert process.post("/feedback", label).json == {"status": "matched"}
+    return found[:-1]
+
+
+def label_until_matched(process: Process, request_id: str) -> None:
+    """Send a label until it is on the disk: what waits is written within a moment."""
+    deadline = time.monotonic() + 20
+    while process.post("/feedback", {"request_id": request_id, "label": 0}).status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_locked_history_holds_nobody_up(config: Path, port: int, tmp_path: Path) -> None:
+    """Labels get a 503 and not, one after the other, every thread: the rest is answered."""
+    with running(config, port) as process:
+        ids = recorded(process, 31)
+        with closing(sqlite3.connect(tmp_path / "h.sqlite3")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            ids += [process.post("/predict", {"features": ROW}).json["request_id"]]
+            # Two seconds each, in turn, they would take longer than the client waits.
+            with ThreadPoolExecutor(len(ids)) as users:
+                labels = [
+                    users.submit(process.post, "/feedback", {"request_id": each, "label": 0})
+                    for each in ids
+                ]
+                for path in "/health", "/metrics", "/report":
+                    assert process.get(path).status == 200
+                for rows in ROW, [ROW] * 1000:
+                    assert process.post("/predict", {"features": rows}).status == 200
+            assert {each.result().status for each in labels} == {503}
+        for each in ids:
+            label_until_matched(process, each)
+
+
+def test_a_full_disk_costs_no_prediction(config: Path, port: int) -> None:
+    """Labels get a 503 and a reload a sentence; with room again, nothing is lost."""
+    with running(config, port) as process:
+        ids = recorded(process, 2)
+        _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, most))
+        ids += [process.post("/predict", {"features": ROW}).json["request_id"] for _ in range(9)]
+        for each in ids:
+            assert process.post("/feedback", {"request_id": each, "label": 0}).status == 503
+        for path in "/health", "/metrics", "/report":
+            assert process.get(path).status == 200
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+        for each in ids:
+            label_until_matched(process, each)
+        refused = subprocess.run(
+            ["prlimit", "--fsize=0", *irisab(config, "reload")],
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("irisab: the service cannot be asked: [Errno 27] ")
+        assert process.run("reload").returncode == 0
+
+
+def test_a_full_disk_keeps_no_service_from_starting(config: Path, port: int) -> None:
+    """Predictions are answered though neither pid nor history can be written."""
+    with running(config, port, before=["prlimit", "--fsize=0"]) as process:
+        assert process.post("/predict", {"features": ROW}).json["prediction"] == 0
+        outcome = process.run("reload")
+        assert outcome.returncode == 1 and "could not write its pid" in outcome.stderr
+
+
+def test_a_history_that_cannot_be_written_is_refused(config: Path, port: int) -> None:
+    """It is the INI's mistake: the last good one serves, found in the unit's StateDirectory=."""
+    with running(config, port):
+        pass
+    replace_in(config, "history = h.sqlite3", f"history = {config}/h.sqlite3")
+    process = Process(config, port)
+    assert process.wait() == 2
+    assert "its folder cannot be written: " in process.log.read_text()
+    state = f"STATE_DIRECTORY={config.parent}"
+    with running(config, port, before=["env", state]) as process:
+        health = process.get("/health").json
+        assert "its folder cannot be written: " in health["reload"]["error"]
+        assert process.post("/predict", {"features": ROW}).status == 200
+
+
+def test_a_moved_history_needs_a_restart(config: Path, port: int) -> None:
+    """The unit's StateDirectory= finds the service that the edited INI no longer leads to."""
+    with running(config, port):
+        replace_in(config, "history = h.sqlite3", "history = elsewhere/h.sqlite3")
+        command = ["env", f"STATE_DIRECTORY={config.parent}", *irisab(config, "reload")]
+        refused = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        assert refused.returncode == 2
+        assert "elsewhere/h.sqlite3: was " in refused.stderr
+        assert "this needs systemctl restart irisab" in refused.stderr
 
 
 RAW = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from scipy.stats import binom
 from serving import ROW, Served, replace_in, write_config
 
 from irisab import bundle, training
+from irisab.history import History
 
 
 @pytest.fixture
@@ -197,6 +199,7 @@ def test_a_locked_history_costs_no_label(served: Served) -> None:
         assert served.client.post("/feedback", label).status == 503
         assert served.predict()["prediction"] == 0
         assert served.client.get("/report").status == 200
+    assert served.recorder.flush()  # as its thread does, twenty times a second
     assert served.client.post("/feedback", label).json == {"status": "matched"}
     assert served.recorder.dropped == 0
 
@@ -231,8 +234,56 @@ def test_request_ids_come_in_order_of_time(served: Served) -> None:
     found = [served.predict()["request_id"] for _ in range(200)]
     assert len(set(found)) == 200
     assert {(each[12], each[16] in "89ab") for each in found} == {("7", True)}
-    stamps = [each[:12] for each in found]
-    assert stamps == sorted(stamps)
+    assert found == sorted(found)
+
+
+def test_the_history_keeps_its_order_when_the_clock_does_not(served: Served) -> None:
+    """After a clock that was a day ahead, new rows are still the newest: they are in the drift
+    window, outlive the older ones, and get their labels. Their time is the true one."""
+    ahead = time.time() + 86400
+    served.service._ticks = int(ahead * 4096000)
+    old = [served.predict()["request_id"] for _ in range(3)]
+    served.recorder.flush()
+    again = Served(served.config)
+    again.recorder.keep_rows = 4
+    new = [again.predict([4.9, 3.0, 1.4, 0.2]) for _ in range(3)]
+    again.recorder.flush()
+    kept = [row["request_id"].hex() for row in again.history.rows()]
+    assert kept == [old[-1], *(each["request_id"] for each in new)]
+    window = again.history.window(3, features=again.service.snapshot.control.feature_names)
+    assert window.tolist() == [[4.9, 3.0, 1.4, 0.2]] * 3
+    label = {"request_id": new[-1]["request_id"], "label": 0}
+    assert again.client.post("/feedback", label).json == {"status": "matched"}
+    assert all(row["time"] < ahead - 80000 for row in again.history.rows())
+    assert len(list(again.history.rows(since=ahead - 3600))) == 0
+    again.close()
+
+
+def test_a_clock_that_went_back_is_told(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, at the start, with how far the history is ahead."""
+    served.service._ticks = int((time.time() + 3600) * 4096000)
+    served.predict()
+    served.recorder.flush()
+    Served(served.config).close()
+    assert re.search(r"the history ends 3\d\d\d s in the future", caplog.text)
+
+
+def test_a_removed_history_begins_anew(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Labels go to the file that has the name, never to one that has none any more."""
+    old = {"request_id": served.predict()["request_id"], "label": 0}
+    assert served.client.post("/feedback", old).json == {"status": "matched"}
+    for path in served.config.parent.glob("h.sqlite3*"):
+        path.unlink()
+    assert served.client.post("/feedback", old).status == 404
+    new = {"request_id": served.predict()["request_id"], "label": 0}
+    assert served.client.post("/feedback", new).json == {"status": "matched"}
+    assert "was removed or replaced" in caplog.text
+    other = History(served.config.parent / "h.sqlite3")
+    assert [(row["request_id"].hex(), row["label"]) for row in other.rows()] == [
+        (new["request_id"], 0)
+    ]
+    assert other.revision().revision == served.service.snapshot.revision
+    other.close()
 
 
 def test_only_short_work_is_quick(served: Served) -> None:

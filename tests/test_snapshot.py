@@ -59,10 +59,11 @@ def test_the_control_can_be_named(ini: Path) -> None:
         ("[split]", "[drift]\nwindow = 50\n[split]", True),
         ("v1 = 90\nv2 = 10", "v1 = 80\nv2 = 20", False),
         ("[split]", "[experiment]\nname = again\n[split]", False),
+        ("[split]", "[experiment]\ncontrol = v2\n[split]", False),
     ],
 )
 def test_the_revision_is_a_hash_of_what_matters(ini: Path, old: str, new: str, same: bool) -> None:
-    """Split, models and experiment name change the revision; their order and the rest do not."""
+    """Split, models, control and experiment name change the revision; order and the rest do not."""
     before = snapshot.build(ini).revision
     replace_in(ini, old, new)
     assert (snapshot.build(ini).revision == before) is same

@@ -173,13 +173,14 @@ def test_a_look_at_the_lock_is_waited_for(tmp_path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_SH)
             looking.set()
             time.sleep(0.2)
+            looked.set()
 
-    looking = threading.Event()
+    looking, looked = threading.Event(), threading.Event()
     reload = threading.Thread(target=look)
     reload.start()
     looking.wait()
     with handshake.running():
-        assert not reload.is_alive()
+        assert looked.is_set()
         assert (tmp_path / "irisab.pid").read_text() == f"{os.getpid()}\n"
 
 

@@ -35,7 +35,7 @@ def paired(
         Tally(challenger_only=challenger, control_only=control)
         for challenger, control in (shown_control, shown_challenger)
     ]
-    disagreed = max(disagreed, sum(tally.disagreements for tally in tallies))
+    disagreed = max(disagreed, sum(tally.decided for tally in tallies))
     return compare_paired(
         shown_control=tallies[0],
         shown_challenger=tallies[1],
@@ -349,17 +349,44 @@ class TestLookingAllDay:
             lost += not all(d.low <= truth <= d.high for d in found)
         assert lost <= 5
 
-    def test_paired_interval_covers_at_every_look(self) -> None:
-        """In at least 95 of 100 experiments the interval never loses the true difference."""
+    @pytest.mark.parametrize("decided", [1.0, 0.5, 0.1])
+    def test_paired_interval_covers_at_every_look(self, decided: float) -> None:
+        """In at least 95 of 100 experiments the interval never loses the true difference, also
+        where both are wrong in most disagreements, as happens with many classes."""
         rng = np.random.default_rng(5)
+        # Of the requests 20 % disagree; the challenger is right in 65 % of those that one gets.
+        shares = [0.2 * decided * each / 2 for each in (0.65, 0.35, 0.65, 0.35)]
+        neither = 0.2 * (1 - decided)
         lost = 0
         for _ in range(100):
-            # Of the requests 20 % disagree; the challenger is right in 65 % of those.
-            drawn = rng.multinomial(50, [0.8, 0.065, 0.035, 0.065, 0.035], size=40)
-            looks = drawn.cumsum(axis=0).tolist()
+            drawn = rng.multinomial(50, [0.8, *shares, neither], size=40)
             found = [
-                paired((a, b), (c, d), scored=same + a + b + c + d).difference
-                for same, a, b, c, d in looks
+                compare_paired(
+                    shown_control=Tally(challenger_only=a, control_only=b),
+                    shown_challenger=Tally(challenger_only=c, control_only=d, neither_differ=n),
+                    scored=sum(look),
+                    disagreed=a + b + c + d + n,
+                    differed=a + b + c + d + n,
+                    alpha=0.05,
+                    margin=0.01,
+                ).difference
+                for look in drawn.cumsum(axis=0).tolist()
+                for same, a, b, c, d, n in [look]
             ]
-            lost += not all(d.low <= 0.2 * 0.3 <= d.high for d in found)
+            lost += not all(d.low <= 0.2 * decided * 0.3 <= d.high for d in found)
         assert lost <= 5
+
+    def test_disagreements_that_both_get_wrong_are_no_lead(self) -> None:
+        """Labelled, they count against nobody, and make the difference smaller."""
+        tallies = [Tally(challenger_only=20, neither_differ=n) for n in (0, 180)]
+        few, many = (
+            compare_paired(
+                shown_control=tally, shown_challenger=tally, scored=1000, disagreed=400,
+                differed=400, alpha=0.05, margin=0.01,
+            )
+            for tally in tallies
+        )  # fmt: skip
+        assert few.difference.estimate == pytest.approx(0.4)
+        assert many.difference.estimate == pytest.approx(0.04)
+        assert many.difference.high < 0.1 and many.labelled == 400
+        assert (few.verdict, many.verdict) == ("better", "better")
