@@ -36,7 +36,7 @@ test: venv ## unit and functional tests; no root, under five minutes
 	$(BIN)/pytest $(ARGS)
 
 simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
-	$(BIN)/python tests/simulate.py $(ARGS)
+	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
 
 figures: venv ## the pictures of "Which version is better"; a minute or two
 	$(BIN)/python docs/figures.py

@@ -3,7 +3,7 @@
 Each experiment serves its own pair of small forests, trained on noise, so that they disagree often
 and nobody knows anything of them. Users ask for a prediction, the truth is drawn, and some of the
 answers are reported to /feedback. Every 25 labelled disagreements /report is looked at, and the
-first verdict ends the experiment. The table is what README.md shows.
+first verdict ends the experiment. `--output` keeps the figures that README.md shows.
 """
 
 from __future__ import annotations
@@ -251,38 +251,53 @@ WORLDS = [
         ),
     ),
 ]
-HEAD = "| world | experiments | better | worse | labels | without shadow | minutes |"
+RESULTS = Path(__file__).parents[1] / "docs/simulation.json"
+HEAD = "| world | experiments | better | worse | labels | without shadow |"
 
 
-def row(world: World, outcomes: list[Outcome], minutes: float) -> str:
-    """Return a line of the table: counts, and median labels to the verdict."""
+def figures(world: World, outcomes: list[Outcome]) -> dict[str, Any]:
+    """Return counts, and median labels to the verdict."""
     ends = Counter(each.verdict for each in outcomes)
-    cells = [world.name, str(len(outcomes)), str(ends["better"]), str(ends["worse"])]
-    if world.unpaired:
-        cells.append(f"{median(each.labels for each in outcomes):.0f}")
-        cells.append(f"{median(each.labels_unpaired for each in outcomes):.0f}")
-    else:
-        cells += ["", ""]
-    return f"| {' | '.join(cells)} | {minutes:.1f} |"
+    reasons = Counter(re.sub(r"[0-9.]+|[ct]\d+", "N", each.reason) for each in outcomes)
+    labels = median(each.labels for each in outcomes)
+    unpaired = median(each.labels_unpaired for each in outcomes)
+    return {
+        "world": world.name,
+        "experiments": len(outcomes),
+        "better": ends["better"],
+        "worse": ends["worse"],
+        "labels": round(labels) if world.unpaired else None,
+        "labels_without_shadow": round(unpaired) if unpaired < math.inf else None,
+        "reasons": dict(reasons.most_common(3)),
+    }
+
+
+def cells(found: dict[str, Any]) -> list[str]:
+    """Return a line of the table."""
+    *figures, _ = found.values()
+    return ["" if each is None else f"{each:,}" if type(each) is int else each for each in figures]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=1.0, help="of the experiments to run")
-    share = parser.parse_args().share
+    parser.add_argument("--output", type=Path, help="where to keep the figures, as JSON")
+    options = parser.parse_args()
+    share = options.share
     plan = [(math.ceil(count * share), world) for count, world in WORLDS]
     print(f"{HEAD}\n|{'---|' * HEAD.count(' | ')}---|", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         laboratory(Path(folder), pairs=sum(count for count, _ in plan), seed=1) as found,
     ):
+        table = []
         for count, world in plan:
-            started = time.monotonic()
-            outcomes = [found.run(world) for _ in range(count)]
-            print(row(world, outcomes, (time.monotonic() - started) / 60), flush=True)
-            reasons = Counter(re.sub(r"[0-9.]+|[ct]\d+", "N", each.reason) for each in outcomes)
-            for reason, times in reasons.most_common(2):
+            table.append(figures(world, [found.run(world) for _ in range(count)]))
+            print(f"| {' | '.join(cells(table[-1]))} |", flush=True)
+            for reason, times in table[-1]["reasons"].items():
                 print(f"    {times} times: {reason}", file=sys.stderr, flush=True)
+    if options.output:
+        options.output.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

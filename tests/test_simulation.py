@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from statistics import median
 
 import pytest
-from simulate import DECIDED, Laboratory, World, laboratory
+from readme import chapter
+from simulate import DECIDED, RESULTS, Laboratory, World, cells, laboratory
+
+TITLE = "How well it keeps its word"
+
+
+def test_readme_shows_the_simulated_table() -> None:
+    """Each figure is one that `make simulate` gave."""
+    lines = [line for line in chapter(TITLE).splitlines() if line.startswith("| ")][1:]
+    shown = [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines]
+    assert shown == [cells(each)[1:] for each in json.loads(RESULTS.read_text())]
 
 
 @pytest.fixture(scope="module")
