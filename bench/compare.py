@@ -1,7 +1,7 @@
 """Everybody in turn, round after round, so that a busy machine is busy for all. Start at `run()`.
 
-A ratio is taken within each round, between neighbours in time; what is reported is the median of
-the rounds with the lowest and the highest.
+A ratio is taken within each round, and each round begins with another one; what is reported is the
+median of the rounds with the lowest and the highest.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def run(bench: Bench, *, rounds: int, seconds: int) -> dict[str, Any]:
         behind = {name: direct[name] for name in THROUGH_NGINX}
         proxied = stack.enter_context(bench.nginx(behind))
         time.sleep(1)
-        samples = _rounds(processes, direct, CONNECTIONS, rounds, seconds)
-        through = _rounds(processes, proxied, CONNECTIONS[-1:], rounds, seconds)
+        samples = rounds_of(processes, direct, CONNECTIONS, rounds, seconds)
+        through = rounds_of(processes, proxied, CONNECTIONS[-1:], rounds, seconds)
         memory = {name: process.memory_mb() for name, process in processes.items()}
     return {
         "direct": _summaries(samples),
@@ -76,18 +76,22 @@ def run(bench: Bench, *, rounds: int, seconds: int) -> dict[str, Any]:
 _Samples = dict[str, dict[int, list[Sample]]]
 
 
-def _rounds(
+def rounds_of(
     processes: Mapping[str, Process],
     ports: Mapping[str, int],
     connections: Sequence[int],
     rounds: int,
     seconds: int,
 ) -> _Samples:
+    """Measure each on its port, in turn; each round begins with another one."""
     found: _Samples = {name: {each: [] for each in connections} for name in ports}
-    for _ in range(rounds):
+    for number in range(rounds):
         for each in connections:
-            for name, port in ports.items():
-                sample = measure(processes[name], connections=each, seconds=seconds, port=port)
+            first = number % max(len(ports), 1)
+            for name in [*ports, *ports][first : first + len(ports)]:
+                sample = measure(
+                    processes[name], connections=each, seconds=seconds, port=ports[name]
+                )
                 found[name][each].append(sample)
     return found
 

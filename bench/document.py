@@ -35,7 +35,7 @@ def results(found: Json) -> str:
             _about(found),
             "## Beside others",
             comparison(found),
-            _failures(found["compared"]),
+            _failures(found),
             _NOTES,
             "## Ratios within a round",
             _ratios(found["compared"]),
@@ -50,6 +50,8 @@ def results(found: Json) -> str:
             _histories(found["histories"]),
             "## Scrapes and reports beside predictions",
             _scrapes(found["scrapes"], found["histories"][-1]["rows"]),
+            "## What each setting is worth",
+            _settings(found["settings"]),
         ]
     ) + "\n"  # fmt: skip
 
@@ -99,19 +101,24 @@ def _speed(summary: Json) -> list[str]:
     ]
 
 
-def _failures(compared: Json) -> str:
+def _failures(found: Json) -> str:
+    compared = found["compared"]
     failed = {
         f"{name}{way}": errors
         for way, key in (("", "direct"), (" through nginx", "nginx"))
         for name, by_connections in compared[key].items()
         if (errors := sum(of["errors"] for of in by_connections.values()))
     }
+    if errors := found["scrapes"]["errors"]:
+        failed["beside scrapes and reports"] = errors
     listed = ", ".join(f"{name}: {errors}" for name, errors in failed.items())
     return f"Requests that failed: {listed or 'none'}."
 
 
 _NOTES = f"""\
 - CPU is the server's processor time per request, of all its processes (nginx's not counted).
+  Memory is theirs too: pages that two workers share count twice.
+- All run with the environment of irisab's unit: one thread for numpy's arrays.
 - *{servers.IRISAB}* is `irisab serve` with every default: two versions, shadow and history on.
 - *{servers.CONSTANT}* is a waitress app that parses the same JSON and returns a constant of the
   same size, with irisab's own waitress settings; *1 thread* is often the best that waitress does
@@ -165,8 +172,8 @@ def promises(found: Json) -> Iterator[tuple[str, float, str, float]]:
         yield f"1,000 rows beside predict_proba, {case}", batch["ratio"]["median"], MOST, 1
     scraped, largest = found["scrapes"]["scraped"], found["histories"][-1]
     yield "p99 scraped each second, beside not scraped", scraped["p99_ratio"]["median"], MOST, 1.1
-    words = f"a report on {largest['rows']:,} predictions, s"
-    yield words, largest["report_ms"] / 1000, MOST, 1
+    words = f"a report on {largest['rows']:,} predictions, ms"
+    yield words, largest["report_ms"], MOST, 1000
 
 
 def _memory(found: Json) -> float:
@@ -174,11 +181,16 @@ def _memory(found: Json) -> float:
     return max(compared, found["batch"]["memory_mb"], found["scrapes"]["memory_mb"])
 
 
+def is_kept(figure: float, kind: str, bound: float) -> bool:
+    """Tell whether a figure is on the promised side of its bound."""
+    return figure >= bound if kind == LEAST else figure <= bound
+
+
 def _promises(found: Json) -> str:
     rows = []
     for words, figure, kind, bound in promises(found):
-        kept = figure >= bound if kind == LEAST else figure <= bound
-        rows.append([words, f"{kind} {bound:g}", f"{figure:.2f}", "yes" if kept else "**no**"])
+        kept = "yes" if is_kept(figure, kind, bound) else "**no**"
+        rows.append([words, f"{kind} {bound:g}", f"{figure:.2f}", kept])
     return _table(["", "promised", "measured", "kept"], rows)
 
 
@@ -252,6 +264,20 @@ def _scrapes(found: Json, rows_of_history: int) -> str:
         f"Memory at the end: {found['memory_mb']:.0f} MB."
     )
     head = ["", "requests/s beside quiet", "p99 beside quiet", "one fetch, ms"]
+    return f"{words}\n\n{_table(head, rows)}"
+
+
+def _settings(found: Json) -> str:
+    rows = [
+        [words, where, *(_median(of[figure]) for figure in ("per_second", "cpu", "p99"))]
+        for where, changes in found.items()
+        for words, of in changes.items()
+    ]
+    head = ["irisab, changed", "in", "requests/s", "CPU", "p99"]
+    words = (
+        "32 connections; each figure is divided by that of the same round without the change. "
+        "Below 1 in requests/s, the setting that was changed is worth having."
+    )
     return f"{words}\n\n{_table(head, rows)}"
 
 

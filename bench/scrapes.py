@@ -36,6 +36,7 @@ def run(bench: Bench, name: str, *, rounds: int, seconds: int) -> dict[str, Any]
         process.stop()
     return {
         "memory_mb": memory,
+        "errors": sum(each.errors for kind in samples.values() for each in kind),
         "quiet": {"p99": spread(each.p99 for each in samples["quiet"])},
         **{name: _summary(samples[name], samples["quiet"], took[name]) for name in took},
     }

@@ -39,7 +39,12 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.models = folder / "models"
-        self._environ = {"MODELS": str(self.models), "PYTHONPATH": str(ROOT)}
+        # The unit's environment (threads of numpy) for everybody alike.
+        self._environ = {
+            **_unit_environment(),
+            "MODELS": str(self.models),
+            "PYTHONPATH": str(ROOT),
+        }
         self._started = 0
 
     def train(self) -> None:
@@ -47,14 +52,17 @@ class Bench:
         ini = self.write_ini(port=5000, history="none.sqlite3")
         self._irisab(ini, "train")
 
-    def write_ini(self, *, port: int, history: str) -> Path:
-        """Write an INI with nothing but paths and port: all else is the default."""
+    def write_ini(
+        self, *, port: int, history: str, options: Mapping[str, int] | None = None
+    ) -> Path:
+        """Write an INI with nothing but paths and port, and [server] options where given."""
         ini = self.folder / f"{history}.ini"
         # A folder of its own: irisab keeps its pid and the last good INI beside the history.
         home = self.folder / Path(history).stem
         home.mkdir(exist_ok=True)
+        lines = "".join(f"{name} = {value}\n" for name, value in (options or {}).items())
         ini.write_text(
-            f"[server]\nlisten = 127.0.0.1:{port}\n"
+            f"[server]\nlisten = 127.0.0.1:{port}\n{lines}"
             f"[data]\nmodels = {self.models}\nhistory = {home / history}\n"
         )
         return ini
@@ -75,19 +83,25 @@ class Bench:
             return self.start_irisab(port=port, history=f"history-{self._started}.sqlite3")
         return self._start(self._command(name, port), port)
 
-    def start_irisab(self, *, port: int, history: str) -> Process:
-        """Start `irisab serve` with the environment that its systemd unit gives it."""
-        ini = self.write_ini(port=port, history=history)
-        program = Path(sys.executable).with_name("irisab")
-        command = [str(program), "--config", str(ini), "serve"]
-        return self._start(command, port, _unit_environment())
-
-    def _start(
-        self, command: list[str], port: int, environ: Mapping[str, str] | None = None
+    def start_irisab(
+        self,
+        *,
+        port: int,
+        history: str,
+        options: Mapping[str, int] | None = None,
+        variant: str = "",
     ) -> Process:
+        """Start `irisab serve`; `variant` names a change in peers/variant.py."""
+        ini = self.write_ini(port=port, history=history, options=options)
+        program = [str(Path(sys.executable).with_name("irisab"))]
+        if variant:
+            program = [sys.executable, "-m", "bench.peers.variant", variant]
+        return self._start([*program, "--config", str(ini), "serve"], port)
+
+    def _start(self, command: list[str], port: int) -> Process:
         self._started += 1
         log = self.folder / f"server-{self._started}.log"
-        return Process(command, port, log=log, environ={**self._environ, **(environ or {})})
+        return Process(command, port, log=log, environ=self._environ)
 
     def _command(self, name: str, port: int) -> list[str]:
         python = [sys.executable, "-m"]
@@ -105,28 +119,40 @@ class Bench:
         }[name]
 
     @contextmanager
-    def nginx(self, ports: Mapping[str, int]) -> Iterator[dict[str, int]]:
-        """Run one nginx per server, configured as on a host; yield its ports. None: no nginx."""
+    def nginx(
+        self, ports: Mapping[str, int], *, changes: Mapping[str, tuple[str, str]] | None = None
+    ) -> Iterator[dict[str, int]]:
+        """Run one nginx per name, configured as on a host; yield its ports. None: no nginx.
+
+        `changes` are, by name, a pattern in nginx.conf and what replaces it.
+        """
         found: dict[str, int] = {}
         children = []
         try:
             for name, port in ports.items():
                 found[name] = free_port()
-                children.append(self._start_nginx(found[name], port))
+                change = (changes or {}).get(name)
+                children.append(self._start_nginx(found[name], port, change))
             yield found if all(children) else {}
         finally:
             for child in filter(None, children):
                 child.terminate()
                 child.wait()
 
-    def _start_nginx(self, listen: int, port: int) -> subprocess.Popen[bytes] | None:
+    def _start_nginx(
+        self, listen: int, port: int, change: tuple[str, str] | None
+    ) -> subprocess.Popen[bytes] | None:
         program = shutil.which("nginx", path="/usr/sbin:/usr/bin")
         if program is None:
             return None
         home = self.folder / f"nginx-{listen}"
         home.mkdir()
         conf = home / "nginx.conf"
-        conf.write_text(_for_bench((ROOT / "nginx/nginx.conf").read_text(), home, listen, port))
+        text = (ROOT / "nginx/nginx.conf").read_text()
+        if change:
+            text, times = re.subn(*change, text, flags=re.MULTILINE)
+            assert times == 1, change
+        conf.write_text(_for_bench(text, home, listen, port))
         child = subprocess.Popen(
             [program, "-p", str(home), "-c", str(conf), "-g", "daemon off;"],
             stdout=subprocess.DEVNULL, stderr=(home / "log").open("wb"),

@@ -14,6 +14,14 @@ def test_results_are_the_measured_ones() -> None:
     assert document.RESULTS.read_text() == document.results(MEASURED)
 
 
+def test_promises_are_kept() -> None:
+    """No measured figure is on the wrong side of what irisab promises."""
+    promises = list(document.promises(MEASURED))
+    assert len(promises) >= 15
+    for words, *promise in promises:
+        assert document.is_kept(*promise), (words, promise)
+
+
 def test_readme_shows_the_measured_table() -> None:
     """README's table is the one of RESULTS.md."""
     _, _, rest = document.README.read_text().partition(document.BEGIN)
