@@ -65,7 +65,7 @@ format: venv ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv-bench/ready ## measure speed and memory beside others, six minutes; QUICK=1: one
+bench: .venv-bench/ready ## measure speed and memory beside others, eight minutes; QUICK=1: one
 	.venv-bench/bin/python -m bench $(if $(QUICK),--quick)
 
 .venv-bench/ready: bench/requirements.txt setup.cfg

@@ -31,7 +31,15 @@ def test_an_edit_and_a_reload_move_the_traffic(debian: Installed) -> None:
     host.run("systemctl reload irisab")
 
 
-@pytest.mark.parametrize("broken", ["[split]\nv1 = 70\nv2 = 40\n", "[split]\nv9 = 100\n", "[split"])
+BROKEN = (
+    "[split]\nv1 = 70\nv2 = 40\n",
+    "[split]\nv9 = 100\n",
+    "[split",
+    "[data]\nhistory = /srv/elsewhere/history.sqlite3\n",
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_edit_is_refused_and_nothing_changes(debian: Installed, broken: str) -> None:
     """Reload fails with the reason in the status; restart and reboot serve the last good."""
     host = debian.host
