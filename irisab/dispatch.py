@@ -22,6 +22,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import build_http_date
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,18 @@ class Task(WSGITask):  # type: ignore[misc]
     wrote_header: bool
 
     def build_response_header(self) -> bytes:
-        if self.channel.server.draining:
+        """Build what waitress would, in a fifth of the time where nothing is unusual."""
+        server = self.channel.server
+        if server.draining:
             self.set_close_on_finish()
+        elif self.version == "1.1" and "CONNECTION" not in self.request.headers:
+            match self.response_headers:
+                case [("Content-Type", kind), ("Content-Length", length)]:
+                    return (
+                        f"HTTP/1.1 {self.status}\r\nContent-Length: {length}\r\n"
+                        f"Content-Type: {kind}\r\nDate: {server.date(self.start_time)}\r\n"
+                        f"Server: {server.adj.ident}\r\n\r\n"
+                    ).encode("latin-1")
         header: bytes = super().build_response_header()
         return header
 
@@ -106,6 +117,15 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = Channel
     draining = False
     turns = 0
+    _second = (0, "")
+
+    def date(self, now: float) -> str:
+        """Return the HTTP date of `now`, in seconds since 1970; worked out once a second."""
+        known, text = self._second
+        if int(now) != known:
+            text = build_http_date(now)
+            self._second = (int(now), text)
+        return text
 
     def turn(self) -> None:
         """Wait for sockets, for a second at most; read what came; answer what is quick.

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from waitress.adjustments import Adjustments
+from waitress.parser import HTTPRequestParser
+from waitress.task import WSGITask
 
 from irisab import dispatch
 
@@ -26,9 +29,9 @@ class Running:
     def _run(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-            server = dispatch.create(
+            self._server = server = dispatch.create(
                 self._app, listener, is_quick=lambda method, path, length: path != "/slow",
-                threads=1, ident=None,
+                threads=1, ident="irisab",
             )  # fmt: skip
             self._ready.set()
             while not self._stop:
@@ -47,6 +50,13 @@ class Running:
         body = f"{path} {threading.current_thread() is self._thread}".encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
+
+    def channel(self) -> dispatch.Channel:
+        """Return the channel of a new connection."""
+        with self.ask("/quick") as connection:
+            read(connection, 1)
+            (found,) = self._server.active_channels.values()
+            return found
 
     def ask(self, *paths: str) -> socket.socket:
         """Send requests in one go, and return the connection."""
@@ -103,3 +113,27 @@ def test_a_broken_answer_ends_no_server(running: Running) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 500 ")
     with running.ask("/quick") as connection:
         assert read(connection, 1) == ["/quick True"]
+
+
+HEADERS = [("Content-Type", "application/json"), ("Content-Length", "2")]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("connection", [None, "close", "Keep-Alive", "upgrade"])
+@pytest.mark.parametrize("headers", [HEADERS, HEADERS[:1], [*HEADERS, ("Allow", "POST")]])
+def test_headers_are_waitresss_own(
+    version: str, connection: str | None, headers: list[tuple[str, str]], running: Running
+) -> None:
+    """The short way builds the same bytes, whatever client and app ask for."""
+    lines = [f"GET /quick HTTP/{version}", "Host: x"]
+    lines += [f"Connection: {connection}"] if connection else []
+    request = HTTPRequestParser(Adjustments())
+    request.received("\r\n".join([*lines, "", ""]).encode())
+    found = []
+    for build in dispatch.Task.build_response_header, WSGITask.build_response_header:
+        task = dispatch.Task(running.channel(), request)
+        task.start_time = 1764072000.5
+        task.status, task.content_length = "200 OK", 2 if len(headers) > 1 else None
+        task.response_headers = list(headers)
+        found.append((build(task), task.close_on_finish, task.chunked_response))
+    assert found[0] == found[1]
