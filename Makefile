@@ -25,7 +25,8 @@ run: train ## serve the API and the browser page until Ctrl-C
 	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
 	@trap : INT; trap 'kill $$api' TERM; \
 	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \
-	wait $$api; status=$$?; kill $$page 2>/dev/null; wait; exit $$status
+	wait $$api; status=$$?; while kill -0 $$api 2>/dev/null; do wait $$api; status=$$?; done; \
+	kill $$page 2>/dev/null; wait; exit $$status
 
 # Everything make run needs lies in .run, so that nothing on the host is touched.
 .run/irisab.ini:

@@ -129,6 +129,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     finally:
         os.killpg(make.pid, signal.SIGINT)
         make.wait(30)
+    assert "***" not in log.read_text()
     for port in found.ports.values():
         with pytest.raises(ConnectionRefusedError):
             HTTPConnection("127.0.0.1", int(port), timeout=5).connect()
