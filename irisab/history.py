@@ -166,7 +166,7 @@ def identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another that takes its name, None where there is none."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_dev, found.st_ino
 
