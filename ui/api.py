@@ -8,9 +8,10 @@ from typing import Any
 
 import requests
 
-# Seconds to connect and to answer. While systemd restarts the service a connection waits, so
-# the second one also bounds how long a page stands still.
-TIMEOUT = (1, 5)
+# Seconds to connect, and to answer. While systemd restarts the service a connection waits: a
+# question will be asked again soon and should not hold up the page, a prediction is worth waiting.
+CONNECT = 1
+ANSWER = {"GET": 2, "POST": 5}
 
 GONE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 
@@ -49,7 +50,8 @@ def _call(method: str, path: str, body: Any = None) -> Any:
     try:
         with requests.Session() as session:
             session.trust_env = False  # a proxy of the environment is no way to loopback
-            answer = session.request(method, address() + path, json=body, timeout=TIMEOUT)
+            timeout = (CONNECT, ANSWER[method])
+            answer = session.request(method, address() + path, json=body, timeout=timeout)
             content = answer.json()
     except requests.RequestException as error:
         raise Unreachable("The service is not answering.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 from collections.abc import Callable
@@ -21,15 +20,27 @@ log = logging.getLogger(__name__)
 
 @st.cache_data(ttl=1, show_spinner=False)
 def _shared(address: str, path: str) -> Any:
-    """All open pages together ask the service at most once a second."""
-    return api.get(path)
+    """All open pages together ask the service at most once a second.
+
+    A failure is a value like any other, else each page would wait for one of its own.
+    """
+    try:
+        return api.get(path)
+    except api.ApiError as error:
+        return error
+
+
+def answers() -> bool:
+    return not isinstance(_shared(api.address(), "/health"), api.ApiError)
 
 
 def latest(path: str) -> Any:
     """Give the newest answer, else the last one this page had, else None."""
     known: dict[str, Any] = st.session_state.setdefault("known", {})
-    with contextlib.suppress(api.ApiError):
-        known[path] = _shared(api.address(), path)
+    # One question is enough to find out that nobody answers.
+    newest = _shared(api.address(), path) if answers() else None
+    if newest is not None and not isinstance(newest, api.ApiError):
+        known[path] = newest
     return known.get(path)
 
 
@@ -63,10 +74,8 @@ def watch(drawn: Any) -> None:
 
     `drawn` is the /config the rest of the page was drawn from, None for a page still empty.
     """
-    try:
-        health = _shared(api.address(), "/health")
-        config = _shared(api.address(), "/config")
-    except api.ApiError:
+    health, config = latest("/health"), latest("/config")
+    if health is None or not answers():
         st.info("The service is not answering; trying again.", icon=":material/sync:")
         return
     if not health["reload"]["ok"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,10 @@ HEADINGS = {
     "drift": "Drift",
     "about": "About",
 }
+AWAY = "The service is not answering; trying again."
+# Milliseconds until a page must have said that its service hangs: its own patience, twice, and
+# some for a busy machine.
+HANGING = 12_000
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 expect.set_options(timeout=15_000)
@@ -243,24 +248,47 @@ def test_service_stopped_and_started(
     """A page survives the service's absence, opened before it or during it."""
     port = free_port()
     config = write_config(tmp_path, iris_models, listen=f"127.0.0.1:{port}")
-    away = "The service is not answering; trying again."
     with website(port, tmp_path) as base:
         with running(config, port):
             page = new_tab(base).open("try")
             expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
-        expect(page.get_by_text(away)).to_be_visible()
+        expect(page.get_by_text(AWAY)).to_be_visible()
         ask(page)
         expect(page.get_by_text("No answer this time")).to_be_visible()
         late = new_tab(base).open("drift")
-        expect(late.get_by_text(away)).to_be_visible()
+        expect(late.get_by_text(AWAY)).to_be_visible()
         with running(config, port):
             for each in (page, late):
-                expect(each.get_by_text(away)).to_have_count(0)
+                expect(each.get_by_text(AWAY)).to_have_count(0)
             ready(late, HEADINGS["drift"])
             ask(page)
             expect(page.get_by_text("Was this right?")).to_be_visible()
             for each in (page, late):
                 each.close()
+
+
+def test_service_hangs(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Path) -> None:
+    """A service that accepts connections and answers none is soon called so, in every tab."""
+    port = free_port()
+    config = write_config(tmp_path, iris_models, listen=f"127.0.0.1:{port}")
+    with running(config, port) as service, website(port, tmp_path) as base:
+        pages = {path: new_tab(base).open(path) for path in HEADINGS}
+        for path, page in pages.items():
+            ready(page, HEADINGS[path])
+        service.signal(signal.SIGSTOP)
+        try:
+            for page in pages.values():
+                expect(page.get_by_text(AWAY)).to_be_visible(timeout=HANGING)
+            ask(pages["try"])
+            expect(pages["try"].get_by_text("No answer this time")).to_be_visible(timeout=HANGING)
+        finally:
+            service.signal(signal.SIGCONT)
+        for page in pages.values():
+            expect(page.get_by_text(AWAY)).to_have_count(0)
+        ask(pages["try"])
+        expect(pages["try"].get_by_text("Was this right?")).to_be_visible()
+        for page in pages.values():
+            page.close()
 
 
 def test_drift_appears(tab: Tab, served: Process) -> None:

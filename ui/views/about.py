@@ -25,7 +25,7 @@ def draw(config: dict[str, Any]) -> None:
 def _forest(config: dict[str, Any]) -> None:
     st.subheader("A random forest", anchor=False)
     try:
-        votes = _hardest(api.address(), config)
+        votes = _hardest(api.address(), config) if live.answers() else None
     except api.ApiError:
         votes = None
     if votes:

@@ -98,11 +98,12 @@ def _slider(feature: dict[str, Any], its: Scale) -> float:
 def _ask(config: dict[str, Any], row: list[float]) -> None:
     asked = {"row": row, "classes": config["classes"], "answer": None, "trouble": None}
     try:
-        asked["answer"] = api.predict(row)
+        with st.spinner("Waiting for an answer"):
+            asked["answer"] = api.predict(row)
+        live.forget()
     except api.ApiError as error:
         asked["trouble"] = str(error)
     st.session_state["asked"] = asked
-    live.forget()
 
 
 def _answer(config: dict[str, Any], row: list[float]) -> None:
