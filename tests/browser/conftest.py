@@ -85,7 +85,11 @@ def website(service_port: int, folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         child.terminate()
-        child.wait(10)
+        try:
+            child.wait(10)
+        finally:
+            child.kill()
+            child.wait()
 
 
 def _wait_for(url: str) -> None:
