@@ -171,13 +171,26 @@ def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
 @pytest.mark.parametrize("value", [1.0, 3.0, 6.9])
 def test_within_the_training_range(value: float) -> None:
     """Nothing is said about a value the model knows."""
-    assert words.outside(PETAL, value) is None
+    assert words.outside(PETAL, value, known=(1.0, 6.9)) is None
+
+
+def test_rounded_values_are_no_guess() -> None:
+    """The stop nearest to the least value of the training data belongs to it."""
+    feature = PETAL | {"min": -1.8179, "max": 1.8179}
+    known = sliders.scale(feature, []).known(feature)
+    assert known[0] < feature["min"]
+    assert words.outside(feature, known[0], known=known) is None
+
+
+def test_a_constant_has_one_value() -> None:
+    """A feature that never varied in training has no range to speak of."""
+    assert words.trained_on({"min": 7.5, "max": 7.5}) == "7.5 only"
 
 
 @pytest.mark.parametrize(("value", "side"), [(0.9, "below"), (7.0, "above")])
 def test_outside_the_training_range(value: float, side: str) -> None:
     """A value outside the training range is called a guess, with its name and the range."""
-    said = words.outside(PETAL, value)
+    said = words.outside(PETAL, value, known=(1.0, 6.9))
     assert said is not None
     assert said.startswith("Petal length: ")
     assert side in said

@@ -24,7 +24,9 @@ STYLE = """
   header.stAppHeader { display: none; }  /* empty, and its spinner would blink at every refresh */
   .st-key-ask button { min-height: 3.5rem; }
   .st-key-ask button p { font-size: 1.15rem; font-weight: 600; }
+  .st-key-answer { scroll-margin: 1rem; }
   .st-key-answer h2 { padding-top: 0; }
+  .stColumn:has(.st-key-answer) { position: sticky; top: 1rem; align-self: flex-start; }
 </style>
 """
 

@@ -28,6 +28,10 @@ class Scale(NamedTuple):
         stop = round(round(value / self.step) * self.step, self.decimals)
         return min(max(stop, self.low), self.high)
 
+    def known(self, feature: dict[str, Any]) -> tuple[float, float]:
+        """Give the stops for the ends of the training range."""
+        return self.snap(feature["min"]), self.snap(feature["max"])
+
 
 def scale(feature: dict[str, Any], examples: list[float]) -> Scale:
     """Fit a scale to a feature and to the values its examples have."""

@@ -74,14 +74,16 @@ def count(number: int, noun: str) -> str:
 
 
 def trained_on(feature: Mapping[str, Any]) -> str:
-    return f"{number(feature['min'])} to {number(feature['max'])}"
+    low, high = number(feature["min"]), number(feature["max"])
+    return f"{low} only" if low == high else f"{low} to {high}"
 
 
-def outside(feature: Mapping[str, Any], value: float) -> str | None:
-    """Say that a value lies outside what the model learnt from."""
-    if feature["min"] <= value <= feature["max"]:
+def outside(feature: Mapping[str, Any], value: float, *, known: tuple[float, float]) -> str | None:
+    """Say that a slider's value lies outside its stops for what the model learnt from."""
+    low, high = known
+    if low <= value <= high:
         return None
-    side = "below" if value < feature["min"] else "above"
+    side = "below" if value < low else "above"
     return (
         f"{plain(title(feature['name']))}: {number(value)} is {side} all the model was trained on "
         f"({trained_on(feature)}). It will answer, but it can only guess."

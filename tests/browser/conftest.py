@@ -9,12 +9,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from serving import Process, free_port, irisab, running, write_config
+
+from irisab import config, training
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -140,33 +143,44 @@ def tab(new_tab: Callable[..., Tab], site: str) -> Tab:
     return new_tab(site)
 
 
-# Mean and standard deviation as published (Gorman et al., PLoS ONE 9(3), 2014).
-PENGUINS = {
-    "Adelie": [(38.8, 2.7), (18.3, 1.2), (190.0, 6.5), (3701.0, 459.0)],
-    "Chinstrap": [(48.8, 3.3), (18.4, 1.1), (195.8, 7.1), (3733.0, 384.0)],
-    "Gentoo": [(47.5, 3.1), (15.0, 1.0), (217.2, 6.5), (5076.0, 504.0)],
-}
-
-
-def write_penguins(path: Path) -> Path:
-    """Write penguins drawn from the published figures, as a data file people might have."""
-    chance = np.random.default_rng(1)
-    lines = ["bill length (mm),bill depth (mm),flipper length (mm),body mass (g),species"]
-    for species, figures in PENGUINS.items():
-        for _ in range(50):
-            bill, depth, flipper, mass = (chance.normal(*figure) for figure in figures)
-            lines.append(f"{bill:.1f},{depth:.1f},{flipper:.0f},{25 * round(mass / 25)},{species}")
-    path.write_text("\n".join(lines))
-    return path
-
-
 @pytest.fixture(scope="session")
 def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A page whose service was trained on other data than Iris."""
     folder, port = tmp_path_factory.mktemp("penguins"), free_port()
     text = "[split]\ngentle = 100\n[model.gentle]\nn_estimators = 20\n"
-    config = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
-    data = write_penguins(folder / "penguins.csv")
-    subprocess.run(irisab(config, "train", "--data", str(data), "--target", "species"), check=True)
-    with running(config, port) as each, website(each.port, folder) as base:
+    path = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
+    data = files("palmerpenguins") / "data" / "penguins.csv"
+    train = irisab(path, "train", "--data", str(data), "--target", "species", "--drop")
+    subprocess.run(train, check=True)
+    with running(path, port) as each, website(each.port, folder) as base:
+        yield base
+
+
+def train_on_letters(models: Path, version: str, *, trees: int) -> None:
+    """Write the bundle of a forest that has seen many features, odd ones among them."""
+    noise, labels = np.random.default_rng(1), np.arange(300) % 10
+    rows = noise.normal(labels[:, None], 4, (300, 30))
+    rows[:, 0] *= 1e13
+    rows[:, 1] = 7.5
+    dataset = training.Dataset(
+        name="letters",
+        rows=rows,
+        labels=labels,
+        features=tuple((f"stroke_{number}", None) for number in range(30)),
+        class_names=tuple(f"{letter}_h" for letter in "ABCDEFGHIJ"),
+        class_numbers=tuple(range(10)),
+    )
+    forest = training.forest(config.Model(n_estimators=trees))
+    training.fit(models, version, dataset, estimator=forest)
+
+
+@pytest.fixture(scope="session")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A page for thirty features, ten classes and three versions."""
+    folder, port = tmp_path_factory.mktemp("letters"), free_port()
+    for version, trees in {"v1": 50, "v2": 20, "v3": 5}.items():
+        train_on_letters(folder / "models", version, trees=trees)
+    text = "[split]\nv1 = 60\nv2 = 20\nv3 = 20\n"
+    path = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
+    with running(path, port) as each, website(each.port, folder) as base:
         yield base

@@ -306,11 +306,42 @@ def test_drift_appears(tab: Tab, served: Process) -> None:
     picture(page, "drift-alarm")
 
 
+def test_many_of_everything(letters: str, new_tab: Callable[..., Tab]) -> None:
+    """Thirty sliders and ten classes: button and answer are in sight together."""
+    page = new_tab(letters, dark=True).open("try")
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(3)
+    expect(page.get_by_role("slider")).to_have_count(30)
+    expect(page.get_by_text("trained on 7.5 only")).to_be_visible()
+    expect(page.get_by_role("button", name="G h")).to_be_visible()
+    page.get_by_role("slider", name="Stroke 9").focus()
+    page.keyboard.press("End")
+    ask(page)
+    expect(page.get_by_role("heading", name=re.compile("^[A-J] h, "))).to_be_in_viewport()
+    expect(page.get_by_text(re.compile("^Stroke 9: .* it can only guess"))).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Get Prediction")).to_be_in_viewport()
+    assert "\\" not in page.locator("body").inner_text()
+    picture(page, "letters-try")
+    page.goto(f"{letters}/about")
+    expect(page.get_by_text("trees of v1 vote")).to_be_visible()
+    picture(page, "letters-about")
+
+
+def test_answer_in_sight(new_tab: Callable[..., Tab], site: str) -> None:
+    """On a small phone the page goes to the answer, which is below the button."""
+    page = new_tab(site, size={"width": 375, "height": 667}).open("try")
+    page.get_by_role("button", name="Setosa").click()
+    for _ in range(2):
+        page.get_by_text("Try a prediction").scroll_into_view_if_needed()
+        ask(page)
+        expect(page.get_by_role("heading", name="Setosa, 100%")).to_be_in_viewport()
+        expect(page.get_by_text("Was this right?")).to_be_in_viewport()
+
+
 def test_penguins(penguins: str, new_tab: Callable[..., Tab]) -> None:
-    """Another model brings its own features, units and classes; nothing of Iris is left."""
+    """Another model brings its own features and classes; nothing of Iris is left."""
     page = new_tab(penguins).open("try")
-    expect(page.get_by_role("slider")).to_have_count(4)
-    expect(page.get_by_text("Body mass (g)")).to_be_visible()
+    expect(page.get_by_role("slider")).to_have_count(5)
+    expect(page.get_by_text("Body mass g")).to_be_visible()
     page.get_by_role("button", name="Gentoo").click()
     ask(page)
     expect(page.get_by_role("heading", name=re.compile("Gentoo, "))).to_be_visible()

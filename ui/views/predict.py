@@ -28,29 +28,51 @@ def draw(config: dict[str, Any]) -> None:
 def _ask_and_answer(config: dict[str, Any]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        row = _inputs(config)
+        scales = _scales(config)
+        row = _inputs(config, scales)
+        asked = st.button("Get Prediction", type="primary", width="stretch", key="ask")
+        if asked:
+            _ask(config, row)
     with right:
         _answer(config, row)
+        _guesses(config, scales, row)
+        if asked:
+            _scroll_to_answer()
 
 
-def _inputs(config: dict[str, Any]) -> list[float]:
+def _scales(config: dict[str, Any]) -> list[Scale]:
+    rows = [example["features"] for example in config["examples"]]
+    return [
+        scale(feature, [row[at] for row in rows]) for at, feature in enumerate(config["features"])
+    ]
+
+
+def _inputs(config: dict[str, Any], scales: list[Scale]) -> list[float]:
     names = [feature["name"] for feature in config["features"]]
     examples = [dict(zip(names, each["features"], strict=True)) for each in config["examples"]]
     _examples(config, examples)
     # New sliders come in a new box, else the browser keeps an old one that has the focus until all
     # is drawn, and the button moves away under a click.
     with st.container(key=f"sliders {st.session_state.get('set', 0)}"):
-        row = [
-            _slider(feature, scale(feature, [each[feature["name"]] for each in examples]))
-            for feature in config["features"]
-        ]
-    if st.button("Get Prediction", type="primary", width="stretch", key="ask"):
-        _ask(config, row)
-    # Below the button, which would move if this were said beside the slider.
-    for feature, value in zip(config["features"], row, strict=True):
-        if beyond := words.outside(feature, value):
+        return [_slider(*each) for each in zip(config["features"], scales, strict=True)]
+
+
+# Below the answer: beside the slider this would move the button, above the answer that.
+def _guesses(config: dict[str, Any], scales: list[Scale], row: list[float]) -> None:
+    for feature, its, value in zip(config["features"], scales, row, strict=True):
+        if beyond := words.outside(feature, value, known=its.known(feature)):
             st.caption(f":orange[{beyond}]")
-    return row
+
+
+def _scroll_to_answer() -> None:
+    """Bring the answer into sight where it is not: on a phone it lies below the button."""
+    # The browser runs a script once, so each click needs one of its own.
+    st.session_state["click"] = st.session_state.get("click", 0) + 1
+    st.html(
+        "<script>document.querySelector('.st-key-answer').scrollIntoView({block: 'nearest'})"
+        f"  // {st.session_state['click']}\n</script>",
+        unsafe_allow_javascript=True,
+    )
 
 
 def _examples(config: dict[str, Any], examples: list[dict[str, float]]) -> None:
@@ -124,9 +146,9 @@ def _show(asked: dict[str, Any], *, changed: bool) -> None:
     st.caption("The values have changed since this answer." if changed else "The answer")
     chances = dict(zip(asked["classes"], answer["probabilities"], strict=True))
     sure = words.percent(chances[answer["class_name"]])
-    st.header(f"{words.title(words.plain(answer['class_name']))}, {sure}", anchor=False)
+    st.header(f"{words.plain(words.title(answer['class_name']))}, {sure}", anchor=False)
     for name in sorted(chances, key=chances.__getitem__, reverse=True)[:MOST_BARS]:
-        text = f"{words.title(words.plain(name))} · {words.percent(chances[name])}"
+        text = f"{words.plain(words.title(name))} · {words.percent(chances[name])}"
         st.progress(chances[name], text=text)
     st.markdown(
         f"Answered by **{words.plain(answer['model_version'])}** "
