@@ -57,7 +57,7 @@ def distribution(histogram: Mapping[str, Any], *, title: str = "") -> alt.LayerC
     """Draw the training distribution as grey bars, and the window's as a blue outline."""
     edges, window = histogram["edges"], histogram["window"]
     ends, top = [edges[0], edges[-1]], max(*histogram["training"], *(window or [0]))
-    x = alt.X("at:Q", axis=_axis(5, title=title), scale=alt.Scale(domain=ends, nice=True))
+    x = alt.X("at:Q", axis=_values(*ends, title=title), scale=alt.Scale(domain=ends, nice=True))
     y = alt.Y("share:Q", axis=_percent(3), scale=alt.Scale(domain=[0, top], nice=True))
     ground = alt.Chart(_data(_boxes(edges, histogram["training"])))
     layers = [ground.mark_rect(color=GREY, opacity=0.45).encode(x=x, x2="to:Q", y=y, y2="floor:Q")]
@@ -100,7 +100,16 @@ def _axis(ticks: int, *, title: str | None = None, **more: Any) -> alt.Axis:
 
 
 def _percent(ticks: int) -> alt.Axis:
-    return _axis(ticks, format=".0%")
+    return _axis(ticks, format="~%")
+
+
+def _values(low: float, high: float, *, title: str) -> alt.Axis:
+    """Label measurements as people write them: a year has no comma and no half."""
+    size = max(abs(low), abs(high))
+    spelt = "~f" if size < 1e6 else "~s"
+    extreme = size and not 1e-4 <= size < 1e15
+    whole = {"tickMinStep": 1} if low % 1 == high % 1 == 0 and high - low >= 2 else {}
+    return _axis(5, title=title, format="~e" if extreme else spelt, **whole)
 
 
 def _height(rows: list[dict[str, Any]]) -> int:

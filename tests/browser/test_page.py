@@ -351,4 +351,5 @@ def test_penguins(penguins: str, new_tab: Callable[..., Tab]) -> None:
         ready(page, heading)
         picture(page, f"penguins-{path}")
         said: Any = page.locator("body").inner_text()
+        assert "2,007" not in said
         assert not re.search("iris|sepal|petal|setosa|flower", said.replace("irisab", ""), re.I)
