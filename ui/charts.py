@@ -70,19 +70,29 @@ def distribution(histogram: Mapping[str, Any], *, title: str = "") -> alt.LayerC
 
 def votes(probabilities: Mapping[str, float], *, voters: int | None) -> alt.Chart:
     """Draw one dot per voter, coloured by the class it votes for."""
-    dots = min(voters or MOST_DOTS, MOST_DOTS)
-    ballots = [name for name, share in probabilities.items() for _ in range(round(share * dots))]
+    counts = _counted(probabilities, min(voters or MOST_DOTS, MOST_DOTS))
+    ballots = [name for name, count in counts.items() for _ in range(count)]
     across = math.ceil(math.sqrt(4 * len(ballots)))
     rows = [{"x": at % across, "y": at // across, "class": name} for at, name in enumerate(ballots)]
     ends_x, ends_y = [-0.5, across - 0.5], [len(ballots) // across + 0.5, -0.5]
-    colours = alt.Scale(domain=list(probabilities), range=CYCLE)
+    colours = alt.Scale(domain=list(counts), range=CYCLE)
+    legend = alt.Legend(orient="bottom", title=None, columns=2, labelLimit=90)
     chart = alt.Chart(_data(rows)).mark_circle(size=90, opacity=1)
     chart = chart.encode(
         x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=ends_x)),
         y=alt.Y("y:Q", axis=None, scale=alt.Scale(domain=ends_y)),
-        color=alt.Color("class:N", scale=colours, legend=alt.Legend(orient="bottom", title=None)),
+        color=alt.Color("class:N", scale=colours, legend=legend),
     )
-    return _finished(chart, 150, "Votes for each class").configure_view(strokeWidth=0)
+    height = 120 + 20 * math.ceil(len(counts) / 2)
+    return _finished(chart, height, "Votes for each class").configure_view(strokeWidth=0)
+
+
+def _counted(probabilities: Mapping[str, float], dots: int) -> dict[str, int]:
+    """Count the votes for each class that got some, the most first; no two share a colour."""
+    ranked = sorted(probabilities.items(), key=lambda each: -each[1])
+    shares = dict(ranked[: len(CYCLE) - 1])
+    shares["all others"] = sum(share for _, share in ranked[len(shares) :])
+    return {name: count for name, share in shares.items() if (count := round(share * dots))}
 
 
 def _data(rows: Iterable[Mapping[str, Any]]) -> alt.Data:
