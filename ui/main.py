@@ -23,10 +23,13 @@ STYLE = """
   .stMainBlockContainer { max-width: 62rem; padding-top: 1rem; padding-bottom: 3rem; }
   header.stAppHeader { display: none; }  /* empty, and its spinner would blink at every refresh */
   .st-key-ask button { min-height: 3.5rem; }
-  .st-key-ask button p { font-size: 1.15rem; font-weight: 600; }
+  .st-key-ask button p { font-size: 1.2rem; font-weight: 700; }
   .st-key-answer { scroll-margin: 1rem; }
   .st-key-answer h2 { padding-top: 0; }
   .stColumn:has(.st-key-answer) { position: sticky; top: 1rem; align-self: flex-start; }
+  .stPageLink a:focus-visible { color: inherit; outline: 2px solid; outline-offset: 1px; }
+  [data-testid="stCaptionContainer"] { opacity: 0.85; }
+  .stVegaLiteChart text { fill: currentcolor; }
 </style>
 """
 

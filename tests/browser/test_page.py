@@ -337,6 +337,49 @@ def test_answer_in_sight(new_tab: Callable[..., Tab], site: str) -> None:
         expect(page.get_by_text("Was this right?")).to_be_in_viewport()
 
 
+CONTRAST = """
+each => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([red, green, blue]) => [red, green, blue]
+    .map(x => x / 255 <= 0.04045 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, x, at) => sum + x * [0.2126, 0.7152, 0.0722][at], 0);
+  const ground = numbers(getComputedStyle(document.querySelector(".stApp")).backgroundColor);
+  let [red, green, blue, opacity = 1] = numbers(getComputedStyle(each).color);
+  for (let at = each; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
+  const seen = [red, green, blue].map((x, at) => x * opacity + ground[at] * (1 - opacity));
+  const [dim, bright] = [light(seen), light(ground)].sort((a, b) => a - b);
+  return (bright + 0.05) / (dim + 0.05);
+}
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_small_print_is_legible(new_tab: Callable[..., Tab], site: str, dark: bool) -> None:
+    """Captions, and the note on a value out of range, have the contrast that WCAG asks for."""
+    page = new_tab(site, dark=dark).open("try")
+    page.get_by_role("slider", name=re.compile("Petal width")).focus()
+    page.keyboard.press("End")
+    expect(page.get_by_text("it can only guess")).to_be_visible()
+    expect(page.get_by_text("Counted since")).to_be_visible()
+    captions = page.locator("[data-testid=stCaptionContainer] :is(p, span)").all()
+    assert len(captions) > 4
+    assert min(caption.evaluate(CONTRAST) for caption in captions) >= 4.5
+
+
+def test_focus_is_visible(tab: Tab) -> None:
+    """Tab leads from link to link of the menu, each with a ring around it, to the examples."""
+    page = tab.open("try")
+    expect(page.get_by_role("button", name="Setosa")).to_be_visible()
+    page.get_by_test_id("stMain").focus()
+    for name in ("Predict", "A/B test", "Drift", "About"):
+        page.keyboard.press("Tab")
+        link = page.get_by_role("link", name=name, exact=True)
+        expect(link).to_be_focused()
+        expect(link).to_have_css("outline", "rgb(47, 45, 43) solid 2px")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Setosa")).to_be_focused()
+
+
 def test_penguins(penguins: str, new_tab: Callable[..., Tab]) -> None:
     """Another model brings its own features and classes; nothing of Iris is left."""
     page = new_tab(penguins).open("try")

@@ -11,7 +11,7 @@ import words
 
 
 def draw(config: dict[str, Any]) -> None:
-    st.title("A/B test")
+    st.title("A/B test", anchor=False)
     _body()
 
 

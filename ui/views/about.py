@@ -12,7 +12,7 @@ import words
 
 
 def draw(config: dict[str, Any]) -> None:
-    st.title("About")
+    st.title("About", anchor=False)
     forest, test, drift = st.columns(3, gap="large")
     with forest:
         _forest(config)

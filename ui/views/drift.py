@@ -12,7 +12,7 @@ import words
 
 
 def draw(config: dict[str, Any]) -> None:
-    st.title("Drift")
+    st.title("Drift", anchor=False)
     _body()
 
 

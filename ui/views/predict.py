@@ -15,7 +15,7 @@ MOST_BARS = 8
 
 
 def draw(config: dict[str, Any]) -> None:
-    st.title("Try a prediction")
+    st.title("Try a prediction", anchor=False)
     st.caption("Set the values and ask. The service picks one of its model versions to answer.")
     _ask_and_answer(config)
     _statistics()
