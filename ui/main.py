@@ -30,6 +30,7 @@ STYLE = """
   .stPageLink a:focus-visible { color: inherit; outline: 2px solid; outline-offset: 1px; }
   [data-testid="stCaptionContainer"] { opacity: 0.85; }
   .stVegaLiteChart text { fill: currentcolor; }
+  @media (max-width: 640px) { .stHorizontalBlock { row-gap: 1rem; } }  /* columns, stacked */
 </style>
 """
 
