@@ -116,7 +116,6 @@ def test_verdict_in_words(verdict: str, headline: str) -> None:
     message = words.verdict(comparison(verdict), control="v1", split={"v1": 50, "v2": 50})
     assert headline == message.headline
     assert message.because == "Why it is so."
-    assert bool(message.todo) == (verdict == "inconclusive")
 
 
 def test_names_keep_their_case() -> None:
@@ -129,18 +128,36 @@ def test_names_keep_their_case() -> None:
 def test_what_would_decide_it() -> None:
     """While nothing is decided the page says how many labels would do it, if that is known."""
     even = {"v1": 50, "v2": 50}
-    known = words.verdict(comparison("inconclusive", labels_needed=900), control="v1", split=even)
-    assert "900 more labels" in known.todo
-    assert (
-        words.verdict(comparison("inconclusive"), control="v1", split=even).todo
-        == words.HOW_TO_LABEL
-    )
+    known = comparison("inconclusive", labels_needed=900)
+    assert "900 more labels" in words.verdict(known, control="v1", split=even).todo
+    assert words.verdict(comparison("inconclusive"), control="v1", split=even).todo == ""
 
 
-def test_labels_do_not_help_without_traffic() -> None:
-    """A version at weight 0 needs traffic first: the page asks for no labels."""
-    split = {"v1": 100, "v2": 0}
-    assert words.verdict(comparison("inconclusive"), control="v1", split=split).todo == ""
+def test_said_once() -> None:
+    """What the service says of the labels it needs, the page does not say again."""
+    reason = "it is open: about 30 more labels would settle it."
+    known = comparison("inconclusive", labels_needed=30, reason=reason)
+    assert words.verdict(known, control="v1", split={"v1": 50, "v2": 50}).todo == ""
+    none = comparison("inconclusive", labelled=0, reason="no labels yet: send some.")
+    message = words.verdict(none, control="v1", split={"v1": 50, "v2": 50})
+    assert message.because == "No labels yet."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "weight", "help"),
+    [("inconclusive", 50, True), ("inconclusive", 0, False), ("better", 50, False)],
+)
+def test_when_labels_help(verdict: str, weight: int, help: bool) -> None:
+    """The page asks for labels while they would decide something; traffic comes first."""
+    split = {"v1": 100 - weight, "v2": weight}
+    assert help == words.labels_help(comparison(verdict), control="v1", split=split)
+
+
+def test_one_time() -> None:
+    """What happened once is not called "1 times"."""
+    facts = words.evidence(comparison("better", control_right=1), control="v1", alpha=0.05)
+    assert facts["Where they disagree, v2 was right"] == "8 times"
+    assert facts["Where they disagree, v1 was right"] == "1 time"
 
 
 def test_evidence_without_shadow() -> None:
@@ -166,6 +183,33 @@ def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
     message = words.drift(report)
     assert tone == message.tone
     assert part in " ".join(message)
+
+
+def test_three_features_are_named() -> None:
+    """Of many features that moved the headline names the three that moved most."""
+    features = {f"f{number}": 0.4 + number / 100 for number in range(29)}
+    report = drift(0.5, status="WARNING") | {"features": features}
+    said = words.drift(report).because
+    assert said.endswith("F28 (0.68), F27 (0.67), F26 (0.66) and 26 more.")
+
+
+@pytest.mark.parametrize(
+    ("rate", "verdict", "said"),
+    [
+        (None, "inconclusive", "v2 answered 1."),
+        (0.0, "inconclusive", "too early"),
+        (0.0, "equivalent", "makes no difference"),
+        (0.05, "better", "disagreed on 5.0%"),
+    ],
+)
+def test_agreement_in_words(rate: float | None, verdict: str, said: str) -> None:
+    """One request on which versions agree is not yet a reason to call them the same."""
+    report = {
+        "control": "v1",
+        "versions": {"v1": {"requests": 0}, "v2": {"requests": 1}},
+        "comparisons": [comparison(verdict, disagreement_rate=rate)],
+    }
+    assert said in words.about_test(report)
 
 
 @pytest.mark.parametrize("value", [1.0, 3.0, 6.9])
@@ -238,6 +282,35 @@ def test_votes_are_drawn(voters: int | None) -> None:
     assert 1 <= len(dots) <= 100
     low, high = chart["encoding"]["y"]["scale"]["domain"][::-1]
     assert all(low < dot["y"] < high for dot in dots)
+
+
+def test_many_classes_share_no_colour() -> None:
+    """Past seven classes a picture shows the rest together, and none that got no vote."""
+    shares = {f"c{number}": 0.1 for number in range(10)} | {"none": 0.0}
+    shown = charts.votes(shares, voters=50).to_dict()["encoding"]["color"]["scale"]["domain"]
+    assert [*list(shares)[:7], "all others"] == shown
+    assert len(shown) <= len(charts.CYCLE)
+    few = charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50).to_dict()
+    assert few["encoding"]["color"]["scale"]["domain"] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("edges", "spelt", "whole"),
+    [
+        ([2007.0, 2008.2, 2009.0], "~f", True),
+        ([0.0, 0.5, 1.0], "~f", False),
+        ([0.1, 1.2, 2.5], "~f", False),
+        ([0.0, 5e12, 1e13], "~s", True),
+        ([0.0, 1e29, 1e30], "~e", True),
+        ([0.0, 0.0, 0.0], "~f", False),
+    ],
+)
+def test_axis_of_values(edges: list[float], spelt: str, whole: bool) -> None:
+    """A year is written without a comma, and nothing takes twenty digits."""
+    histogram = {"edges": edges, "training": [0.5, 0.5], "window": None}
+    axis = charts.distribution(histogram).to_dict()["layer"][0]["encoding"]["x"]["axis"]
+    assert spelt == axis["format"]
+    assert whole == ("tickMinStep" in axis)
 
 
 def test_first_sight(address: str) -> None:

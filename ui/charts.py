@@ -37,7 +37,10 @@ def accuracies(intervals: Mapping[str, tuple[float, float, float]]) -> alt.Layer
         {"name": name, "accuracy": accuracy, "low": low, "high": high}
         for name, (accuracy, low, high) in intervals.items()
     ]
-    ends = [min(row["low"] for row in rows) - 0.01, max(row["high"] for row in rows) + 0.01]
+    ends = [
+        max(min(row["low"] for row in rows) - 0.01, 0),
+        min(max(row["high"] for row in rows) + 0.01, 1),
+    ]
     low = alt.X("low:Q", axis=_percent(5), scale=alt.Scale(domain=ends))
     line = _bars(rows).mark_rule(color=BLUE, strokeWidth=3, opacity=0.5)
     dot = _bars(rows).mark_circle(color=BLUE, size=140, opacity=1)

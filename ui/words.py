@@ -14,12 +14,21 @@ HOW_TO_LABEL = (
     "Predict page, or from your own program with `POST /feedback`."
 )
 
+TESTED = (
+    "Right when tested: the accuracy in five-fold cross-validation and its standard error. "
+    "`irisab train` prints another, from a single test on a fifth of the data."
+)
+
 UNEVEN = (
     "The versions do not get the users they should. Something outside the service decides who is "
     "answered by whom, so figures that compare groups of users can't be trusted."
 )
 
 ALONE = "One version answers everything. Give a second one a share in [split] to compare them."
+
+
+# More names than this are no headline.
+NAMED = 3
 
 
 class Message(NamedTuple):
@@ -108,18 +117,31 @@ def verdict(comparison: dict[str, Any], *, control: str, split: Mapping[str, flo
         "equivalent": ("good", f"{new} and {control} are as good as each other."),
         "inconclusive": ("open", f"It is too early to say whether {new} or {control} is better."),
     }[comparison["verdict"]]
-    undecided = comparison["verdict"] == "inconclusive" and split.get(new) and split.get(control)
-    because: str = comparison["reason"]
-    if not because.startswith((new, control)):  # those are names, to be left as they are
-        because = sentence(because)
-    return Message(tone, headline, because, _needed(comparison) if undecided else "")
+    if not labels_help(comparison, control=control, split=split):
+        return Message(tone, headline, _because(comparison, control), "")
+    if not comparison["labelled"]:
+        return Message(tone, headline, "No labels yet.", "")
+    return Message(tone, headline, _because(comparison, control), _needed(comparison))
+
+
+def labels_help(comparison: dict[str, Any], *, control: str, split: Mapping[str, float]) -> bool:
+    """Whether more labels bring a verdict nearer; a version at weight 0 needs traffic first."""
+    served = split.get(comparison["challenger"]) and split.get(control)
+    return comparison["verdict"] == "inconclusive" and bool(served)
+
+
+def _because(comparison: dict[str, Any], control: str) -> str:
+    reason: str = comparison["reason"]
+    # Names are left as they are.
+    named = reason.startswith((comparison["challenger"], control))
+    return reason if named else sentence(reason)
 
 
 def _needed(comparison: dict[str, Any]) -> str:
     needed = comparison["labels_needed"]
-    if not needed:
-        return HOW_TO_LABEL
-    return f"As things stand, about {count(needed, 'more label')} would decide it. {HOW_TO_LABEL}"
+    if not needed or f"about {needed} more labels" in comparison["reason"]:
+        return ""
+    return f"As things stand, about {count(needed, 'more label')} would decide it."
 
 
 def sentence(text: str) -> str:
@@ -159,9 +181,10 @@ def _waiting(*, rows: int, window: int) -> Message:
 
 def _what_moved(report: dict[str, Any]) -> str:
     alarm = f"the alarm is at {report['threshold']:.2f}"
-    names = ", ".join(
-        f"{title(name)} ({report['features'][name]:.2f})" for name in moved_features(report)
-    )
+    moved = moved_features(report)
+    names = ", ".join(f"{title(name)} ({report['features'][name]:.2f})" for name in moved[:NAMED])
+    if more := moved[NAMED:]:
+        names += f" and {len(more):,} more"
     if report["score"] <= report["threshold"]:
         return f"The averages are much the same, but not how the values spread: {names}; {alarm}."
     which = f" Most changed: {names}." if names else ""
@@ -219,8 +242,8 @@ def evidence(comparison: dict[str, Any], *, control: str, alpha: float) -> dict[
         )
     if comparison["challenger_right"] is not None:
         facts |= {
-            f"Where they disagree, {new} was right": f"{comparison['challenger_right']:,} times",
-            f"Where they disagree, {control} was right": f"{comparison['control_right']:,} times",
+            f"Where they disagree, {new} was right": count(comparison["challenger_right"], "time"),
+            f"Where they disagree, {control} was right": count(comparison["control_right"], "time"),
         }
     facts[f"{new} is right more often by"] = points(difference)
     facts["Evidence that they differ"] = (
@@ -254,21 +277,29 @@ def about_forest(votes: Mapping[str, Any] | None) -> str:
     )
 
 
-def about_test(requests: Mapping[str, int], comparisons: list[dict[str, Any]]) -> str:
-    shared = " and ".join(f"{plain(name)} answered {n:,}" for name, n in requests.items())
+def about_test(report: Mapping[str, Any]) -> str:
+    shared = ", ".join(
+        f"{plain(name)} answered {version['requests']:,}"
+        for name, version in report["versions"].items()
+    )
     what = (
         "Versions share the real work, so that one learns which is better before all rely on it. "
         f"So far {shared}."
     )
-    rate = comparisons[0]["disagreement_rate"] if comparisons else None
+    first = report["comparisons"][:1]  # with more the page gets too long
+    return " ".join([what, *(_about_pair(each, report["control"]) for each in first)])
+
+
+def _about_pair(comparison: Mapping[str, Any], control: str) -> str:
+    pair, rate = plain(f"{comparison['challenger']} and {control}"), comparison["disagreement_rate"]
     if rate is None:
-        return what
+        return ""
+    if comparison["verdict"] == "equivalent":
+        return f"{pair} hardly ever disagree: it makes no difference who answers."
     if not rate:
-        return f"{what} They have agreed every time: then it makes no difference who answers."
-    return (
-        f"{what} They disagreed on {percent(rate, digits=1)} of the requests; "
-        "only there can one prove better."
-    )
+        return f"{pair} have agreed so far; it is too early to rely on that."
+    often = percent(rate, digits=1)
+    return f"{pair} disagreed on {often} of the requests; only there can one prove better."
 
 
 def most_moved(report: dict[str, Any], features: list[dict[str, Any]]) -> dict[str, Any]:

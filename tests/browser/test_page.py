@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import PHONE, WIDE, Tab, website
 from playwright.sync_api import Page, expect
 from serving import Process, free_port, replace_in, running, write_config
+from simulate import train_on_noise
 
 HEADINGS = {
     "try": "Try a prediction",
@@ -304,6 +306,35 @@ def test_drift_appears(tab: Tab, served: Process) -> None:
     expect(page.get_by_text("The input no longer looks like the training data.")).to_be_visible()
     expect(page.get_by_text("train the model on recent data")).to_be_visible()
     picture(page, "drift-alarm")
+
+
+def test_decided(new_tab: Callable[..., Tab], tmp_path: Path) -> None:
+    """A page left open turns from too early to a verdict, and shows what that rests on."""
+    noise, port = np.random.default_rng(1), free_port()
+    for version in ("v1", "v2"):
+        train_on_noise(tmp_path / "models", version, noise)
+    text = "[split]\nv1 = 50\nv2 = 50\n"
+    config = write_config(tmp_path, tmp_path / "models", text, listen=f"127.0.0.1:{port}")
+    with running(config, port) as service, website(port, tmp_path) as base:
+        page = new_tab(base, size=PHONE).open("ab-test")
+        expect(page.get_by_text("It is too early to say whether")).to_be_visible()
+        expect(page.get_by_text("A label tells the service")).to_have_count(1)
+        agree_with(service, "v2", noise.uniform(-3, 3, (80, 2)).tolist())
+        expect(page.get_by_role("heading", name="v2 is better than v1.")).to_be_visible()
+        expect(page.get_by_text("give v2 all the traffic")).to_be_visible()
+        expect(page.get_by_text("A label tells the service")).to_have_count(0)
+        page.get_by_text("What the verdict on v2 rests on").click()
+        expect(page.get_by_role("cell", name="0 times")).to_be_visible()
+        picture(page, "ab-test-decided")
+        page.close()
+
+
+def agree_with(service: Process, version: str, rows: list[list[float]]) -> None:
+    """Ask for each row, and report as the truth what one version says of it."""
+    said = service.post("/predict", {"features": rows, "model_version": version}).json
+    for row, truth in zip(rows, said["predictions"], strict=True):
+        request_id = service.post("/predict", {"features": row}).json["request_id"]
+        service.post("/feedback", {"request_id": request_id, "label": truth})
 
 
 def test_many_of_everything(letters: str, new_tab: Callable[..., Tab]) -> None:

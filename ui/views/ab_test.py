@@ -24,6 +24,11 @@ def _body() -> None:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
         live.show(words.verdict(comparison, control=report["control"], split=config["split"]))
+    if any(
+        words.labels_help(comparison, control=report["control"], split=config["split"])
+        for comparison in report["comparisons"]
+    ):
+        st.markdown(words.HOW_TO_LABEL)
     if not report["sample_ratio"]["ok"]:
         st.warning(words.UNEVEN, icon=":material/warning:")
     _versions(report, config)
@@ -34,6 +39,7 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("Side by side", anchor=False)
     versions = report["versions"]
     st.table(words.side_by_side(versions, config))
+    st.caption(words.TESTED)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Share of the requests**")
@@ -52,7 +58,7 @@ def _accuracies(versions: dict[str, Any]) -> None:
         if version["labelled"]
     }
     if not intervals:
-        st.caption(f"Not known yet. {words.HOW_TO_LABEL}")
+        st.caption("Not known yet: there are no labels.")
         return
     st.altair_chart(charts.accuracies(intervals))
     st.caption("Dot: share of right answers. Line: where the true value lies, 19 times out of 20.")

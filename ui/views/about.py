@@ -59,7 +59,7 @@ def _test() -> None:
     if report and config:
         requests = {name: version["requests"] for name, version in report["versions"].items()}
         st.altair_chart(charts.shares(requests, config["split"]))
-        st.markdown(words.about_test(requests, report["comparisons"]))
+        st.markdown(words.about_test(report))
 
 
 @live.section

@@ -36,7 +36,8 @@ def _scores(drift: dict[str, Any]) -> None:
         st.caption("How far the averages have moved. Orange line: the alarm.")
     with right:
         st.markdown("**Each measurement**")
-        each = {words.title(k): v for k, v in drift["features"].items() if v is not None}
+        scores = sorted(drift["features"].items(), key=lambda each: -each[1])
+        each = {words.title(name): score for name, score in scores}
         st.altair_chart(charts.against_threshold(each, drift["threshold"]))
         st.caption("How different its values are spread: 0 the same, 1 nothing in common.")
 
