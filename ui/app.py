@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
 # Opened at /drift, Streamlit's script looks for its server below /drift/ first, and the browser's
@@ -21,7 +21,17 @@ async def page(request: Request) -> HTMLResponse:
     return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
 
+async def above(request: Request) -> RedirectResponse:
+    """Lead from an address below a page, where Streamlit shows nothing, to that page."""
+    return RedirectResponse("/" + request.url.path.split("/")[1])
+
+
+PAGES = ("try", "ab-test", "drift", "about")
+
 app = st.App(
     Path(__file__).with_name("main.py"),
-    routes=[Route(f"/{path}", page) for path in ("try", "ab-test", "drift", "about")],
+    routes=[
+        *(Route(f"/{path}", page) for path in PAGES),
+        *(Route(f"/{path}/{{rest:path}}", above) for path in PAGES),
+    ],
 )

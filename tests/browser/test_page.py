@@ -79,7 +79,7 @@ def test_every_page(
 
 
 def test_entry(tab: Tab) -> None:
-    """The bare address leads to the Predict page, and the menu to all the others."""
+    """The bare address leads to the Predict page, the menu to the others, a wrong one back."""
     page = tab.open("")
     ready(page, HEADINGS["try"])
     expect(page).to_have_url(f"{tab.base}/try")
@@ -89,6 +89,8 @@ def test_entry(tab: Tab) -> None:
         expect(page).to_have_url(f"{tab.base}/{path}")
     page.go_back()
     ready(page, HEADINGS["drift"])
+    tab.open("ab-test/nowhere")
+    ready(page, HEADINGS["ab-test"])
 
 
 def test_prediction_by_click(tab: Tab, served: Process) -> None:
