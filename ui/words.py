@@ -221,8 +221,8 @@ def _right(version: Mapping[str, Any]) -> str:
     if not version["labelled"]:
         return "not known yet"
     low, high = wilson(version["correct"], version["labelled"])
-    found = percent(version["accuracy"], digits=1)
-    return f"{found} of {version['labelled']:,} ({percent(low)} to {percent(high)})"
+    found, least, most = (percent(each, digits=1) for each in (version["accuracy"], low, high))
+    return f"{found} of {version['labelled']:,} ({least} to {most})"
 
 
 def _tested(trained: Mapping[str, Any]) -> str:
