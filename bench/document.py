@@ -123,9 +123,9 @@ _NOTES = f"""\
 - *{servers.CONSTANT}* is a waitress app that parses the same JSON and returns a constant of the
   same size, with irisab's own waitress settings; *1 thread* is often the best that waitress does
   for work this short. irisab can be faster than a constant, because it answers short requests in
-  the thread that read them, and in one piece. Where the machine is busy with other work, as the
-  load above may show, threads that hand requests to one another suffer more: on a quiet machine
-  expect the lower end of irisab's lead.
+  the thread that read them, and in one piece. With many connections waitress's threads fight for
+  Python's lock instead, and how much that costs depends on the machine: the ratio at one
+  connection is the one to count on.
 - *{servers.FLASK}* and *{servers.FASTAPI}* are what a tutorial would write: one `predict` of a
   random one of the two versions, without history, shadow, metrics or checks."""
 

@@ -31,6 +31,7 @@ from irisab.snapshot import Reload, Snapshot
 log = logging.getLogger(__name__)
 
 LAST_GOOD = "last-good.ini"
+# Connections that may wait during a restart, as in irisab.socket.
 BACKLOG = 1024
 # Each connection is a file; systemd gives a service 1,024 of them.
 CONNECTION_LIMIT = 900

@@ -258,7 +258,7 @@ HEAD = "| world | experiments | better | worse | labels | without shadow |"
 def figures(world: World, outcomes: list[Outcome]) -> dict[str, Any]:
     """Return counts, and median labels to the verdict."""
     ends = Counter(each.verdict for each in outcomes)
-    reasons = Counter(re.sub(r"[0-9.]+|[ct]\d+", "N", each.reason) for each in outcomes)
+    reasons = Counter(re.sub(r"\b[ct]?\d+\b", "N", each.reason) for each in outcomes)
     labels = median(each.labels for each in outcomes)
     unpaired = median(each.labels_unpaired for each in outcomes)
     return {
