@@ -58,7 +58,10 @@ def measure_all(bench: Bench, *, quick: bool) -> dict[str, Any]:
         ("histories", lambda: growth.histories(bench, HISTORY, sizes)),
         # A 99th percentile of a busy machine needs more of it.
         ("settings", lambda: settings.run(bench, rounds=rounds, seconds=seconds)),
-        ("scrapes", lambda: scrapes.run(bench, HISTORY, rounds=2 * rounds + 1, seconds=seconds)),
+        (
+            "scrapes",
+            lambda: scrapes.run(bench, HISTORY, rounds=2 * rounds + 1, seconds=seconds + 1),
+        ),
     ):
         print(f"{time.time() - started:4.0f} s  {name}", file=sys.stderr)
         found[name] = step()

@@ -30,6 +30,8 @@ BUSY_SECONDS = 2.0
 # How long a label waits where the one before it has waited in vain.
 RETRY_SECONDS = 0.1
 PAGE = 1000
+# SQLite's own 2,000 made nothing faster, and the operating system keeps the pages as well.
+CACHE_KIB = 512
 # Looking further would read the whole history at each scrape after a change of features.
 LOOK_BACK = 100
 ACTIVE_SECONDS = 15 * 60
@@ -147,6 +149,7 @@ def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Con
 
 def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise sqlite3.DatabaseError(
