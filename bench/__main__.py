@@ -56,8 +56,8 @@ def measure_all(bench: Bench, *, quick: bool) -> dict[str, Any]:
         ("batch", lambda: batch.run(bench, rounds=2 * rounds + 1)),
         ("forests", lambda: growth.forests(quick=quick)),
         ("histories", lambda: growth.histories(bench, HISTORY, sizes)),
-        # A 99th percentile of a busy machine needs more of it.
         ("settings", lambda: settings.run(bench, rounds=rounds, seconds=seconds)),
+        # A 99th percentile of a busy machine needs more of it.
         (
             "scrapes",
             lambda: scrapes.run(bench, HISTORY, rounds=2 * rounds + 1, seconds=seconds + 1),
