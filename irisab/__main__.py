@@ -33,8 +33,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        code: int = options.command(options)
-        return code
+        return int(options.command(options))
     except IrisabError as error:
         print(f"irisab: {error}", file=sys.stderr)
         return error.exit_code
@@ -63,6 +62,10 @@ def _print(write: Callable[[], object]) -> None:
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
+
+
+def _say(text: str) -> None:
+    _print(lambda: print(text))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,14 +130,14 @@ def _train(options: argparse.Namespace) -> int:
     found = config.load(options.config)
     versions = _versions_to_train(options, found)
     if not versions:
-        print("Every version has a bundle already; --force trains it again.")
+        _say("Every version has a bundle already; --force trains it again.")
         return 0
-    print(f"Loading {options.data or 'Iris dataset'}...", flush=True)
+    _say(f"Loading {options.data or 'Iris dataset'}...")
     dataset = _dataset(options)
     for version in versions:
         parameters = found.models[version]
         count = parameters.n_estimators
-        print(f"Training Model {version} (Random Forest with {count} estimators)...", flush=True)
+        _say(f"Training Model {version} (Random Forest with {count} estimators)...")
         if bundle.exists(found.data.models, version) and not options.force:
             raise DataError(f"version {version} has a bundle already; --force replaces it")
         accuracy = training.fit(
@@ -144,8 +147,8 @@ def _train(options: argparse.Namespace) -> int:
             estimator=training.forest(parameters),
             seed=parameters.random_state,
         )
-        print(f"Model {version} Accuracy: {accuracy:.4f}", flush=True)
-    print("Training complete!")
+        _say(f"Model {version} Accuracy: {accuracy:.4f}")
+    _say("Training complete!")
     return 0
 
 
@@ -173,7 +176,7 @@ def _dataset(options: argparse.Namespace) -> Any:
         return training.load_iris()
     dataset, notes = training.load_csv(options.data, target=options.target, drop=options.drop)
     if notes:
-        print(f"Left out: {', '.join(notes)}", flush=True)
+        _say(f"Left out: {', '.join(notes)}")
     return dataset
 
 
@@ -190,11 +193,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     found = snapshot.build(options.config)
-    print(f"{options.config} is good (revision {found.revision}). It would serve:")
+    _say(f"{options.config} is good (revision {found.revision}). It would serve:")
     for version, share in found.config.split.items():
         about = found.bundles[version].manifest
         role = "control" if version == found.config.control else "challenger"
-        print(
+        _say(
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
             f"accuracy {about['accuracy']:.4f}, trained {about['trained_at']}"
         )
@@ -211,7 +214,7 @@ def _reload(options: argparse.Namespace) -> int:
         if state is None or folder == state:
             raise
         revision = systemd.Handshake(state).reload()
-    print(f"reloaded: revision {revision} serves")
+    _say(f"reloaded: revision {revision} serves")
     return 0
 
 
@@ -232,7 +235,7 @@ def _drift(options: argparse.Namespace) -> int:
     with closing(History(found.config.data.history)) as history:
         drift = report.drift_report(history, found)
     text = json.dumps(drift) if options.json else report.drift_text(drift, now=datetime.now())
-    _print(lambda: print(text))
+    _say(text)
     return DRIFT_EXIT[drift["status"]]
 
 
@@ -252,7 +255,7 @@ def _verdict(options: argparse.Namespace) -> int:
         experiment = report.experiment(history, revision, found.config.experiment)
     comparison = _comparison(experiment, options.challenger)
     text = json.dumps(experiment) if options.json else report.verdict_text(experiment, comparison)
-    _print(lambda: print(text))
+    _say(text)
     return VERDICT_EXIT[comparison["verdict"]]
 
 

@@ -111,9 +111,11 @@ class Handshake:
             return os.open(self._pid, os.O_RDONLY)
 
     def _write_pid(self, file: int) -> None:
-        # A full or read-only disk costs reloads, not predictions.
+        # A full or read-only disk costs reloads, not predictions. Emptied first: where the new pid
+        # cannot be written the old one, by now perhaps somebody else's, must not stay.
         try:
-            os.ftruncate(file, os.pwrite(file, b"%d\n" % os.getpid(), 0))
+            os.ftruncate(file, 0)
+            os.pwrite(file, b"%d\n" % os.getpid(), 0)
         except OSError as error:
             log.error("%s: cannot be written: %s; reload will not work", self._pid, error.strerror)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -267,22 +268,51 @@ def test_a_closed_pipe_is_no_error(served: Served) -> None:
     assert found.returncode == 0
 
 
-@pytest.mark.parametrize(("name", "code"), [("verdict", 3), ("drift", 3)])
-def test_the_exit_code_outlives_its_reader(name: str, code: int, config: Path) -> None:
-    """In a pipe that nobody reads, the verdict is the verdict."""
-    with subprocess.Popen(irisab(config, name, "--json"), stdout=subprocess.PIPE) as child:
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def environment(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What is printed fails at once, or only at the end."""
+    return os.environ | {"PYTHONUNBUFFERED": request.param}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["verdict"], 3), (["verdict", "--json"], 3), (["drift"], 3), (["check"], 0), (["train"], 0)],
+)
+def test_the_exit_code_outlives_its_reader(
+    words: list[str], code: int, config: Path, environment: dict[str, str]
+) -> None:
+    """In a pipe that nobody reads, the verdict is the verdict, and nobody complains."""
+    with subprocess.Popen(
+        irisab(config, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as child:
+        assert child.stdout and child.stderr
+        child.stdout.close()
+        said = child.stderr.read()
+    assert (child.returncode, said) == (code, b"")
+
+
+def test_training_outlives_its_reader(tmp_path: Path, environment: dict[str, str]) -> None:
+    """`train | head` writes every bundle, as its exit code says."""
+    config = write_config(tmp_path, tmp_path / "models", "[model.v1]\nn_estimators = 2\n")
+    with subprocess.Popen(
+        irisab(config, "train"), stdout=subprocess.PIPE, env=environment
+    ) as child:
         assert child.stdout
         child.stdout.close()
-    assert child.returncode == code
+    assert child.returncode == 0
+    assert (tmp_path / "models/v1/current/manifest.json").exists()
 
 
-@pytest.mark.parametrize("name", ["verdict", "drift", "history"])
-def test_output_that_cannot_be_written_is_an_error(name: str, config: Path) -> None:
+@pytest.mark.parametrize("name", ["verdict", "drift", "history", "check", "train"])
+def test_output_that_cannot_be_written_is_an_error(
+    name: str, config: Path, environment: dict[str, str]
+) -> None:
     """A full disk exits 2 with a sentence, and not with a code that means worse or drift."""
     with open("/dev/full", "w") as full:
         child = subprocess.run(
-            irisab(config, name), stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+            irisab(config, name), stdout=full, stderr=subprocess.PIPE, text=True, env=environment,
+            check=False,
+        )  # fmt: skip
     assert (child.returncode, child.stderr) == (2, "irisab: [Errno 28] No space left on device\n")
 
 
