@@ -97,7 +97,7 @@ def test_prediction_by_click(tab: Tab, served: Process) -> None:
     """An example, a click: class, probability, version, time, request id; the statistics move."""
     page = tab.open("try")
     expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
-    before = answered(page)
+    before = settled(page, served)
     page.get_by_role("button", name="Setosa").click()
     ask(page)
     expect(page.get_by_role("heading", name="Setosa, 100%")).to_be_visible()
@@ -105,9 +105,21 @@ def test_prediction_by_click(tab: Tab, served: Process) -> None:
     expect(page.get_by_text(re.compile(r"Request \w{16,}"))).to_be_visible()
     expect(page.get_by_test_id("stProgress").filter(has_text="Virginica")).to_be_visible()
     deadline = time.monotonic() + 10
-    while answered(page) <= before and time.monotonic() < deadline:
+    while answered(page) == before and time.monotonic() < deadline:
         page.wait_for_timeout(100)
-    assert answered(page) > before
+    assert settled(page, served) == before + 1
+
+
+def settled(page: Page, served: Process) -> int:
+    """Wait until all that others asked is recorded and on the page; return how much that is."""
+    deadline = time.monotonic() + 15
+    seen: list[int] = []
+    while seen[-5:] != [answered(page)] * 5:
+        assert time.monotonic() < deadline, seen
+        page.wait_for_timeout(200)
+        versions = served.get("/report").json["versions"].values()
+        seen.append(sum(version["requests"] for version in versions))
+    return seen[-1]
 
 
 PRESS_TWO = """
