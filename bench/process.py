@@ -86,9 +86,16 @@ class Process:
 def _family(pid: int) -> list[int]:
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += _family(int(child))
+        for child in _children(task):
+            found += _family(child)
     return found
+
+
+def _children(task: Path) -> list[int]:
+    try:
+        return [int(pid) for pid in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # the thread has ended since it was listed; its children passed to another
 
 
 def _ticks(pid: int) -> int:

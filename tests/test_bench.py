@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from pathlib import Path
 
 from bench import document
+from bench.process import Process
 
+THREADS_COME_AND_GO = """
+import threading
+while True:
+    threads = [threading.Thread(target=int) for _ in range(20)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
 MEASURED = json.loads((document.RESULTS.parent / "results.json").read_text())
 
 
@@ -28,3 +39,17 @@ def test_readme_shows_the_measured_table() -> None:
     table, _, _ = rest.partition(document.END)
     assert table.strip() == document.comparison(MEASURED)
     assert table.strip() in document.RESULTS.read_text()
+
+
+def test_threads_that_end_while_counted(tmp_path: Path) -> None:
+    """A server's processor time can be taken while its threads come and go."""
+    command = [sys.executable, "-c", THREADS_COME_AND_GO]
+    process = Process(command, 0, log=tmp_path / "log", environ={})
+    try:
+        taken, deadline = [0.0], time.monotonic() + 60
+        while taken[-1] < 0.3 and time.monotonic() < deadline:
+            taken.append(process.cpu_seconds())
+    finally:
+        process.stop()
+    assert taken == sorted(taken)
+    assert taken[-1] >= 0.3
