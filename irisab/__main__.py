@@ -17,7 +17,8 @@ from typing import Any
 
 from irisab import __version__, config, export, report, snapshot, systemd
 from irisab.errors import ConfigError, DataError, IrisabError, NotRunning
-from irisab.history import History, Revision
+from irisab.history import History
+from irisab.revision import Revision
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
 VERDICT_EXIT = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}

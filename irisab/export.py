@@ -8,7 +8,8 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from irisab.history import History, Revision
+from irisab.history import History
+from irisab.revision import Revision
 
 Line = Sequence[object]
 

@@ -1,10 +1,7 @@
-"""The memory: predictions, labels and the counts that evidence is made of, in one SQLite file.
+"""The memory: what was predicted and labelled, read back. Start at `History`.
 
-Start at `SCHEMA`. `Recorder` (recorder.py) writes predictions in the background; everything else
-is here: `label()` writes what users report, the rest reads.
-
-`predictions` is bounded and pruned. The tables below it are evidence: never pruned, and written
-in the same transaction as what they count, so a verdict is about everything that ever happened.
+The tables are in database.py. Predictions are written by recorder.py, in the background; what a
+label means is counted by evidence.py, in the label's own transaction.
 """
 
 from __future__ import annotations
@@ -12,180 +9,28 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irisab import evidence
+from irisab.database import BUSY_SECONDS, SCHEMA, connect, identity, transaction
 from irisab.errors import HistoryError
+from irisab.revision import Revision
 
-VERSION = 1
-# Longer than any transaction of ours, shorter than a client waits.
-BUSY_SECONDS = 2.0
 # How long a label waits where the one before it has waited in vain.
 RETRY_SECONDS = 0.1
 PAGE = 1000
-# SQLite's own 2,000 made nothing faster, and the operating system keeps the pages as well.
-CACHE_KIB = 512
 # Looking further would read the whole history at each scrape after a change of features.
 LOOK_BACK = 100
 ACTIVE_SECONDS = 15 * 60
 
-# A request id is a UUIDv7 (RFC 9562), so the primary key is also the order of time: new rows are
-# appended, the newest are found from the end, the oldest are cut off the front.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revisions (
-    revision TEXT PRIMARY KEY, seen REAL NOT NULL, features TEXT NOT NULL, content TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS predictions (
-    request_id BLOB NOT NULL,
-    row INTEGER NOT NULL,
-    time REAL NOT NULL,              -- seconds since 1970
-    revision TEXT NOT NULL,
-    version TEXT NOT NULL,           -- the one that answered
-    forced INTEGER NOT NULL,         -- 1: the client asked for this version
-    user BLOB,                       -- salted hash
-    latency REAL NOT NULL,           -- seconds
-    features BLOB NOT NULL,          -- little-endian float64
-    prediction INTEGER NOT NULL,     -- index into the revision's classes
-    votes TEXT NOT NULL,             -- JSON: what each version said
-    label INTEGER,
-    PRIMARY KEY (request_id, row)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS versions (
-    revision TEXT, version TEXT,
-    requests INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
-    labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
-    users INTEGER NOT NULL DEFAULT 0,      -- distinct ones, as in the table below
-    PRIMARY KEY (revision, version)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS users (
-    revision TEXT, user BLOB, version TEXT NOT NULL, last_seen REAL NOT NULL,
-    PRIMARY KEY (revision, user)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS users_last_seen ON users (last_seen);
--- A pair is two hashes of models in sorted order: whichever is the control, it is the same pair.
-CREATE TABLE IF NOT EXISTS pairs (   -- requests that both models scored, by the first row of each
-    one TEXT, two TEXT,
-    scored INTEGER NOT NULL DEFAULT 0, disagreed INTEGER NOT NULL DEFAULT 0,
-    differed INTEGER NOT NULL DEFAULT 0,   -- in any row: each could have a labelled disagreement
-    PRIMARY KEY (one, two)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tally (   -- labelled rows, by the model whose answer was shown
-    one TEXT, two TEXT, shown TEXT,
-    both INTEGER NOT NULL DEFAULT 0, one_only INTEGER NOT NULL DEFAULT 0,
-    two_only INTEGER NOT NULL DEFAULT 0,
-    neither INTEGER NOT NULL DEFAULT 0,            -- both said the same, and were wrong
-    neither_differ INTEGER NOT NULL DEFAULT 0,     -- wrong, each in its own way
-    PRIMARY KEY (one, two, shown)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS voters (  -- users whose one labelled disagreement is in the tally
-    one TEXT, two TEXT, user BLOB,
-    PRIMARY KEY (one, two, user)
-) WITHOUT ROWID;
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revision:
-    """What was served together: enough to read old rows after everything has changed."""
-
-    revision: str
-    control: str
-    split: Mapping[str, float]
-    models: Mapping[str, str]
-    features: Sequence[str]
-    class_names: Sequence[str]
-    class_numbers: Sequence[int]
-    experiment: str
-
-    def to_json(self) -> str:
-        """Return the value as the `content` column keeps it."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__})
-
-    @classmethod
-    def from_json(cls, text: str) -> Revision:
-        return cls(**json.loads(text))
-
-    def pairs(self) -> Iterator[tuple[str, str]]:
-        """Yield (control, challenger) for each challenger, as version names."""
-        return ((self.control, name) for name in self.models if name != self.control)
-
-    def model_pairs(self) -> Mapping[tuple[str, str], tuple[str, str]]:
-        """Return `pairs()` by the hashes of their models, both in the order of the hashes.
-
-        So evidence outlives a change of the control, and versions of one model are one pair.
-        """
-        found = (sorted((self.models[name], name) for name in pair) for pair in self.pairs())
-        return {(one, two): (name_one, name_two) for (one, name_one), (two, name_two) in found}
-
-
-def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
-    """Open the history with its schema; raises `sqlite3.Error`.
-
-    `synchronous` is FULL where a commit must be on the disk before it is acknowledged.
-    """
-    mode = "rwc" if create else "rw"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        _prepare(connection, synchronous)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise sqlite3.DatabaseError(
-            f"it was written by a newer irisab (format {version}, this one knows {VERSION})"
-        )
-    if version < VERSION:
-        connection.execute("PRAGMA journal_mode = WAL")
-        with transaction(connection):
-            # Not executescript, which commits whatever transaction is open.
-            for statement in SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute("INSERT OR IGNORE INTO secrets VALUES ('user_salt', randomblob(16))")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another that takes its name, None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit what the block does, or nothing of it."""
-    # IMMEDIATE: a transaction that starts by reading cannot wait for a lock it needs later.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+_NOT_NOW = "the history could not be used a moment ago"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,7 +273,7 @@ class History:
             patience = RETRY_SECONDS if self._labels_fail else BUSY_SECONDS
             self._writer.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._writer):
-                return _label(self._writer, request_id, labels)
+                return evidence.add(self._writer, request_id, labels)
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
@@ -450,114 +295,3 @@ class History:
             self._labels_fail = False
         finally:
             self._writer_lock.release()
-
-
-_NOT_NOW = "the history could not be used a moment ago"
-
-
-def _label(connection: sqlite3.Connection, request_id: bytes, labels: Sequence[int]) -> bool:
-    rows = connection.execute(
-        "SELECT row, label, version, prediction, votes, user, forced, revision"
-        " FROM predictions WHERE request_id = ? ORDER BY row",
-        (request_id,),
-    ).fetchall()
-    known = [row[1] for row in rows]
-    if len(rows) != len(labels):
-        raise LookupError(request_id)
-    if known == list(labels):
-        return False
-    if any(each is not None for each in known):
-        raise ValueError(known)
-    connection.executemany(
-        "UPDATE predictions SET label = ? WHERE request_id = ? AND row = ?",
-        [(label, request_id, row[0]) for label, row in zip(labels, rows, strict=True)],
-    )
-    _, _, version, _, _, user, forced, revision = rows[0]
-    if not forced:
-        (content,) = connection.execute(
-            "SELECT content FROM revisions WHERE revision = ?", (revision,)
-        ).fetchone()
-        answers = [(row[3], json.loads(row[4])) for row in rows]
-        _count_versions(connection, revision, version, answers, labels)
-        _count_pairs(connection, Revision.from_json(content), version, user, answers, labels)
-    return True
-
-
-_Answers = Sequence[tuple[int, Mapping[str, int]]]
-
-
-def _count_versions(
-    connection: sqlite3.Connection,
-    revision: str,
-    version: str,
-    answers: _Answers,
-    labels: Sequence[int],
-) -> None:
-    correct = sum(said == label for (said, _), label in zip(answers, labels, strict=True))
-    connection.execute(
-        "INSERT INTO versions (revision, version, labelled, correct) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET"
-        " labelled = labelled + excluded.labelled, correct = correct + excluded.correct",
-        (revision, version, len(labels), correct),
-    )
-
-
-def _count_pairs(
-    connection: sqlite3.Connection,
-    revision: Revision,
-    version: str,
-    user: bytes | None,
-    answers: _Answers,
-    labels: Sequence[int],
-) -> None:
-    for pair, (one, two) in revision.model_pairs().items():
-        outcomes = [
-            (votes[one] == label, votes[two] == label, votes[one] != votes[two])
-            for (_, votes), label in zip(answers, labels, strict=True)
-            if one in votes and two in votes
-        ]
-        counted = _at_most_one(outcomes, partial(_first_vote, connection, pair, user))
-        for outcome in counted:
-            _add_to_tally(connection, pair, revision.models[version], _OUTCOMES[outcome])
-
-
-# (one right, two right, they differ) -> column of the tally
-_Outcome = tuple[bool, bool, bool]
-_OUTCOMES: Mapping[_Outcome, str] = {
-    (True, True, False): "both",
-    (False, True, True): "two_only",
-    (True, False, True): "one_only",
-    (False, False, False): "neither",
-    (False, False, True): "neither_differ",
-}
-
-
-def _at_most_one(outcomes: Sequence[_Outcome], allowed: Callable[[], bool]) -> Iterator[_Outcome]:
-    """Pass on the first disagreement only: rows of one user are not independent."""
-    used = False
-    for outcome in outcomes:
-        *_, differ = outcome
-        if not differ:
-            yield outcome
-        elif not used:
-            used = True
-            if allowed():
-                yield outcome
-
-
-def _first_vote(connection: sqlite3.Connection, pair: tuple[str, str], user: bytes | None) -> bool:
-    """Tell whether this user's vote on the pair is still to be counted, and note that it is."""
-    if user is None:
-        return True
-    added = connection.execute("INSERT OR IGNORE INTO voters VALUES (?, ?, ?)", (*pair, user))
-    return added.rowcount == 1
-
-
-def _add_to_tally(
-    connection: sqlite3.Connection, pair: tuple[str, str], shown: str, column: str
-) -> None:
-    connection.execute(
-        f"INSERT INTO tally (one, two, shown, {column}) VALUES (?, ?, ?, 1)"
-        f" ON CONFLICT DO UPDATE SET {column} = {column} + 1",
-        (*pair, shown),
-    )

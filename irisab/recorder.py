@@ -20,7 +20,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from irisab.history import Revision, connect, identity, transaction
+from irisab.database import connect, identity, transaction
+from irisab.revision import Revision
 
 log = logging.getLogger(__name__)
 

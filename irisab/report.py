@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from irisab import config, drift, verdict
-from irisab.history import History, Revision
+from irisab.history import History
+from irisab.revision import Revision
 from irisab.snapshot import Snapshot
 
 # Enough for a p95, little enough to be read at each look.

@@ -22,9 +22,10 @@ from prometheus_client import Counter, Histogram
 from irisab import gauges, payload
 from irisab.bundle import Bundle, Scored
 from irisab.errors import Conflict, HistoryError, IrisabError, NotFound, RequestError
-from irisab.history import Found, History, Revision
+from irisab.history import Found, History
 from irisab.metrics import Metrics
 from irisab.recorder import Prediction, Recorder
+from irisab.revision import Revision
 from irisab.snapshot import Reload, Snapshot
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from irisab import bundle, config
 from irisab.bundle import Bundle
 from irisab.drift import Reference
 from irisab.errors import BundleError
-from irisab.history import Revision
+from irisab.revision import Revision
 from irisab.split import Split
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from traffic import prediction, revision
 
 from irisab import config, training
+from irisab.history import History
+from irisab.recorder import Recorder
 
 # The same examples each time, however slow the machine: a red test means a change.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -23,3 +27,38 @@ def iris_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         forest = training.forest(config.Model(n_estimators=count))
         training.fit(models, version, iris, estimator=forest)
     return models
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a history is, or will be."""
+    return tmp_path / "history.sqlite3"
+
+
+@pytest.fixture
+def history(path: Path) -> Iterator[History]:
+    found = History(path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[Recorder]:
+    """A recorder that writes when told to."""
+    found = Recorder(path, keep_rows=1000)
+    found.announce(revision())
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def record(writer: Recorder) -> Callable[..., bytes]:
+    """Write a prediction at once, and return its id."""
+
+    def write(*arguments: object, **options: object) -> bytes:
+        item = prediction(*arguments, **options)
+        writer.record(item)
+        writer.flush()
+        return item.request_id
+
+    return write

@@ -1,274 +1,23 @@
-"""The history: labels are evidence, counted once; what is read is the truth, or an error."""
+"""The history: what is acknowledged is on the disk; what is read is the truth, or an error."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from traffic import NOW, prediction, revision
+from traffic import AGREE, DIFFER, NOW, prediction, revision
 
+from irisab.database import connect
 from irisab.errors import HistoryError
-from irisab.history import PAGE, History, connect, transaction
+from irisab.history import PAGE, History
 from irisab.recorder import Recorder
 
 FEATURES = ["length", "width"]
-AGREE, DIFFER = {"v1": 0, "v2": 0}, {"v1": 0, "v2": 1}
-NOBODY = dict.fromkeys(("both", "challenger_only", "control_only", "neither", "neither_differ"), 0)
 
 Record = Callable[..., bytes]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.sqlite3"
-
-
-@pytest.fixture
-def history(path: Path) -> Iterator[History]:
-    found = History(path)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[Recorder]:
-    found = Recorder(path, keep_rows=1000)
-    found.announce(revision())
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def record(writer: Recorder) -> Record:
-    """Write a prediction at once, and return its id."""
-
-    def write(*arguments: object, **options: object) -> bytes:
-        item = prediction(*arguments, **options)
-        writer.record(item)
-        writer.flush()
-        return item.request_id
-
-    return write
-
-
-# -- labels ---------------------------------------------------------------------------------
-
-
-def test_a_label_is_kept(history: History, record: Record) -> None:
-    """It is in its row, and counted for the version that answered."""
-    wrong, right, other = record(), record(), record([DIFFER], version="v2")
-    record()
-    assert history.label(wrong, [2]) is True
-    assert history.label(right, [0]) is True
-    assert history.label(other, [1]) is True
-    assert [row["label"] for row in history.rows()] == [2, 0, 1, None]
-    counts = history.version_counts("r1")
-    assert {name: (each["labelled"], each["correct"]) for name, each in counts.items()} == {
-        "v1": (2, 1),
-        "v2": (1, 1),
-    }
-
-
-def test_the_same_label_again_changes_nothing(history: History, record: Record) -> None:
-    """Reporting is idempotent: a client may repeat what it is not sure of."""
-    each = record([DIFFER])
-    assert history.label(each, [1]) is True
-    before = (history.version_counts("r1"), history.tally("hash-1", "hash-2"))
-    assert history.label(each, [1]) is False
-    assert (history.version_counts("r1"), history.tally("hash-1", "hash-2")) == before
-
-
-@pytest.mark.parametrize(("first", "second"), [([1, 1], [1, 2]), ([0, 0], [2, 2])])
-def test_another_label_is_refused(
-    first: list[int], second: list[int], history: History, record: Record
-) -> None:
-    """The first one stays, in the row and in the counts."""
-    each = record([DIFFER, AGREE])
-    history.label(each, first)
-    before = history.tally("hash-1", "hash-2")
-    with pytest.raises(ValueError, match=str(first[0])):
-        history.label(each, second)
-    assert [row["label"] for row in history.rows()] == first
-    assert history.tally("hash-1", "hash-2") == before
-
-
-@pytest.mark.parametrize("labels", [[], [0, 0]])
-def test_what_is_not_known_cannot_be_labelled(
-    labels: list[int], history: History, record: Record
-) -> None:
-    """Neither an unknown request nor another number of rows changes anything."""
-    each = record()
-    with pytest.raises(LookupError):
-        history.label(each, labels)
-    with pytest.raises(LookupError):
-        history.label(bytes(16), [0])
-    assert [row["label"] for row in history.rows()] == [None]
-
-
-def test_a_request_is_found_with_what_its_label_means(
-    history: History, record: Record, writer: Recorder
-) -> None:
-    """A label is read by the classes of the revision that answered, whatever serves now."""
-    each = record([AGREE, DIFFER], version="v2")
-    writer.announce(revision("r2", class_names=["x", "y"]))
-    writer.flush()
-    found = history.find(each)
-    assert found is not None
-    assert (found.version, found.predictions) == ("v2", [0, 1])
-    assert found.revision == revision()
-    assert history.find(bytes(16)) is None
-
-
-@pytest.mark.parametrize("shown", ["v1", "v2"])
-def test_the_tally_says_who_was_right(shown: str, history: History, record: Record) -> None:
-    """Five outcomes, counted under the model that was shown; seen from the other one as well."""
-    for votes, label, times in (
-        *((AGREE, 0, 1), (AGREE, 1, 2), (DIFFER, 0, 3)),
-        *((DIFFER, 1, 4), (DIFFER, 2, 5)),
-    ):
-        for _ in range(times):
-            history.label(record([votes], version=shown), [label])
-    hashes = {"v1": "hash-1", "v2": "hash-2"}
-    rest = {"both": 1, "neither": 2, "neither_differ": 5}
-    assert history.tally("hash-1", "hash-2") == {
-        hashes[shown]: {**rest, "control_only": 3, "challenger_only": 4}
-    }
-    assert history.tally("hash-2", "hash-1") == {
-        hashes[shown]: {**rest, "control_only": 4, "challenger_only": 3}
-    }
-
-
-def test_a_user_has_one_vote(history: History, record: Record) -> None:
-    """Of all labelled disagreements of a user one is evidence; agreements and requests without a
-    user all count."""
-    for user in ("ann", "ann", "bob", None, None):
-        history.label(record([DIFFER], user_id=user), [1])
-        history.label(record([AGREE], user_id=user), [0])
-    assert history.tally("hash-1", "hash-2") == {
-        "hash-1": NOBODY | {"both": 5, "challenger_only": 4}
-    }
-    assert history.version_counts("r1")["v1"]["labelled"] == 10
-
-
-def test_a_vote_is_for_a_pair_of_models(history: History, record: Record, writer: Recorder) -> None:
-    """Another split of the same models gives no second vote, another challenger does."""
-    models = {"v1": "hash-1", "v2": "hash-2", "v3": "hash-3"}
-    writer.announce(revision("r2", models=models))
-    history.label(record([DIFFER], user_id="ann"), [1])
-    votes = {"v1": 0, "v2": 1, "v3": 1}
-    history.label(record([votes], user_id="ann", revision="r2", version="v3"), [1])
-    assert history.tally("hash-1", "hash-2") == {"hash-1": NOBODY | {"challenger_only": 1}}
-    assert history.tally("hash-1", "hash-3") == {"hash-3": NOBODY | {"challenger_only": 1}}
-
-
-def test_versions_of_one_model_share_a_vote(
-    history: History, record: Record, writer: Recorder
-) -> None:
-    """Two challengers with the same model do not make two labels of one."""
-    models = {"v1": "hash-1", "v2": "hash-2", "v3": "hash-2"}
-    writer.announce(revision("r2", models=models))
-    history.label(record([{"v1": 0, "v2": 1, "v3": 1}], revision="r2"), [1])
-    assert history.tally("hash-1", "hash-2") == {"hash-1": NOBODY | {"challenger_only": 1}}
-
-
-def test_a_batch_has_one_vote(history: History, record: Record) -> None:
-    """Rows of one request are not independent: its first labelled disagreement counts."""
-    history.label(record([AGREE, DIFFER, DIFFER, AGREE, DIFFER]), [0, 1, 0, 2, 0])
-    assert history.tally("hash-1", "hash-2") == {
-        "hash-1": NOBODY | {"both": 1, "challenger_only": 1, "neither": 1}
-    }
-    assert history.version_counts("r1")["v1"]["labelled"] == 5
-    assert history.version_counts("r1")["v1"]["correct"] == 3
-
-
-def test_a_failed_shadow_is_no_outcome(history: History, record: Record) -> None:
-    """Where a version did not score, the pair learns nothing and the answer is still judged."""
-    history.label(record([{"v1": 0}]), [0])
-    assert history.tally("hash-1", "hash-2") == {}
-    assert history.version_counts("r1")["v1"]["correct"] == 1
-
-
-def test_forced_rows_are_no_evidence(history: History, record: Record) -> None:
-    """Who chose the version takes no part: the label is kept, and not counted."""
-    each = record([DIFFER], forced=True)
-    assert history.label(each, [1]) is True
-    assert history.label(each, [1]) is False
-    assert history.tally("hash-1", "hash-2") == {}
-    counts = history.version_counts("r1").get("v1", {"labelled": 0})
-    assert counts["labelled"] == 0
-
-
-@settings(max_examples=40)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["v1", "v2"]),
-            st.sampled_from([None, "ann", "bob"]),
-            st.lists(st.sampled_from([*product((0, 1, 2), repeat=3)]), min_size=1, max_size=3),
-        ),
-        max_size=12,
-    )
-)
-def test_the_evidence_is_what_a_recount_gives(
-    tmp_path_factory: pytest.TempPathFactory,
-    requests: Sequence[tuple[str, str | None, Sequence[tuple[int, int, int]]]],
-) -> None:
-    """Whatever is asked and labelled, the tally is what counting by the rules gives."""
-    path = tmp_path_factory.mktemp("recount") / "history.sqlite3"
-    writer, history = Recorder(path, keep_rows=1000), History(path)
-    writer.announce(revision())
-    expected: dict[str, dict[str, int]] = {}
-    voted = set()
-    for shown, user, rows in requests:
-        item = prediction(
-            [{"v1": one, "v2": two} for one, two, _ in rows], version=shown, user_id=user
-        )
-        writer.record(item)
-        writer.flush()
-        history.label(item.request_id, [label for _, _, label in rows])
-        tally = expected.setdefault({"v1": "hash-1", "v2": "hash-2"}[shown], dict(NOBODY))
-        used = False
-        for one, two, label in rows:
-            alone = {one: "control_only", two: "challenger_only"}
-            if one == two:
-                tally["both" if one == label else "neither"] += 1
-            elif not used:
-                used = True
-                if user is None or user not in voted:
-                    voted.add(user)
-                    tally[alone.get(label, "neither_differ")] += 1
-    found = history.tally("hash-1", "hash-2")
-    writer.close()
-    history.close()
-    assert found == {shown: each for shown, each in expected.items() if any(each.values())}
-
-
-def test_evidence_survives_pruning(history: History, writer: Recorder, record: Record) -> None:
-    """Rows are cut off, counts are not: a verdict is about everything that ever happened."""
-    each = record([DIFFER], user_id="ann")
-    history.label(each, [1])
-    evidence = [
-        lambda: history.tally("hash-1", "hash-2"),
-        lambda: history.agreement("hash-1", "hash-2"),
-        lambda: history.version_counts("r1"),
-        lambda: history.user_counts("r1"),
-    ]
-    before = [read() for read in evidence]
-    writer.keep_rows = 1
-    writer.record(prediction([DIFFER], forced=True))
-    writer.flush()
-    assert history.find(each) is None
-    assert [read() for read in evidence] == before
-    with pytest.raises(LookupError):
-        history.label(each, [1])
-    history.label(record([DIFFER], user_id="ann"), [1])
-    assert history.tally("hash-1", "hash-2") == before[0]
 
 
 # -- durability -----------------------------------------------------------------------------
@@ -309,21 +58,21 @@ def test_a_full_disk_refuses_labels(history: History, record: Record) -> None:
     assert history.label(large, [2**60] * 400) is True
 
 
-def test_a_commit_that_fails_leaves_no_transaction(tmp_path: Path) -> None:
-    """The next transaction is not refused because of the last one."""
-    connection = connect(tmp_path / "x.sqlite3", synchronous="NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
-    connection.execute("CREATE TABLE b (a REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
-    with pytest.raises(sqlite3.IntegrityError), transaction(connection):
-        connection.execute("INSERT INTO b VALUES (1)")
-    with transaction(connection):
-        connection.execute("INSERT INTO a VALUES (1)")
-    assert connection.execute("SELECT count(*) FROM b").fetchone() == (0,)
-    connection.close()
-
-
 # -- reading --------------------------------------------------------------------------------
+
+
+def test_a_request_is_found_with_what_its_label_means(
+    history: History, record: Record, writer: Recorder
+) -> None:
+    """A label is read by the classes of the revision that answered, whatever serves now."""
+    each = record([AGREE, DIFFER], version="v2")
+    writer.announce(revision("r2", class_names=["x", "y"]))
+    writer.flush()
+    found = history.find(each)
+    assert found is not None
+    assert (found.version, found.predictions) == ("v2", [0, 1])
+    assert found.revision == revision()
+    assert history.find(bytes(16)) is None
 
 
 def test_the_window_is_the_newest_traffic(history: History, writer: Recorder) -> None:
@@ -395,13 +144,6 @@ def test_revisions_are_remembered(history: History, writer: Recorder) -> None:
     assert history.revision("r2") == other
     assert history.revision("r9") is None
     assert list(history.revisions().values()) == [other, revision()]
-
-
-def test_a_revision_pairs_each_challenger_with_the_control() -> None:
-    """The control is compared with everybody else, and with nobody where it is alone."""
-    models = {"v1": "1", "v2": "2", "v3": "3"}
-    assert [*revision(control="v2", models=models).pairs()] == [("v2", "v1"), ("v2", "v3")]
-    assert [*revision(models={"v1": "1"}).pairs()] == []
 
 
 READS: Mapping[str, Callable[[History], object]] = {

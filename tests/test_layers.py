@@ -12,10 +12,10 @@ import irisab
 PACKAGE = Path(irisab.__file__).parent
 LAYERS = [
     {"errors", "__init__"},
-    {"forest", "split", "drift", "verdict", "history", "systemd", "dispatch"},
-    {"bundle", "config", "payload", "recorder", "export"},
-    {"snapshot", "training"},
-    {"report", "metrics"},
+    {"forest", "split", "drift", "verdict", "revision", "database", "systemd", "dispatch"},
+    {"bundle", "config", "payload", "recorder", "evidence"},
+    {"snapshot", "training", "history"},
+    {"export", "report", "metrics"},
     {"gauges"},
     {"service"},
     {"app"},

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from traffic import NOW, prediction, revision, wait_until
 
-from irisab.history import History, connect
+from irisab.database import connect
+from irisab.history import History
 from irisab.recorder import QUEUE_ROWS, Recorder
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.sqlite3"
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[Recorder]:
-    """A recorder that writes when told to."""
-    found = Recorder(path, keep_rows=1000)
-    found.announce(revision())
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def history(path: Path) -> Iterator[History]:
-    found = History(path)
-    yield found
-    found.close()
 
 
 def stored(path: Path, what: str = "count(*)") -> int:

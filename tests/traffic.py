@@ -7,10 +7,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from irisab.history import Revision
 from irisab.recorder import Prediction
+from irisab.revision import Revision
 
 NOW = 1_763_800_000.0
+AGREE, DIFFER = {"v1": 0, "v2": 0}, {"v1": 0, "v2": 1}
 _numbers = itertools.count(1)
 
 
@@ -37,7 +38,7 @@ def request_id(at: float, number: int) -> bytes:
 
 
 def prediction(
-    votes: Sequence[Mapping[str, int]] = ({"v1": 0, "v2": 0},),
+    votes: Sequence[Mapping[str, int]] = (AGREE,),
     *,
     version: str = "v1",
     rows: Sequence[Sequence[float]] | None = None,
