@@ -98,7 +98,8 @@ class Parser:
         user_id = version = None
         if found:
             user_id, version = _options(found)
-        if type(features) is list and features and type(features[0]) is list:
+        # An object as the first row is no row of a batch, but says that one was meant.
+        if type(features) is list and features and type(features[0]) in _ROWS:
             return Prediction(self._batch(features), False, user_id, version)
         return Prediction([self._row(features, "'features'")], True, user_id, version)
 
@@ -160,6 +161,7 @@ class Parser:
 
 
 _NUMBERS = {int, float}
+_ROWS = {list, dict}
 
 
 def _in_range(values: Sequence[float]) -> bool:
@@ -210,8 +212,10 @@ def feedback(body: bytes) -> Feedback:
     if ("label" in found) == ("labels" in found):
         raise RequestError("send either 'label' for one row or 'labels' for a batch")
     labels = found["labels"] if "labels" in found else [found["label"]]
-    if type(labels) is not list or not labels:
+    if type(labels) is not list:
         raise RequestError(f"'labels' must be a list with a label per row{_not(labels)}")
+    if not labels:
+        raise RequestError("'labels' is empty: send a label per row")
     for label in labels:
         if type(label) not in (int, str):
             raise RequestError(f"a label must be a class number or a class name{_not(label)}")

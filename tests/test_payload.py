@@ -131,7 +131,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a row that is none": (b'{"features": [[1, 2, 3], 4]}', "row 1 must be a list, not a number"),
     "a row by name": (b'{"features": [[1, 2, 3], {}]}', "row 1 must be a list, not an object"),
     "a bad cell": (b'{"features": [[1, 2, 3], [1, 2, "x"]]}', "'features' row 1: c must be a num"),
-    "rows by name": (b'{"features": [{}, {}, {}]}', "sepal_length must be a number, not an object"),
+    "rows by name": (b'{"features": [{"a": 1}]}', "row 0 must be a list, not an object"),
     # options
     "unknown key": (
         b'{"features": [1, 2, 3], "feature": 1}',
@@ -224,7 +224,7 @@ BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {
     "both": ({"request_id": REQUEST, "label": 0, "labels": [0]}, "send either 'label'"),
     "no labels": (
         {"request_id": REQUEST, "labels": []},
-        "'labels' must be a list with a label per",
+        "'labels' is empty: send a label per row",
     ),
     "labels as text": ({"request_id": REQUEST, "labels": "setosa"}, "per row, not text"),
     "null label": (
