@@ -24,15 +24,23 @@ def _body() -> None:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
         live.show(words.verdict(comparison, control=report["control"], split=config["split"]))
+    # Boxes, empty or not: without them all below would change places, and what was opened close.
+    with st.container():
+        _how_to_label(report, config["split"])
+    with st.container():
+        if not report["sample_ratio"]["ok"]:
+            st.warning(words.UNEVEN, icon=":material/warning:")
+    _versions(report, config)
+    _evidence(report, config["experiment"])
+
+
+def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
+    control = report["control"]
     if any(
-        words.labels_help(comparison, control=report["control"], split=config["split"])
+        words.labels_help(comparison, control=control, split=split)
         for comparison in report["comparisons"]
     ):
         st.markdown(words.HOW_TO_LABEL)
-    if not report["sample_ratio"]["ok"]:
-        st.warning(words.UNEVEN, icon=":material/warning:")
-    _versions(report, config)
-    _evidence(report, config["experiment"])
 
 
 def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:

@@ -23,8 +23,9 @@ def _body() -> None:
         return
     drift = report["drift"]
     live.show(words.drift(drift))
-    if drift["score"] is not None:
-        _scores(drift)
+    with st.container():  # empty or not: what is below stays in its place
+        if drift["score"] is not None:
+            _scores(drift)
     _distributions(drift, config["features"])
 
 
