@@ -201,7 +201,8 @@ def _stages(live: Json, alone: Json) -> str:
     second = _table(
         ["alone in a loop", "µs"], [[stage, f"{spent:.2f}"] for stage, spent in alone.items()]
     )
-    return f"{first}\n\n{second}"
+    words = "A forest alone gets rows that it has never seen, so it can remember nothing of them."
+    return f"{first}\n\n{second}\n\n{words}"
 
 
 def _batch(found: Json) -> str:

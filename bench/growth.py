@@ -14,7 +14,7 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 
 from bench.servers import Bench
-from bench.stages import best, flowers
+from bench.stages import best, best_unseen, flowers
 from irisab import report, snapshot
 from irisab.forest import Forest, flatten
 from irisab.history import History
@@ -53,17 +53,21 @@ def _forest(samples: int, *, trees: int, features: int, classes: int) -> dict[st
     started = time.perf_counter()
     forest = Forest(arrays)
     loaded = time.perf_counter() - started
-    rows = np.random.default_rng(0).normal(scale=2, size=(500, features))
+    draw = np.random.default_rng(0).normal
+    rows = draw(scale=2, size=(500, features))
+    unseen = draw(scale=2, size=(1000, features)).tolist()
+    batches = [draw(scale=2, size=(500, features)) for _ in range(5)]
+    lists = [each.tolist() for each in batches]
     answers = [list(p) for _, p in forest.score_rows(rows.tolist())]
     if answers != estimator.predict_proba(rows).tolist():
         raise AssertionError("the plain form differs from scikit-learn")
     return {
         "trees": trees, "features": features, "classes": classes, "samples": samples,
         "nodes": len(arrays["feature"]), "form": forest.method, "load_ms": 1000 * loaded,
-        "row_us": best(forest.score_row, rows.tolist()[:100], 10),
+        "row_us": best_unseen(forest.score_row, unseen, 100),
         "predict_proba_row_us": best(lambda row: estimator.predict_proba([row]), rows[:4], 3),
-        "batch_row_us": best(forest.score_rows, [rows.tolist()], 5) / len(rows),
-        "predict_proba_batch_row_us": best(estimator.predict_proba, [rows], 5) / len(rows),
+        "batch_row_us": best_unseen(forest.score_rows, lists, 1) / len(rows),
+        "predict_proba_batch_row_us": best_unseen(estimator.predict_proba, batches, 1) / len(rows),
     }  # fmt: skip
 
 

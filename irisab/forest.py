@@ -253,46 +253,66 @@ class _Walk:
 
 
 class _Bitset:
-    """The AND of one mask per feature, then a look-up of the leaves left."""
+    """The AND of one mask per feature, then a look-up of what the leaves left say together."""
 
     def __init__(self, nodes: _Nodes) -> None:
         self._n_trees, self._outcome, self._value = len(nodes.roots), nodes.outcome, nodes.value
-        labels = range(nodes.value.shape[1]) if nodes.pure else ()
-        self._classes = [_pack(nodes.outcome == label) for label in labels]
         self._memo: dict[int, Answer] = {}
         entry = len(nodes.outcome) // 7 + 40 * nodes.value.shape[1] + 300
         self._memo_size = MEMO_BYTES // entry
-        self.score_row = self._scorer(_masks(nodes))
+        answer = self._voter(nodes) if nodes.pure else self._added
+        self.score_row = _scorer(_masks(nodes), answer)
 
-    def _scorer(self, features: list[_Feature]) -> Callable[[Row], Answer]:
-        (feature0, cuts0, masks0), *others = features
-        recall, work_out = self._memo.get, self._work_out
+    def _voter(self, nodes: _Nodes) -> Callable[[int], Answer]:
+        """Return what answers where every leaf is sure of its class: the sums are votes."""
+        # The last class has the votes that are left.
+        classes = [_pack(nodes.outcome == label) for label in range(nodes.value.shape[1] - 1)]
+        base, recall, remember = self._n_trees + 1, self._memo.get, self._remember
 
-        def score_row(row: Row) -> Answer:
-            live = masks0[bisect_left(cuts0, row[feature0])]
-            for feature, cuts, masks in others:
-                live &= masks[bisect_left(cuts, row[feature])]
-            return recall(live) or work_out(live)
+        def answer(live: int) -> Answer:
+            votes = 0
+            for leaves in classes:
+                votes = votes * base + (live & leaves).bit_count()
+            return recall(votes) or remember(votes, self._elected(votes))
 
-        return score_row
+        return answer
 
-    def _work_out(self, live: int) -> Answer:
-        answer = self._counted(live) if self._classes else self._added(live)
-        if len(self._memo) >= self._memo_size:
-            self._memo.clear()
-        # Two threads may work out the same leaves: both return the one stored first.
-        return self._memo.setdefault(live, answer)
-
-    def _counted(self, live: int) -> Answer:
-        """Return the answer where every leaf is sure of its class: the sums are whole numbers."""
-        counts = [(live & leaves).bit_count() for leaves in self._classes]
+    def _elected(self, votes: int) -> Answer:
+        """Return the answer for the votes of all classes but the last, a digit each."""
+        counts: list[int] = []
+        for _ in range(self._value.shape[1] - 1):
+            votes, count = divmod(votes, self._n_trees + 1)
+            counts.insert(0, count)
+        counts.append(self._n_trees - sum(counts))
         return counts.index(max(counts)), tuple([count / self._n_trees for count in counts])
 
     def _added(self, live: int) -> Answer:
-        packed = live.to_bytes(len(self._outcome) // 8 + 1, "little")
-        bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
-        leaves = self._outcome.take(np.flatnonzero(bits))
-        return _answers(_in_order(self._value.take(leaves, axis=0)), self._n_trees)[0]
+        found = self._memo.get(live)
+        if found is None:
+            packed = live.to_bytes(len(self._outcome) // 8 + 1, "little")
+            bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+            leaves = self._outcome.take(np.flatnonzero(bits))
+            total = _in_order(self._value.take(leaves, axis=0))
+            found = self._remember(live, _answers(total, self._n_trees)[0])
+        return found
+
+    def _remember(self, key: int, answer: Answer) -> Answer:
+        if len(self._memo) >= self._memo_size:
+            self._memo.clear()
+        # Two threads may work out the same: both return the one stored first.
+        return self._memo.setdefault(key, answer)
+
+
+def _scorer(features: list[_Feature], answer: Callable[[int], Answer]) -> Callable[[Row], Answer]:
+    (feature0, cuts0, masks0), *others = features
+
+    def score_row(row: Row) -> Answer:
+        live = masks0[bisect_left(cuts0, row[feature0])]
+        for feature, cuts, masks in others:
+            live &= masks[bisect_left(cuts, row[feature])]
+        return answer(live)
+
+    return score_row
 
 
 def _masks(nodes: _Nodes) -> list[_Feature]:

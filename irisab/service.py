@@ -183,7 +183,8 @@ class Service:
             return _answers(arm, request.rows)
         except Exception as error:
             version = arm.bundle.version
-            self.recorder.fail(revision=serving.revision.revision, version=version)
+            if request.version is None:  # as its answers, the failures of a forced one
+                self.recorder.fail(revision=serving.revision.revision, version=version)
             raise ModelFailure(f"model version {version} failed on this request") from error
 
     def _encode(

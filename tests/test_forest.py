@@ -6,6 +6,7 @@ import sys
 import threading
 import tracemalloc
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -21,6 +22,7 @@ from sklearn.ensemble import (
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
+from irisab import bundle
 from irisab.errors import BundleError
 from irisab.forest import MEMO_BYTES, Forest, cutoffs, flatten
 
@@ -116,14 +118,18 @@ def test_answers_equal_sklearn_around_every_threshold(ensemble, method):
         assert_equal_to_sklearn(estimator, around_every_threshold(estimator, rows), method=method)
 
 
-@pytest.mark.parametrize("n_estimators", [50, 100])
-def test_iris_forests_equal_sklearn_on_20000_random_rows(n_estimators):
-    """The two forests of the worked example answer exactly as scikit-learn does."""
-    estimator = RandomForestClassifier(n_estimators, random_state=42).fit(*IRIS)
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_served_iris_forests_equal_sklearn_on_20000_random_rows(iris_models, version):
+    """The two versions of the worked example answer exactly as scikit-learn does, on and around
+    every threshold as well."""
+    forest = bundle.load(iris_models, version).model
+    estimator = joblib.load(iris_models / version / "current" / "model.joblib")
     low, high = IRIS[0].min(axis=0), IRIS[0].max(axis=0)
-    rows = np.random.default_rng(0).uniform(low - 1, high + 1, size=(20_000, 4))
-    assert_equal_to_sklearn(estimator, rows, method="bitset")
-    assert_equal_to_sklearn(estimator, around_every_threshold(estimator, rows), method="bitset")
+    random = np.random.default_rng(0).uniform(low - 1, high + 1, size=(20_000, 4))
+    rows = np.concatenate([random, around_every_threshold(estimator, random)])
+    expected = list(zip(estimator.predict(rows), map(tuple, estimator.predict_proba(rows)), strict=True))
+    assert forest.score_rows(rows.tolist()) == expected
+    assert [*map(forest.score_row, rows.tolist())] == expected
 
 
 @settings(max_examples=80, deadline=None)
