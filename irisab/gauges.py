@@ -75,6 +75,11 @@ def _add_serving(gauges: Gauges, source: Source) -> None:
         "Predicted rows that could not be written to the history.",
         source.recorder.dropped,
     )
+    gauges.add(
+        "history_last_write_successful",
+        "1 if the last attempt to write predictions succeeded, 0 if they wait.",
+        float(not source.recorder.failing),
+    )
     gauges.add_info(
         "irisab_build_info",
         "1, with what is running.",

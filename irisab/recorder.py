@@ -70,11 +70,15 @@ _Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, in
 
 
 class Recorder:
-    """The only writer of predictions. `dropped` counts rows that were lost."""
+    """The only writer of predictions.
+
+    `dropped` counts rows that were lost, `failing` tells that others wait for the disk.
+    """
 
     def __init__(self, path: Path, *, keep_rows: int) -> None:
         self.keep_rows = keep_rows
         self.dropped = 0
+        self.failing = False
         self._path = path
         self._queue: deque[_Item] = deque()
         self._queued_rows = 0
@@ -83,7 +87,6 @@ class Recorder:
         self._salt = b""
         self._stored_rows = 0
         self._revisions: dict[str, Revision] = {}
-        self._failing = False
         self._writing = threading.Lock()
         # Held for a few additions only, never across I/O.
         self._counting = threading.Lock()
@@ -139,11 +142,11 @@ class Recorder:
 
     def settle(self) -> bool:
         """Flush for somebody who waits for it; False at once while writing fails."""
-        if self._failing:
+        if self.failing:
             return False
         with self._writing:
             # It may have failed in the meantime.
-            return not self._failing and self._flush()
+            return not self.failing and self._flush()
 
     def _flush(self) -> bool:
         todo: list[Sequence[_Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
@@ -161,7 +164,7 @@ class Recorder:
                     return False
                 todo += self._halves(items, error)
             else:
-                self._failing = False
+                self.failing = False
                 self._forget(items)
         return True
 
@@ -184,9 +187,9 @@ class Recorder:
 
     def _report(self, error: Exception) -> None:
         # Once, not twenty times a second.
-        if not self._failing:
+        if not self.failing:
             log.error("%s: predictions wait to be written: %s", self._path, error)
-        self._failing = True
+        self.failing = True
 
     def _write(self, items: Sequence[_Item]) -> None:
         with transaction(self._current()):

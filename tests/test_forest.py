@@ -127,7 +127,9 @@ def test_served_iris_forests_equal_sklearn_on_20000_random_rows(iris_models, ver
     low, high = IRIS[0].min(axis=0), IRIS[0].max(axis=0)
     random = np.random.default_rng(0).uniform(low - 1, high + 1, size=(20_000, 4))
     rows = np.concatenate([random, around_every_threshold(estimator, random)])
-    expected = list(zip(estimator.predict(rows), map(tuple, estimator.predict_proba(rows)), strict=True))
+    expected = list(
+        zip(estimator.predict(rows), map(tuple, estimator.predict_proba(rows)), strict=True)
+    )
     assert forest.score_rows(rows.tolist()) == expected
     assert [*map(forest.score_row, rows.tolist())] == expected
 

@@ -6,6 +6,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,21 @@ def test_dropped_rows_are_counted(served: Served) -> None:
     served.recorder.record(prediction(revision="nobody announced it"))
     served.recorder.flush()
     assert collect(served)["history_rows_dropped"] == {(): 1}
+
+
+def test_rows_that_wait_are_told(served: Served) -> None:
+    """A locked history shows before a row is lost, and no longer once it is free."""
+    assert collect(served)["history_last_write_successful"] == {(): 1}
+    served.recorder.flush()
+    served.recorder._connection.execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(served.history._path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        served.predict()
+        served.recorder.flush()
+        assert collect(served)["history_last_write_successful"] == {(): 0}
+        assert collect(served)["history_rows_dropped"] == {(): 0}
+    served.recorder.flush()
+    assert collect(served)["history_last_write_successful"] == {(): 1}
 
 
 def test_one_verdict_holds_for_each_challenger(served: Served) -> None:

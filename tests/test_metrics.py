@@ -35,6 +35,7 @@ DOCUMENTED = {
     "config_last_reload_successful": (),
     "config_last_reload_success_timestamp_seconds": (),
     "history_rows_dropped_total": (),
+    "history_last_write_successful": (),
     "prediction_active_users": (),
     "experiment_e_value": ("version",),
     "experiment_verdict": ("version", "verdict"),

@@ -304,7 +304,7 @@ def test_the_thread_outlives_errors(tmp_path: Path) -> None:
     writer.start()
     writer.announce(revision())
     writer.record(prediction())
-    wait_until(lambda: writer._failing)
+    wait_until(lambda: writer.failing)
     path.parent.mkdir()
     wait_until(path.exists)
     writer.close()

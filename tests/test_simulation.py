@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from statistics import median
+from typing import Any
 
 import pytest
 from readme import chapter
@@ -17,7 +18,40 @@ def test_readme_shows_the_simulated_table() -> None:
     """Each figure is one that `make simulate` gave."""
     lines = [line for line in chapter(TITLE).splitlines() if line.startswith("| ")][1:]
     shown = [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines]
-    assert shown == [cells(each)[1:] for each in json.loads(RESULTS.read_text())]
+    assert shown == [cells(each)[1:] for each in SIMULATED]
+
+
+SIMULATED = json.loads(RESULTS.read_text())
+
+
+def simulated(kind: str) -> list[dict[str, Any]]:
+    found = [each for each in SIMULATED if kind in each["world"]]
+    assert found
+    return found
+
+
+def test_equal_versions_were_seldom_judged() -> None:
+    """At most 5 % of 200 experiments, wherever the traffic goes and however few rows are kept."""
+    for each in simulated("equal"):
+        assert each["experiments"] == 200
+        assert each["better"] + each["worse"] <= 10
+
+
+def test_a_better_version_was_found_sooner_than_a_split_finds_it() -> None:
+    """In at least 95 % of 100 experiments, with fewer labels than the unpaired test needs."""
+    for each in simulated("challenger right"):
+        assert each["experiments"] == 100
+        assert each["better"] >= 95
+        assert each["labels"] < each["labels_without_shadow"]
+
+
+def test_reported_mistakes_alone_were_not_judged() -> None:
+    """At most 1 % of 200 experiments at each of three splits, and the others say why."""
+    found = simulated("only mistakes")
+    assert [each["world"][-5:] for each in found] == ["90/10", "70/30", "50/50"]
+    for each in found:
+        assert each["better"] + each["worse"] <= 2
+        assert all("right answers too" in reason for reason in each["reasons"])
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,8 @@ def test_a_reboot_brings_everything_back(debian: Installed) -> None:
     debian.host.reboot()
     debian.host.wait(lambda: ask(f"{debian.host.url}/health").status == 200, seconds=30)
     debian.host.wait(lambda: ask(f"{debian.host.url}/_stcore/health").text == "ok", seconds=30)
-    debian.host.wait(lambda: ask(f"{debian.host.url}/prometheus/-/ready").status == 401, seconds=30)
+    ready = "curl -sf localhost/prometheus/-/ready"
+    debian.host.wait(lambda: debian.host.code(ready) == 0, seconds=30)
     assert time.monotonic() - start < 30
     verify = "/opt/irisab/current/bootstrap.sh --verify"
     debian.host.wait(lambda: debian.host.code(verify) == 0, seconds=60)
