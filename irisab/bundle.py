@@ -21,7 +21,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +91,7 @@ class Bundle:
     """A loaded version. `sha256` identifies the model: the hash of its plain form, else pickle."""
 
     version: str
+    folder: Path
     sha256: str
     features: tuple[Feature, ...]
     class_names: tuple[str, ...]
@@ -139,6 +140,7 @@ def _load(folder: Path, version: str) -> Bundle:
     reference = manifest["reference"]
     bundle = Bundle(
         version=version,
+        folder=folder,
         sha256=manifest["sha256"],
         features=tuple(Feature(**feature) for feature in manifest["features"]),
         class_names=tuple(manifest["class_names"]),
@@ -248,7 +250,7 @@ def write(
     try:
         home.mkdir(parents=True, exist_ok=True)
         folder = _complete(home, estimator, golden_rows, about)
-        _make_current(home, folder)
+        _make_current(home, folder.name)
         _prune(home)
     except OSError as error:
         raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
@@ -310,10 +312,18 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _make_current(home: Path, folder: Path) -> None:
+def link(models: Path, bundles: Iterable[Bundle]) -> None:
+    """Make `models` a folder from which just these bundles are loaded; raises `OSError`."""
+    for each in bundles:
+        home = models / each.version
+        home.mkdir(parents=True, exist_ok=True)
+        _make_current(home, each.folder)
+
+
+def _make_current(home: Path, target: Path | str) -> None:
     link = home / f".{CURRENT}-{os.getpid()}"
     link.unlink(missing_ok=True)
-    link.symlink_to(folder.name)
+    link.symlink_to(target)
     link.rename(home / CURRENT)
 
 

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from irisab import config, dispatch, snapshot, systemd
+from irisab import bundle, config, dispatch, snapshot, systemd
 from irisab.app import App
-from irisab.errors import ConfigError, IrisabError
+from irisab.errors import BundleError, ConfigError, IrisabError
 from irisab.history import History
 from irisab.metrics import Metrics
 from irisab.recorder import Recorder
@@ -80,11 +80,24 @@ def _first_snapshot(path: Path) -> tuple[Snapshot, Reload]:
         if last_good is None:
             raise
         log.error("%s", error)
-        found = snapshot.build(last_good, base=path.absolute().parent)
+        found = _build_last_good(last_good, base=path.absolute().parent)
         log.error("serving the last good configuration instead: %s", last_good)
         reload = Reload(ok=False, error=str(error), at=now, accepted=last_good.stat().st_mtime)
         return found, reload
     return found, Reload(ok=True, error=None, at=now, accepted=now)
+
+
+def _build_last_good(ini: Path, *, base: Path) -> Snapshot:
+    """Load it with the bundles that it was accepted with; with the newest, if they are gone."""
+    try:
+        return snapshot.build(ini, base=base, models=_models_of(ini))
+    except BundleError as error:
+        log.error("%s", error)
+        return snapshot.build(ini, base=base)
+
+
+def _models_of(last_good: Path) -> Path:
+    return last_good.with_suffix("")
 
 
 def _refuse_unwritable(found: config.Config, path: Path) -> None:
@@ -200,6 +213,7 @@ class Server:
 
     def _keep_last_good(self, found: Snapshot) -> None:
         try:
+            bundle.link(_models_of(self._last_good), found.bundles.values())
             _write_durably(self._last_good, found.config.text)
         except OSError as error:
             log.error("%s cannot be written: %s", self._last_good, error)

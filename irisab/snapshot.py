@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from irisab import bundle, config
@@ -74,12 +74,14 @@ class Reload:
     accepted: float
 
 
-def build(path: Path, *, base: Path | None = None) -> Snapshot:
+def build(path: Path, *, base: Path | None = None, models: Path | None = None) -> Snapshot:
     """Read the INI at `path`, load every version in it and check that they fit together.
 
-    Raises `ConfigError` or `BundleError`.
+    `models` is where they are, if not where the INI says. Raises `ConfigError` or `BundleError`.
     """
     found = config.load(path, base=base)
+    if models is not None:
+        found = replace(found, data=replace(found.data, models=models))
     return assemble(found, source=path)
 
 

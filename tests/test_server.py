@@ -67,7 +67,7 @@ class Load:
 
     def _run(self) -> None:
         connection = self._process.connect()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not self._stop.is_set() and time.monotonic() < deadline:
             try:
                 connection.request("POST", "/predict", BODY, JSON)
@@ -90,6 +90,11 @@ def counters(process: Process) -> dict[str, float]:
     }
 
 
+def versions_of_users(process: Process) -> list[str]:
+    rows = ({"features": ROW, "user_id": f"user-{number}"} for number in range(50))
+    return [process.post("/predict", row).json["model_version"] for row in rows]
+
+
 def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) -> None:
     """40 reloads under 8 connections, a quarter of them refused: every answer is a 200."""
     good = (50, 50)
@@ -109,7 +114,10 @@ def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) 
                 config.write_text(text.replace(line, f"v1 = {share}\nv2 = {100 - share}\n"))
                 good = (share, 100 - share)
             refused = number % 4 == 3
+            users = versions_of_users(process) if refused else []
+            answered = load.statuses[200]
             outcome = process.run("reload")
+            assert load.statuses[200] > answered
             assert outcome.returncode == (2 if refused else 0), outcome.stderr
             assert process.get("/config").json["split"] == {"v1": good[0], "v2": good[1]}
             health = process.get("/health")
@@ -122,6 +130,7 @@ def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) 
             if refused:
                 reason = health.json["reload"]["error"]
                 assert reason in outcome.stderr and reason in process.log.read_text()
+                assert versions_of_users(process) == users
                 config.write_text(text)
                 spoilt.write_bytes(intact)
     assert load.failures == []
@@ -143,6 +152,37 @@ def test_a_restart_on_a_broken_ini_serves_the_last_good_one(config: Path, port: 
         replace_in(config, "v1 = 51", "v1 = 50")
         assert process.run("reload").returncode == 0
         assert process.get("/health").json["reload"]["ok"] is True
+
+
+def test_a_restart_on_a_damaged_bundle_serves_the_last_good_one(
+    config: Path, port: int, models: Path
+) -> None:
+    """A training that went wrong is no outage either: the bundles that were accepted serve on."""
+    with running(config, port) as process:
+        revision = process.get("/health").json["revision"]
+    current = models / "v2" / "current"
+    shutil.copytree(current, models / "v2" / "0123456789ab")
+    current.unlink()
+    current.symlink_to("0123456789ab")
+    with running(config, port) as process:
+        health = process.get("/health").json
+        assert health["revision"] == revision
+        assert "is not the manifest" in health["reload"]["error"]
+        assert process.run("reload").returncode == 2
+        assert process.get("/health").json["revision"] == revision
+
+
+def test_the_last_good_ini_takes_the_newest_bundles_where_its_own_are_gone(
+    config: Path, port: int, tmp_path: Path
+) -> None:
+    """Bundles are kept for three trainings; an older model is no reason for an outage."""
+    with running(config, port) as process:
+        revision = process.get("/health").json["revision"]
+    shutil.rmtree(tmp_path / "last-good")
+    replace_in(config, "v1 = 50", "v1 = 51")
+    with running(config, port) as process:
+        health = process.get("/health").json
+        assert health["revision"] == revision and health["reload"]["ok"] is False
 
 
 def test_an_unreadable_ini_finds_the_last_good_one(config: Path, port: int) -> None:
@@ -289,6 +329,17 @@ def test_reload_without_a_service_exits_1(config: Path, port: int) -> None:
     process.wait()
     outcome = process.run("reload")
     assert outcome.returncode == 1 and "no irisab service runs" in outcome.stderr
+
+
+def test_a_label_may_come_after_a_restart(config: Path, port: int) -> None:
+    """What another process answered can be labelled, and counts in the report."""
+    with running(config, port) as process:
+        request_id = process.post("/predict", {"features": ROW}).json["request_id"]
+    with running(config, port) as process:
+        answer = process.post("/feedback", {"request_id": request_id, "label": 0})
+        assert (answer.status, answer.json) == (200, {"status": "matched"})
+        versions = process.get("/report").json["versions"].values()
+        assert sum(version["labelled"] for version in versions) == 1
 
 
 def test_acknowledged_labels_survive_a_crash(config: Path, port: int) -> None:
