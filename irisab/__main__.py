@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="irisab",
         description="Serve versions of a scikit-learn model, and learn which one is better.",
     )
-    parser.add_argument("--version", action="version", version=f"irisab {__version__}")
+    _add_version(parser)
     parser.add_argument(
         "--config",
         type=Path,
@@ -99,7 +99,12 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
+    _add_version(parser)
     return parser
+
+
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"irisab {__version__}")
 
 
 # -- train ----------------------------------------------------------------------------------
@@ -245,24 +250,26 @@ def _add_verdict(commands: Any) -> None:
     parser.add_argument(
         "challenger", nargs="?", metavar="VERSION", help="needed where there are several"
     )
-    parser.add_argument("--revision", help="an earlier revision (default: the one in the INI)")
+    parser.add_argument("--revision", help="an earlier one, judged by the [experiment] of the INI")
     parser.add_argument("--json", action="store_true", help="print what GET /report has")
 
 
 def _verdict(options: argparse.Namespace) -> int:
-    found = snapshot.build(options.config)
-    with closing(History(found.config.data.history)) as history:
-        revision = _revision(history, found, options.revision)
-        experiment = report.experiment(history, revision, found.config.experiment)
+    found = config.load(options.config)
+    with closing(History(found.data.history)) as history:
+        revision = (
+            _earlier(history, options.revision)
+            if options.revision
+            else snapshot.assemble(found, source=options.config).describe()
+        )
+        experiment = report.experiment(history, revision, found.experiment)
     comparison = _comparison(experiment, options.challenger)
     text = json.dumps(experiment) if options.json else report.verdict_text(experiment, comparison)
     _say(text)
     return VERDICT_EXIT[comparison["verdict"]]
 
 
-def _revision(history: History, found: snapshot.Snapshot, name: str | None) -> Revision:
-    if name is None:
-        return found.describe()
+def _earlier(history: History, name: str) -> Revision:
     revision = history.revision(name)
     if revision is None:
         known = ", ".join(history.revisions()) or "none yet"

@@ -232,6 +232,9 @@ def test_old_revisions_stay_readable(start: Start, capsys: pytest.CaptureFixture
     assert sum(each["labelled"] for each in printed["versions"].values()) == 40
     assert run([*command, "nonsense"]) == 2
     assert old in capsys.readouterr().err
+    # Whatever became of its models.
+    replace_in(found.config, "v1 = 70\nv3 = 30", "v9 = 100")
+    assert run([*command, old]) == 0
 
 
 def test_a_version_without_traffic_gets_advice(start: Start) -> None:

@@ -61,10 +61,11 @@ def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert exit.value.code == 0 and f"irisab {name}" in capsys.readouterr().out
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """--version prints the package's."""
+@pytest.mark.parametrize("command", [[], ["train"], ["serve"], ["verdict"], ["history"]])
+def test_version(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--version prints the package's, everywhere."""
     with pytest.raises(SystemExit) as exit:
-        run(["--version"])
+        run([*command, "--version"])
     assert exit.value.code == 0
     assert capsys.readouterr().out == f"irisab {__version__}\n"
 
