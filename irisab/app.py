@@ -16,7 +16,6 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from irisab import report
 from irisab.errors import (
     HistoryError,
     MethodNotAllowed,
@@ -165,7 +164,7 @@ class App:
         return _json(_describe_config(self._service.snapshot))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
-        return _json(report.build(self._service.history, self._service.snapshot))
+        return _json(self._service.report())
 
     def _metrics(self, environ: WSGIEnvironment) -> Response:
         content_type, body = self._service.metrics.render(environ.get("HTTP_ACCEPT", ""))

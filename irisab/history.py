@@ -58,6 +58,7 @@ class History:
         self._reader_lock = threading.Lock()
         self._writer_lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
+        self._readers = 0
         self._writer: sqlite3.Connection | None = None
 
     def close(self) -> None:
@@ -81,6 +82,7 @@ class History:
         with self._reader_lock, self._explained():
             if self._reader is None and self._path.exists():
                 self._reader = connect(self._path, synchronous="NORMAL", create=False)
+                self._readers += 1
             if self._reader is not None:
                 yield self._reader
                 return
@@ -96,6 +98,12 @@ class History:
             raise HistoryError(f"{self._path}: the history cannot be used: {error}") from error
 
     # -- reading ----------------------------------------------------------------------------
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what differs if, since another call, anything may have been written."""
+        with self._reading() as connection:
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            return self._readers, version
 
     def window(self, size: int, *, features: Sequence[str]) -> NDArray[np.float64]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
 
-from irisab import gauges, payload
+from irisab import gauges, payload, report
 from irisab.bundle import Bundle, Scored
 from irisab.errors import Conflict, HistoryError, IrisabError, NotFound, RequestError
 from irisab.history import Found, History
@@ -100,6 +100,7 @@ class Service:
         self.reload = Reload(ok=True, error=None, at=now, accepted=now)
         self._second = (0, "")
         self._random: list[int] = []
+        self._report: tuple[_Serving | None, tuple[int, int], report.Json] = (None, (0, 0), {})
         self._ticks = _newest_ticks(history, now)
         self.swap(snapshot)
         metrics.watch(lambda: gauges.collect(self))
@@ -262,6 +263,18 @@ class Service:
             text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = (second, text)
         return f"{text}.{milliseconds:03d}Z"
+
+    def report(self) -> report.Json:
+        """Return the report, worked out anew only if it could differ; raises `HistoryError`.
+
+        Many who look at once cost the predictions no more than one does.
+        """
+        serving, stamp = self._serving, self.history.stamp()
+        known, known_stamp, found = self._report
+        if known is not serving or known_stamp != stamp:
+            found = report.build(self.history, serving.snapshot)
+            self._report = (serving, stamp, found)
+        return found
 
     # -- labels -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,26 @@ def test_rows_come_oldest_first_in_pages(history: History, writer: Recorder) -> 
     assert since == expected[300:]
     assert [*history.rows(since=NOW + PAGE)] == []
     assert len([*history.rows(since=-1e9)]) == len(expected)
+
+
+def test_the_stamp_tells_whether_anything_was_written(
+    history: History, path: Path, record: Record
+) -> None:
+    """It changes with a prediction, a label and another file, and with nothing else."""
+    seen = [history.stamp()]
+    each = record()
+    seen.append(history.stamp())
+    history.label(each, [0])
+    seen.append(history.stamp())
+    path.rename(path.with_suffix(".old"))
+    seen.append(history.stamp())
+    record()
+    seen.append(history.stamp())
+    assert len({*seen}) >= 4 and all(a != b for a, b in pairwise(seen))
+    history.version_counts("r1")
+    assert history.label(record([AGREE]), [0]) is True
+    still = history.stamp()
+    assert [history.stamp() for _ in range(3)] == [still] * 3
 
 
 def test_rows_can_be_read_while_others_are_written(history: History, record: Record) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from scipy.stats import binom
 from serving import ROW, Served, replace_in, write_config
 
-from irisab import bundle, training
+from irisab import bundle, report, training
 from irisab.history import History
 
 
@@ -161,6 +162,23 @@ def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
     served.recorder.flush()
     votes = [json.loads(row["votes"]) for row in served.history.rows()]
     assert votes == [{"v1": 0, "v2": 0}] + 10 * [{"v1": 0}]
+
+
+def test_the_report_is_what_it_would_be_if_worked_out_now(served: Served) -> None:
+    """It is kept while nothing changes, and no longer: not after a prediction, label or reload."""
+    reports = [served.service.report()]
+    assert served.service.report() is reports[0]
+    request_id = served.predict(user_id="ann")["request_id"]
+    served.recorder.flush()
+    reports.append(served.service.report())
+    served.client.post("/feedback", {"request_id": request_id, "label": 0})
+    reports.append(served.service.report())
+    replace_in(served.config, "[data]", "[drift]\nwindow = 50\n[data]")
+    served.reload()
+    reports.append(served.service.report())
+    for each in served.service.report(), served.client.get("/report").json:
+        assert each == report.build(served.history, served.service.snapshot)
+    assert all(before != after for before, after in pairwise(reports))
 
 
 def test_a_failing_version_is_a_500_and_counted(served: Served) -> None:
