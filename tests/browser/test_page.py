@@ -204,6 +204,7 @@ def test_feedback_by_click(tab: Tab, served: Process) -> None:
     ask(page)
     page.get_by_role("button", name="Yes", exact=True).click()
     expect(page.get_by_text("Thank you, noted: Versicolor.")).to_be_visible()
+    expect(page.get_by_role("combobox")).to_have_count(0)  # the old one is drawn over next
     ask(page)
     page.get_by_role("combobox").click()
     page.get_by_role("option", name="Virginica").click()
