@@ -17,6 +17,7 @@ REQUEST = (
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 )
 TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
 START_SECONDS = 60
 
 
@@ -85,25 +86,27 @@ class Process:
 
 def _family(pid: int) -> list[int]:
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in _children(task):
-            found += _family(child)
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in _read(children).split():
+            found += _family(int(child))
     return found
 
 
-def _children(task: Path) -> list[int]:
+def _read(path: Path) -> str:
+    """Return a file of /proc; nothing where its thread or process has just ended."""
     try:
-        return [int(pid) for pid in (task / "children").read_text().split()]
+        return path.read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return []  # the thread has ended since it was listed; its children passed to another
+        return ""
 
 
 def _ticks(pid: int) -> int:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     # utime, stime, and those of children that have ended (proc(5), fields 14 to 17)
     return sum(map(int, fields[11:15]))
 
 
 def _resident(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+    # Not status, in which a process that has ended has no memory instead of none.
+    pages = _read(Path(f"/proc/{pid}/statm")).split()[1:2]
+    return sum(map(int, pages)) * PAGE

@@ -10,8 +10,10 @@ from pathlib import Path
 from bench import document
 from bench.process import Process
 
+# The child that has ended is never waited for.
 THREADS_COME_AND_GO = """
-import threading
+import subprocess, threading
+child = subprocess.Popen("true")
 while True:
     threads = [threading.Thread(target=int) for _ in range(20)]
     for thread in threads: thread.start()
@@ -41,15 +43,17 @@ def test_readme_shows_the_measured_table() -> None:
     assert table.strip() in document.RESULTS.read_text()
 
 
-def test_threads_that_end_while_counted(tmp_path: Path) -> None:
-    """A server's processor time can be taken while its threads come and go."""
+def test_what_ends_while_it_is_measured(tmp_path: Path) -> None:
+    """A server's time and memory can be taken while its threads and processes come and go."""
     command = [sys.executable, "-c", THREADS_COME_AND_GO]
     process = Process(command, 0, log=tmp_path / "log", environ={})
     try:
         taken, deadline = [0.0], time.monotonic() + 60
         while taken[-1] < 0.3 and time.monotonic() < deadline:
             taken.append(process.cpu_seconds())
+            memory = process.memory_mb()
     finally:
         process.stop()
     assert taken == sorted(taken)
     assert taken[-1] >= 0.3
+    assert 5 < memory < 100
