@@ -15,22 +15,27 @@ from bench.process import Process, free_port
 from bench.servers import Bench
 
 CONNECTIONS = 32
-PATHS = ("/metrics", "/report")
+# What is fetched while predictions are asked for, and the seconds between. Whoever asks without a
+# pause takes processor time, of server and machine, whatever the answer is: /health shows how much.
+FETCHED = {
+    "scraped": (("/metrics", "/report"), 1),
+    "reporting": (("/report",), 0),
+    "healthy": (("/health",), 0),
+}
 
 
 def run(bench: Bench, name: str, *, rounds: int, seconds: int) -> dict[str, Any]:
-    """Predict with the history `name`, in turn: alone, scraped each second, reporting nonstop."""
+    """Predict with the history `name`, in turn: alone, and beside each of `FETCHED`."""
     process = bench.start_irisab(port=free_port(), history=name)
     try:
         process.first_answer()
-        samples: dict[str, list[Sample]] = {"quiet": [], "scraped": [], "reporting": []}
-        took: dict[str, list[float]] = {"scraped": [], "reporting": []}
+        samples: dict[str, list[Sample]] = {"quiet": []} | {kind: [] for kind in FETCHED}
+        took: dict[str, list[float]] = {kind: [] for kind in FETCHED}
         for _ in range(rounds):
             samples["quiet"].append(_measure(process, seconds))
-            with _fetching(process.port, PATHS, took["scraped"], pause=1):
-                samples["scraped"].append(_measure(process, seconds))
-            with _fetching(process.port, PATHS[1:], took["reporting"], pause=0):
-                samples["reporting"].append(_measure(process, seconds))
+            for kind, (paths, pause) in FETCHED.items():
+                with _fetching(process.port, paths, took[kind], pause=pause):
+                    samples[kind].append(_measure(process, seconds))
         memory = process.memory_mb()
     finally:
         process.stop()
@@ -38,7 +43,11 @@ def run(bench: Bench, name: str, *, rounds: int, seconds: int) -> dict[str, Any]
         "memory_mb": memory,
         "errors": sum(each.errors for kind in samples.values() for each in kind),
         "quiet": {"p99": spread(each.p99 for each in samples["quiet"])},
-        **{name: _summary(samples[name], samples["quiet"], took[name]) for name in took},
+        **{kind: _summary(samples[kind], samples["quiet"], took[kind]) for kind in FETCHED},
+        "reporting beside healthy": spread(
+            a.per_second / b.per_second
+            for a, b in zip(samples["reporting"], samples["healthy"], strict=True)
+        ),
     }
 
 

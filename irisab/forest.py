@@ -44,8 +44,11 @@ MASK_BYTES = 32 << 20
 MEMO_BYTES = 1 << 20
 # Pairs of row and tree that descend at once: the working arrays stay in the processor's cache.
 DESCENT_CELLS = 1 << 14
-# Rows of a batch that show, after as many others, whether going on one by one is worth it.
-TRIAL_ROWS = 8
+# Rows of a batch that show, after as many others, whether going on one by one is worth it. Of
+# eight, the first ones made it seem twice as slow as it is.
+TRIAL_ROWS = 32
+# So many times slower, as measured at load, that it need not be tried.
+HOPELESS = 4
 
 _FORESTS = {"RandomForestClassifier", "ExtraTreesClassifier"}
 _TREES = {"DecisionTreeClassifier", "ExtraTreeClassifier"}
@@ -388,8 +391,9 @@ class Forest:
         if method != "bitset" or not forms:
             forms["walk"] = walk.score_row
         rows = _probe(nodes)
-        self.method = min(forms, key=lambda name: _seconds_a_row(forms[name], rows))
-        self.score_row = forms[self.method]
+        seconds = {name: _seconds_a_row(score_row, rows) for name, score_row in forms.items()}
+        self.method = min(seconds, key=seconds.__getitem__)
+        self.score_row, self._alone = forms[self.method], seconds[self.method]
         self._score_together = walk.score_rows
         self._overhead, self._each = _seconds_together(walk.score_rows, rows)
 
@@ -398,15 +402,20 @@ class Forest:
 
         How long a row takes alone depends on how often its leaves were seen before.
         """
+        if self._alone * len(rows) > HOPELESS * self._seconds_together(len(rows)):
+            return self._score_together(rows)
         # The first rows fetch masks and code into the processor's cache, and would seem slow.
         answers = list(map(self.score_row, rows[:TRIAL_ROWS]))
         start = thread_time()
         answers += map(self.score_row, rows[TRIAL_ROWS : 2 * TRIAL_ROWS])
         rest = rows[2 * TRIAL_ROWS :]
         alone = (thread_time() - start) / TRIAL_ROWS * len(rest)
-        if alone > self._overhead + self._each * len(rest):
+        if alone > self._seconds_together(len(rest)):
             return answers + self._score_together(rest)
         return answers + list(map(self.score_row, rest))
+
+    def _seconds_together(self, n_rows: int) -> float:
+        return self._overhead + self._each * n_rows
 
 
 def _probe(nodes: _Nodes) -> list[list[float]]:
