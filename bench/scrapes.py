@@ -44,10 +44,6 @@ def run(bench: Bench, name: str, *, rounds: int, seconds: int) -> dict[str, Any]
         "errors": sum(each.errors for kind in samples.values() for each in kind),
         "quiet": {"p99": spread(each.p99 for each in samples["quiet"])},
         **{kind: _summary(samples[kind], samples["quiet"], took[kind]) for kind in FETCHED},
-        "reporting beside healthy": spread(
-            a.per_second / b.per_second
-            for a, b in zip(samples["reporting"], samples["healthy"], strict=True)
-        ),
     }
 
 
