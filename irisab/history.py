@@ -80,9 +80,10 @@ class History:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         self._notice_another_file()
         with self._reader_lock, self._explained():
+            if self._reader is None:
+                self._readers += 1  # the one that is opened now, or an empty one
             if self._reader is None and self._path.exists():
                 self._reader = connect(self._path, synchronous="NORMAL", create=False)
-                self._readers += 1
             if self._reader is not None:
                 yield self._reader
                 return

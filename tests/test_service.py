@@ -167,10 +167,10 @@ def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
 def test_the_report_is_what_it_would_be_if_worked_out_now(served: Served) -> None:
     """It is kept while nothing changes, and no longer: not after a prediction, label or reload."""
     reports = [served.service.report()]
-    assert served.service.report() is reports[0]
     request_id = served.predict(user_id="ann")["request_id"]
     served.recorder.flush()
     reports.append(served.service.report())
+    assert served.service.report() is reports[1]
     served.client.post("/feedback", {"request_id": request_id, "label": 0})
     reports.append(served.service.report())
     replace_in(served.config, "[data]", "[drift]\nwindow = 50\n[data]")
