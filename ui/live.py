@@ -12,8 +12,10 @@ import streamlit as st
 import words
 
 # Seconds between two looks at the service: a change on the host is seen while the hand is still
-# on the keyboard.
-EVERY = 2
+# on the keyboard. And between two redraws of a part: where a run is asked for just as another one
+# ends, Streamlit loses the end of the other. With one rhythm for both, one such moment would be
+# followed by the next, and what was drawn last would stay.
+EVERY, REDRAW = 2, 3
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +67,11 @@ def guarded(draw: Callable[..., None]) -> Callable[..., None]:
 
 def section(draw: Callable[..., None]) -> Callable[..., None]:
     """Make a part of a page that redraws itself."""
-    return st.fragment(guarded(draw), run_every=EVERY)
+    return st.fragment(guarded(draw), run_every=REDRAW)
 
 
-@section
+@functools.partial(st.fragment, run_every=EVERY)
+@guarded
 def watch(drawn: Any) -> None:
     """Say when the service is away or refused an edit; redraw all when its configuration moved.
 
@@ -78,7 +81,9 @@ def watch(drawn: Any) -> None:
     if health is None or not answers():
         st.info("The service is not answering; trying again.", icon=":material/sync:")
         return
-    if not health["reload"]["ok"]:
+    if health["reload"]["ok"]:
+        st.empty()  # in the place of what may stand there: nothing at all would wait for the end
+    else:
         st.warning(
             "The last edit of the configuration was refused, so the one before is still in use: "
             + words.plain(health["reload"]["error"]),
