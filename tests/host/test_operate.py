@@ -35,7 +35,7 @@ BROKEN = {
     "[split]\nv1 = 70\nv2 = 40\n": "the percentages add up to 110",
     "[split]\nv9 = 100\n": "version v9 has no complete bundle",
     "[split": "stands before any [section]",
-    "[data]\nhistory = /srv/elsewhere/history.sqlite3\n": "cannot be written",
+    "[data]\nhistory = /srv/elsewhere/history.sqlite3\n": "[data] history = /srv/elsewhere",
 }
 
 
