@@ -15,12 +15,14 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bench.servers import Bench
 from bench.stages import best, best_unseen, flowers
-from irisab import report, snapshot
-from irisab.forest import Forest, flatten
-from irisab.history import History
-from irisab.metrics import Metrics
-from irisab.recorder import Prediction, Recorder
-from irisab.service import Service
+from irisab.model.arrays import flatten
+from irisab.model.forest import Forest
+from irisab.serving import report, snapshot
+from irisab.serving.metrics import Metrics
+from irisab.serving.service import Service
+from irisab.store.history import History
+from irisab.store.recorder import Recorder
+from irisab.store.writer import Prediction
 
 SAMPLES = 600
 # Everything else stays at these while one of them grows.

@@ -1,7 +1,7 @@
 """irisab serves versions of a scikit-learn model from one host and says which one is better.
 
-Start reading at `service.py`, one prediction from bytes to answer; `app.py` is HTTP around it,
-`snapshot.py` is everything a reload replaces.
+Start reading at `serving/service.py`, one prediction from bytes to answer; `http/app.py` is HTTP
+around it, `serving/snapshot.py` is everything a reload replaces.
 """
 
 from __future__ import annotations

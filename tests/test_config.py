@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irisab import config, recorder
+from irisab import config
 from irisab.errors import ConfigError
+from irisab.store import recorder
 
 SAMPLE = Path(__file__).parent.parent / "irisab.ini.sample"
 BASE = Path("/somewhere")

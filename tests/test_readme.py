@@ -16,8 +16,8 @@ from pathlib import Path
 import palmerpenguins
 import pytest
 import requests
+from processes import free_port, replace_in
 from readme import ROOT, chapter, commands
-from serving import free_port, replace_in
 
 VARIABLE = (
     (r'"model_version":"v\d"', '"model_version":"#"'),

@@ -7,8 +7,8 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from irisab.recorder import Prediction
-from irisab.revision import Revision
+from irisab.store.revision import Revision
+from irisab.store.writer import Prediction
 
 NOW = 1_763_800_000.0
 AGREE, DIFFER = {"v1": 0, "v2": 0}, {"v1": 0, "v2": 1}

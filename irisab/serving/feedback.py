@@ -1,0 +1,76 @@
+"""Labels from the body of POST /feedback to the history. Start at `Feedback.add`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from irisab.errors import Conflict, HistoryError, NotFound, RequestError
+from irisab.serving import payload
+from irisab.serving.metrics import Metrics
+from irisab.store.history import Found, History
+from irisab.store.recorder import Recorder
+
+
+class Feedback:
+    """Keeps labels, and counts what they say of the answers."""
+
+    def __init__(self, history: History, recorder: Recorder, metrics: Metrics) -> None:
+        self.history = history
+        self.recorder = recorder
+        self.metrics = metrics
+
+    def add(self, body: bytes) -> str:
+        """Keep the labels in the body of POST /feedback: "matched" or "duplicate".
+
+        Returns only when they are on the disk. Raises `RequestError`, or `HistoryError` where they
+        cannot be kept now.
+        """
+        request = payload.feedback(body)
+        found = self._find(request.request_id)
+        labels = _label_indices(found, request.labels)
+        try:
+            new = self.history.label(request.request_id, labels)
+        except ValueError:
+            raise Conflict("this request has another label already; the first one stays") from None
+        except LookupError:
+            raise NotFound(_UNKNOWN) from None
+        self._count_labels(found, labels, new)
+        return "matched" if new else "duplicate"
+
+    def _count_labels(self, found: Found, labels: Sequence[int], new: bool) -> None:
+        for said, label in zip(found.predictions, labels, strict=True):
+            outcome = ("correct" if said == label else "wrong") if new else "duplicate"
+            self.metrics.feedback.labels(found.version, outcome).inc()
+
+    def _find(self, request_id: bytes) -> Found:
+        found = self.history.find(request_id)
+        if found is None:
+            # It may be in the queue still.
+            if not self.recorder.settle():
+                raise HistoryError("predictions wait to be written, this one may be among them")
+            found = self.history.find(request_id)
+        if found is None:
+            raise NotFound(_UNKNOWN)
+        return found
+
+
+_UNKNOWN = (
+    "no prediction with this request_id is known; "
+    "the history keeps the last [data] keep_rows predictions"
+)
+
+
+def _label_indices(found: Found, labels: Sequence[int | str]) -> list[int]:
+    """Turn class numbers and names into indices, by the classes of that request's revision."""
+    rows = len(found.predictions)
+    if len(labels) != rows:
+        raise RequestError(f"{len(labels)} label(s) for a request with {rows} row(s)")
+    revision = found.revision
+    index: dict[int | str, int] = {name: i for i, name in enumerate(revision.class_names)}
+    index |= {number: i for i, number in enumerate(revision.class_numbers)}
+    for label in labels:
+        if label not in index:
+            classes = zip(revision.class_numbers, revision.class_names, strict=True)
+            listed = ", ".join(f"{number} ({name})" for number, name in classes)
+            raise RequestError(f"label {payload.quoted(str(label))} is unknown; there are {listed}")
+    return [index[label] for label in labels]
