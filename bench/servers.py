@@ -106,7 +106,7 @@ class Bench:
 
     def _command(self, name: str, port: int) -> list[str]:
         python = [sys.executable, "-m"]
-        settings = listener.adjustments(config.Server())
+        settings = listener.adjustments(config.ServerOptions())
         if name == CONSTANT_1:
             settings["threads"] = 1
         constant = [*python, "bench.peers.constant", str(port), ANSWER, json.dumps(settings)]

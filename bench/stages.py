@@ -39,10 +39,10 @@ STAGES = {
     "Parser.prediction": "parse",
     "Split.choose": "split",
     "Service._score": "forest",
-    "votes": "shadow",
+    "score_in_shadow": "shadow",
     "Counter.inc": "metrics",
     "Histogram.observe": "metrics",
-    "Service._observe": "history: queue",
+    "Service._shadow_and_record": "history: queue",
     "Recorder.record": "history: queue",
     "Recorder.flush": "history: write",
     "Encoder.one": "encode",
@@ -50,7 +50,7 @@ STAGES = {
     "RequestIds.new": "request id",
 }
 # Stacks of the main thread and of the writer, unless they wait for something to do.
-WORK = re.compile(r"Server\.turn(?!.*poll2 \([^;]*\)$)|Recorder\.flush")
+WORK = re.compile(r"HttpServer\.turn(?!.*poll2 \([^;]*\)$)|Recorder\.flush")
 ORDER = tuple(dict.fromkeys(STAGES.values()))
 OTHER = "the rest"
 

@@ -28,7 +28,7 @@ def _bounded(default: Any, low: float, high: float) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class ServerOptions:
     listen: str = "127.0.0.1:5000"
     threads: int = _bounded(4, 1, 64)
     max_body_bytes: int = _bounded(65536, 1, HARD_BODY_LIMIT)
@@ -44,14 +44,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class DataOptions:
     models: Path = STATE / "models"
     history: Path = STATE / "history.sqlite3"
     keep_rows: int = _bounded(1_000_000, 1, 1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class ModelOptions:
     """How `train` builds a version: the parameters of scikit-learn's RandomForestClassifier."""
 
     n_estimators: int = _bounded(100, 1, 100_000)
@@ -61,7 +61,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
+class ExperimentOptions:
     name: str = "experiment"
     control: str | None = None
     shadow: bool = True
@@ -70,7 +70,7 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
+class DriftOptions:
     window: int = _bounded(100, 10, 100_000)
     threshold: float = _bounded(0.3, 1e-6, 1)
 
@@ -79,12 +79,12 @@ class Drift:
 class Config:
     """One accepted INI file. `text` is what was read, so that exactly this can be kept."""
 
-    server: Server
-    data: Data
+    server: ServerOptions
+    data: DataOptions
     split: Mapping[str, float]
-    models: Mapping[str, Model]
-    experiment: Experiment
-    drift: Drift
+    models: Mapping[str, ModelOptions]
+    experiment: ExperimentOptions
+    drift: DriftOptions
     text: str = field(repr=False, compare=False)
 
     @property
@@ -114,12 +114,12 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
     sections = read_sections(text, source)
     _refuse_unknown_sections(sections, source)
     config = Config(
-        server=read_section(Server, "server", sections, source, base),
-        data=read_section(Data, "data", sections, source, base),
+        server=read_section(ServerOptions, "server", sections, source, base),
+        data=read_section(DataOptions, "data", sections, source, base),
         split=_split(sections, source),
         models=_models(sections, source, base),
-        experiment=read_section(Experiment, "experiment", sections, source, base),
-        drift=read_section(Drift, "drift", sections, source, base),
+        experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
+        drift=read_section(DriftOptions, "drift", sections, source, base),
         text=text,
     )
     _check_together(config, source)
@@ -129,8 +129,8 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
 def history_path(text: str, *, base: Path) -> Path:
     """Where an INI that cannot be accepted says its history is: last-good.ini lies beside it."""
     pattern = r"^[ \t]*history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
-    found = re.search(pattern, text, re.MULTILINE)
-    return base / found[1] if found else Data().history
+    line = re.search(pattern, text, re.MULTILINE)
+    return base / line[1] if line else DataOptions().history
 
 
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
@@ -162,7 +162,7 @@ def _shares(options: Mapping[str, str], source: Path) -> Iterator[tuple[str, Dec
             share = decimal(text)
         except InvalidOperation:
             raise ConfigError(f"{where}: must be a percentage such as 50 or 33.3") from None
-        # A NaN refuses to be compared.
+        # Decimal raises where a NaN is compared, so it has to be asked first.
         if not (share.is_finite() and 0 <= share <= 100):
             raise ConfigError(f"{where}: must be between 0 and 100")
         yield name, share
@@ -171,14 +171,18 @@ def _shares(options: Mapping[str, str], source: Path) -> Iterator[tuple[str, Dec
 _VERSION_NAME_RULE = "a version's name is 1 to 64 letters, digits, '.', '_' or '-'"
 
 
-def _models(sections: Sections, source: Path, base: Path) -> dict[str, Model]:
+def _models(sections: Sections, source: Path, base: Path) -> dict[str, ModelOptions]:
     names = [name.removeprefix("model.") for name in sections if name.startswith("model.")]
     if not names:
-        return {name: Model(n_estimators=count) for name, count in DEFAULT_ESTIMATORS.items()}
+        return {
+            name: ModelOptions(n_estimators=count) for name, count in DEFAULT_ESTIMATORS.items()
+        }
     for name in names:
         if not VERSION_NAME.fullmatch(name):
             raise ConfigError(f"{source}: [model.{name}]: {_VERSION_NAME_RULE}")
-    return {name: read_section(Model, f"model.{name}", sections, source, base) for name in names}
+    return {
+        name: read_section(ModelOptions, f"model.{name}", sections, source, base) for name in names
+    }
 
 
 def _check_together(config: Config, source: Path) -> None:

@@ -26,7 +26,7 @@ def iris_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("iris") / "models"
     iris = load_iris()
     for version, count in config.DEFAULT_ESTIMATORS.items():
-        forest = training.forest(config.Model(n_estimators=count))
+        forest = training.forest(config.ModelOptions(n_estimators=count))
         training.fit(models, version, iris, estimator=forest)
     return models
 

@@ -26,6 +26,7 @@ LAYERS = {
     "config": "",
     "ini": "",
     "files": "",
+    "rfc3339": "",
     "errors": "",
     "__init__": "",
 }

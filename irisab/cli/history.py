@@ -7,12 +7,12 @@ import csv
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import print_all
+from irisab.rfc3339 import seconds
 from irisab.store import export
 from irisab.store.history import History
 
@@ -31,10 +31,9 @@ def add_to(commands: Any) -> None:
 
 def _moment(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(text)
+        return seconds(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not RFC 3339") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _history(options: argparse.Namespace) -> int:

@@ -28,9 +28,9 @@ def add_to(commands: Any) -> None:
 
 
 def _drift(options: argparse.Namespace) -> int:
-    found = snapshot.build(options.config)
-    with closing(History(found.config.data.history)) as history:
-        drift = report.drift_report(history, found)
+    served = snapshot.build(options.config)
+    with closing(History(served.config.data.history)) as history:
+        drift = report.drift_report(history, served)
     text = json.dumps(drift) if options.json else drift_text(drift, now=datetime.now())
     say(text)
     return DRIFT_EXIT[drift["status"]]
@@ -46,14 +46,14 @@ def _add_verdict(commands: Any) -> None:
 
 
 def _verdict(options: argparse.Namespace) -> int:
-    found = config.load(options.config)
-    with closing(History(found.data.history)) as history:
+    accepted = config.load(options.config)
+    with closing(History(accepted.data.history)) as history:
         revision = (
             _earlier(history, options.revision)
             if options.revision
-            else snapshot.assemble(found, source=options.config).describe()
+            else snapshot.assemble(accepted, source=options.config).describe()
         )
-        experiment = report.experiment(history, revision, found.experiment)
+        experiment = report.experiment(history, revision, accepted.experiment)
     comparison = _comparison(experiment, options.challenger)
     text = json.dumps(experiment) if options.json else verdict_text(experiment, comparison)
     say(text)
@@ -69,11 +69,12 @@ def _earlier(history: History, name: str) -> Revision:
 
 
 def _comparison(experiment: report.Json, challenger: str | None) -> report.Json:
-    comparisons = {each["challenger"]: each for each in experiment["comparisons"]}
+    comparisons: dict[str, report.Json] = {
+        each["challenger"]: each for each in experiment["comparisons"]
+    }
     if challenger is None and len(comparisons) == 1:
         (challenger,) = comparisons
-    if challenger not in comparisons:
+    if challenger is None or challenger not in comparisons:
         known = ", ".join(comparisons) or "no version besides the control"
         raise ConfigError(f"name the challenger to judge: there is {known}")
-    found: report.Json = comparisons[challenger]
-    return found
+    return comparisons[challenger]

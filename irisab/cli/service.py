@@ -31,11 +31,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    found = snapshot.build(options.config)
-    say(f"{options.config} is good (revision {found.revision}). It would serve:")
-    for version, share in found.config.split.items():
-        about = found.bundles[version].manifest
-        role = "control" if version == found.config.control else "challenger"
+    candidate = snapshot.build(options.config)
+    say(f"{options.config} is good (revision {candidate.revision_id}). It would serve:")
+    for version, share in candidate.config.split.items():
+        about = candidate.bundles[version].manifest
+        role = "control" if version == candidate.config.control else "challenger"
         say(
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
             f"accuracy {about['accuracy']:.4f}, trained {about['trained_at']}"

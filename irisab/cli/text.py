@@ -9,25 +9,25 @@ from typing import Any
 from irisab.serving.report import NOT_ENOUGH, OK, WARNING
 
 
-def drift_text(found: Mapping[str, Any], *, now: datetime) -> str:
+def drift_text(drift: Mapping[str, Any], *, now: datetime) -> str:
     """Render a drift report for a terminal."""
     bar = "=" * 50
     head = [bar, f"Drift Detection Report - {now.isoformat(timespec='seconds')}", bar]
-    return "\n".join([*head, *_drift_lines(found), bar])
+    return "\n".join([*head, *_drift_lines(drift), bar])
 
 
-def _drift_lines(found: Mapping[str, Any]) -> list[str]:
-    if found["status"] == NOT_ENOUGH:
-        return [f"Status: {NOT_ENOUGH} ({found['rows']} of {found['window']} rows)"]
+def _drift_lines(drift: Mapping[str, Any]) -> list[str]:
+    if drift["status"] == NOT_ENOUGH:
+        return [f"Status: {NOT_ENOUGH} ({drift['rows']} of {drift['window']} rows)"]
     lines = [
-        f"Drift Score: {found['score']:.2f}",
-        f"Threshold: {found['threshold']:.2f}",
-        f"Status: {found['status']}",
+        f"Drift Score: {drift['score']:.2f}",
+        f"Threshold: {drift['threshold']:.2f}",
+        f"Status: {drift['status']}",
         "",
-        *_ADVICE[found["status"]],
+        *_ADVICE[drift["status"]],
     ]
-    width = max(map(len, found["features"]))
-    return lines + [f"{name:<{width}}  {value:.2f}" for name, value in found["features"].items()]
+    width = max(map(len, drift["features"]))
+    return lines + [f"{name:<{width}}  {value:.2f}" for name, value in drift["features"].items()]
 
 
 _ADVICE = {
@@ -39,12 +39,12 @@ _ADVICE = {
 }
 
 
-def verdict_text(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+def verdict_text(experiment: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
     """Render the comparison of one challenger for a terminal."""
-    challenger, control = comparison["challenger"], found["control"]
+    challenger, control = comparison["challenger"], experiment["control"]
     low, high = comparison["difference"]["low"], comparison["difference"]["high"]
     lines = [
-        f"{challenger} against {control} (revision {found['revision']})",
+        f"{challenger} against {control} (revision {experiment['revision']})",
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
         f"Accuracy of {challenger} minus {control}: {low:+.2%} to {high:+.2%}",
@@ -54,8 +54,8 @@ def verdict_text(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> str
         lines.append(f"They disagree on {comparison['disagreement_rate']:.2%} of requests")
     if comparison["labels_needed"]:
         lines.append(f"Labels needed at these rates: about {comparison['labels_needed']} more")
-    lines += [_version_line(name, found["versions"][name]) for name in (control, challenger)]
-    if not found["sample_ratio"]["ok"]:
+    lines += [_version_line(name, experiment["versions"][name]) for name in (control, challenger)]
+    if not experiment["sample_ratio"]["ok"]:
         lines.append("Users are not spread as the split says: find out why before you decide")
     return "\n".join(lines)
 

@@ -36,21 +36,21 @@ def _train(options: argparse.Namespace) -> int:
 
     if (options.data is None) != (options.target is None):
         raise DataError("--data and --target go together")
-    found = config.load(options.config)
-    versions = _versions_to_train(options, found)
+    accepted = config.load(options.config)
+    versions = _versions_to_train(options, accepted)
     if not versions:
         say("Every version has a bundle already; --force trains it again.")
         return 0
     say(f"Loading {options.data or 'Iris dataset'}...")
     dataset = _dataset(options)
     for version in versions:
-        parameters = found.models[version]
+        parameters = accepted.models[version]
         count = parameters.n_estimators
         say(f"Training Model {version} (Random Forest with {count} estimators)...")
-        if bundle.exists(found.data.models, version) and not options.force:
+        if bundle.exists(accepted.data.models, version) and not options.force:
             raise DataError(f"version {version} has a bundle already; --force replaces it")
         accuracy = training.fit(
-            found.data.models,
+            accepted.data.models,
             version,
             dataset,
             estimator=training.forest(parameters),
@@ -61,21 +61,21 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _versions_to_train(options: argparse.Namespace, found: config.Config) -> list[str]:
+def _versions_to_train(options: argparse.Namespace, accepted: config.Config) -> list[str]:
     from irisab.model import bundle
 
     for version in options.versions:
-        if version not in found.models:
+        if version not in accepted.models:
             raise ConfigError(
                 f"{options.config}: there is no section [model.{version}]; "
-                f"there are versions {', '.join(found.models)}"
+                f"there are versions {', '.join(accepted.models)}"
             )
-        if bundle.exists(found.data.models, version) and not options.force:
+        if bundle.exists(accepted.data.models, version) and not options.force:
             raise DataError(f"version {version} has a bundle already; --force replaces it")
     if options.versions:
         return list(dict.fromkeys(options.versions))
-    models = found.data.models
-    return [each for each in found.models if options.force or not bundle.exists(models, each)]
+    models = accepted.data.models
+    return [each for each in accepted.models if options.force or not bundle.exists(models, each)]
 
 
 def _dataset(options: argparse.Namespace) -> Any:

@@ -10,7 +10,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -25,8 +24,9 @@ from irisab.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from irisab.rfc3339 import timestamp
 from irisab.serving.service import ModelFailure, Service
-from irisab.serving.snapshot import Reload, Snapshot
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class Response(NamedTuple):
     allow: str | None = None
 
     def headers(self) -> list[tuple[str, str]]:
-        found = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
+        headers = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
         if self.allow is not None:
-            found.append(("Allow", self.allow))
-        return found
+            headers.append(("Allow", self.allow))
+        return headers
 
 
 class App:
@@ -152,9 +152,9 @@ class App:
         return _json(
             {
                 "status": "healthy" if healthy else "draining",
-                "timestamp": _timestamp(time.time()),
+                "timestamp": timestamp(time.time()),
                 "models_loaded": True,
-                "revision": service.snapshot.revision,
+                "revision": service.snapshot.revision_id,
                 "reload": _reload(service.reload),
             },
             status=HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE,
@@ -198,20 +198,15 @@ def _problem(status: HTTPStatus, detail: str, *, allow: str | None = None) -> Re
     return Response(status, json.dumps(problem).encode(), PROBLEM, allow)
 
 
-def _timestamp(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _reload(found: Reload) -> dict[str, Any]:
-    return {"ok": found.ok, "error": found.error, "at": _timestamp(found.at)}
+def _reload(outcome: ReloadOutcome) -> dict[str, Any]:
+    return {"ok": outcome.ok, "error": outcome.error, "at": timestamp(outcome.at)}
 
 
 def _describe_config(snapshot: Snapshot) -> dict[str, Any]:
-    found, control = snapshot.config, snapshot.control
+    options, control = snapshot.config, snapshot.control
     return {
-        "revision": snapshot.revision,
-        "split": {name: _percent(share) for name, share in found.split.items()},
+        "revision": snapshot.revision_id,
+        "split": {name: _percent(share) for name, share in options.split.items()},
         "versions": {
             name: {key: bundle.manifest[key] for key in _VERSION_KEYS}
             for name, bundle in snapshot.bundles.items()
@@ -222,13 +217,13 @@ def _describe_config(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "classes": list(control.class_names),
         "examples": control.manifest["examples"],
-        "drift": {"window": found.drift.window, "threshold": found.drift.threshold},
+        "drift": {"window": options.drift.window, "threshold": options.drift.threshold},
         "experiment": {
-            "name": found.experiment.name,
-            "control": found.control,
-            "shadow": found.experiment.shadow,
-            "alpha": found.experiment.alpha,
-            "margin": found.experiment.margin,
+            "name": options.experiment.name,
+            "control": options.control,
+            "shadow": options.experiment.shadow,
+            "alpha": options.experiment.alpha,
+            "margin": options.experiment.margin,
         },
     }
 

@@ -32,14 +32,21 @@ IsQuick = Callable[[str, str, int], bool]
 
 def create(
     app: WSGIApplication, listener: socket.socket, *, is_quick: IsQuick, **adjustments: Any
-) -> Server:
+) -> HttpServer:
     """Return a server that listens on a bound socket; the calling thread must run it."""
-    found = Adjustments(sockets=[listener], **adjustments)
+    adjusted = Adjustments(sockets=[listener], **adjustments)
     dispatcher = Dispatcher(is_quick)
-    dispatcher.set_thread_count(found.threads)
+    dispatcher.set_thread_count(adjusted.threads)
     where = (listener.family, listener.type, listener.proto, listener.getsockname())
-    return Server(
-        app, {}, True, listener, dispatcher=dispatcher, adj=found, sockinfo=where, bind_socket=False
+    return HttpServer(
+        app,
+        {},
+        True,
+        listener,
+        dispatcher=dispatcher,
+        adj=adjusted,
+        sockinfo=where,
+        bind_socket=False,
     )
 
 
@@ -111,7 +118,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = Task
 
 
-class Server(TcpWSGIServer):  # type: ignore[misc]
+class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     """The listening socket. While `draining`, every answer closes its connection."""
 
     channel_class = Channel
@@ -130,7 +137,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def turn(self) -> None:
         """Wait for sockets, for a second at most; read what came; answer what is quick.
 
-        All is read before the first is answered: waiting again looks at each connection.
+        All sockets that are ready are read before the first request is answered. Answering in
+        between would poll again for every request, and each poll costs a look at every connection.
         """
         use_poll = self.adj.asyncore_use_poll
         wasyncore.loop(timeout=1, use_poll=use_poll, map=self._map, count=1)

@@ -49,8 +49,9 @@ class Handshake:
         except OSError as error:
             raise ConfigError(f"{self._pid}: cannot be written: {error.strerror}") from error
         try:
-            # Not while `irisab reload` looks who runs: it would see half of this, and for that
-            # moment it has the lock.
+            # `irisab reload` locks the pid file for a moment to see whether somebody holds it. At
+            # that moment this lock would fail, as if another service ran; and the reader could see
+            # a file that is emptied and not yet written. So the two take turns.
             with self._alone():
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._write_pid(file)
@@ -140,13 +141,13 @@ class Handshake:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                found = file.read()
-                if not found:
+                pid = file.read()
+                if not pid:
                     raise NotRunning(
                         "the service could not write its pid when it started, so it cannot be "
                         "found; once the disk has room: systemctl restart irisab"
                     ) from None
-                return int(found)
+                return int(pid)
         raise NotRunning(f"no irisab service runs: nobody holds {self._pid}")
 
     def _wait(self, request_id: str, timeout: float) -> dict[str, Any]:

@@ -49,5 +49,5 @@ def find(path: Path) -> Path | None:
         text = ""
     folders = [config.history_path(text, base=path.absolute().parent).parent]
     folders += filter(None, [systemd.state_folder()])
-    found = (each / LAST_GOOD for each in folders)
-    return next((each for each in found if each.exists()), None)
+    candidates = (each / LAST_GOOD for each in folders)
+    return next((each for each in candidates if each.exists()), None)

@@ -17,7 +17,7 @@ BACKLOG = 1024
 CONNECTION_LIMIT = 900
 
 
-def adjustments(options: config.Server) -> dict[str, Any]:
+def adjustments(options: config.ServerOptions) -> dict[str, Any]:
     """Return waitress's settings; the benchmark gives them to others, too."""
     return {
         "threads": options.threads,
@@ -32,7 +32,7 @@ def adjustments(options: config.Server) -> dict[str, Any]:
     }
 
 
-def listening_socket(path: Path, options: config.Server) -> socket.socket:
+def listening_socket(path: Path, options: config.ServerOptions) -> socket.socket:
     where = f"{path}: [server] listen = {options.listen}"
     inherited = systemd.inherited_socket()
     if inherited is not None:

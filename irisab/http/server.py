@@ -25,7 +25,7 @@ from irisab.http.listener import adjustments, listening_socket
 from irisab.serving import snapshot
 from irisab.serving.metrics import Metrics
 from irisab.serving.service import Service
-from irisab.serving.snapshot import Reload, Snapshot
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 
@@ -53,39 +53,39 @@ def serve(path: Path) -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     # What the imports made is never garbage: looking through it took 7 ms each time, under load.
     gc.freeze()
-    found, reload = _first_snapshot(path)
-    handshake = Handshake(found.config.data.history.parent)
+    first, reload = _first_snapshot(path)
+    handshake = Handshake(first.config.data.history.parent)
     try:
         with handshake.running():
-            Server(path, found, reload, handshake).run(commands)
+            Run(path, first, reload, handshake).run(commands)
     except BlockingIOError:
         raise ConfigError(
-            f"{path}: [data] history = {found.config.data.history}: "
+            f"{path}: [data] history = {first.config.data.history}: "
             "another irisab serves from there"
         ) from None
 
 
-def _first_snapshot(path: Path) -> tuple[Snapshot, Reload]:
+def _first_snapshot(path: Path) -> tuple[Snapshot, ReloadOutcome]:
     """Load the INI, or the last one that was accepted where it is refused."""
     now = time.time()
     try:
-        found = snapshot.build(path)
-        _refuse_unwritable(found.config, path)
+        accepted = snapshot.build(path)
+        _refuse_unwritable(accepted.config, path)
     except IrisabError as error:
         earlier = last_good.find(path)
         if earlier is None:
             raise
         log.error("%s", error)
-        found = last_good.build(earlier, base=path.absolute().parent)
+        accepted = last_good.build(earlier, base=path.absolute().parent)
         log.error("serving the last good configuration instead: %s", earlier)
-        reload = Reload(ok=False, error=str(error), at=now, accepted=earlier.stat().st_mtime)
-        return found, reload
-    return found, Reload(ok=True, error=None, at=now, accepted=now)
+        reload = ReloadOutcome(ok=False, error=str(error), at=now, accepted=earlier.stat().st_mtime)
+        return accepted, reload
+    return accepted, ReloadOutcome(ok=True, error=None, at=now, accepted=now)
 
 
-def _refuse_unwritable(found: config.Config, path: Path) -> None:
+def _refuse_unwritable(options: config.Config, path: Path) -> None:
     """Refuse a history that could not be written from the start."""
-    history = found.data.history
+    history = options.data.history
     try:
         history.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=history.parent):
@@ -99,20 +99,22 @@ def _refuse_unwritable(found: config.Config, path: Path) -> None:
             ) from error
 
 
-class Server:
+class Run:
     """One run of the service."""
 
-    def __init__(self, path: Path, found: Snapshot, reload: Reload, handshake: Handshake) -> None:
-        data = found.config.data
+    def __init__(
+        self, path: Path, first: Snapshot, reload: ReloadOutcome, handshake: Handshake
+    ) -> None:
+        data = first.config.data
         self._path = path
         self._handshake = handshake
         self._history = History(data.history)
         self._recorder = Recorder(data.history, keep_rows=data.keep_rows)
         self._service = Service(
-            found, history=self._history, recorder=self._recorder, metrics=Metrics()
+            first, history=self._history, recorder=self._recorder, metrics=Metrics()
         )
         self._service.reload = reload
-        app, options = App(self._service), found.config.server
+        app, options = App(self._service), first.config.server
         self._http = dispatch.create(
             app,
             listening_socket(path, options),
@@ -152,24 +154,24 @@ class Server:
         self._service.reload = self._load()
         systemd.notify("READY=1")
         outcome = self._service.reload
-        revision = self._service.snapshot.revision
+        revision = self._service.snapshot.revision_id
         self._handshake.answer(
             request_id, {"ok": outcome.ok, "error": outcome.error, "revision": revision}
         )
 
-    def _load(self) -> Reload:
+    def _load(self) -> ReloadOutcome:
         now = time.time()
         try:
-            found = snapshot.build(self._path)
-            _refuse_fixed(self._service.snapshot.config, found.config, self._path)
-            self._service.swap(found)
+            candidate = snapshot.build(self._path)
+            _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
+            self._service.swap(candidate)
         except Exception as error:
             return self._refused(error, now)
-        last_good.keep(found)
-        log.info("reloaded: serving %s", _summary(found))
-        return Reload(ok=True, error=None, at=now, accepted=now)
+        last_good.keep(candidate)
+        log.info("reloaded: serving %s", _summary(candidate))
+        return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
 
-    def _refused(self, error: Exception, now: float) -> Reload:
+    def _refused(self, error: Exception, now: float) -> ReloadOutcome:
         if isinstance(error, IrisabError):
             reason = str(error)
             log.error("reload refused: %s", reason)
@@ -177,7 +179,7 @@ class Server:
             reason = f"the reload failed: {error!r}"
             log.exception("reload failed")
         log.error("the old configuration serves on: %s", _summary(self._service.snapshot))
-        return Reload(ok=False, error=reason, at=now, accepted=self._service.reload.accepted)
+        return ReloadOutcome(ok=False, error=reason, at=now, accepted=self._service.reload.accepted)
 
     # -- drain ------------------------------------------------------------------------------
 
@@ -201,7 +203,8 @@ class Server:
     def _is_quiet(self) -> bool:
         """Tell whether nothing is left to do, after a whole turn in which what came was read."""
         begun = self._http.turns
-        # The turn in which this is noticed may have looked before: it takes one more.
+        # A request may have arrived in the turn that is under way now, after that turn had looked
+        # at its sockets. Only the turn after it is sure to have read it.
         while self._http.turns < begun + 2 and not self._stopped.is_set():
             self._http.pull_trigger()
             time.sleep(POLL_SECONDS)
@@ -215,7 +218,7 @@ def _refuse_fixed(old: config.Config, new: config.Config, path: Path) -> None:
     """Refuse what a running process cannot change."""
     fixed = [
         ("server", name, getattr(old.server, name), getattr(new.server, name))
-        for name in config.Server.__slots__
+        for name in config.ServerOptions.__slots__
     ]
     fixed.append(("data", "history", old.data.history, new.data.history))
     for section, option, before, after in fixed:
@@ -226,6 +229,6 @@ def _refuse_fixed(old: config.Config, new: config.Config, path: Path) -> None:
             )
 
 
-def _summary(found: Snapshot) -> str:
-    shares = ", ".join(f"{name} {share:g} %" for name, share in found.config.split.items())
-    return f"{shares} (revision {found.revision})"
+def _summary(serving: Snapshot) -> str:
+    shares = ", ".join(f"{name} {share:g} %" for name, share in serving.config.split.items())
+    return f"{shares} (revision {serving.revision_id})"

@@ -37,8 +37,8 @@ def notify_reloading() -> None:
 
 def state_folder() -> Path | None:
     """Return the folder that the unit's StateDirectory= gives the service (systemd.exec(5))."""
-    found = os.environ.get("STATE_DIRECTORY")
-    return Path(found) if found else None
+    folder = os.environ.get("STATE_DIRECTORY")
+    return Path(folder) if folder else None
 
 
 def inherited_socket() -> socket.socket | None:

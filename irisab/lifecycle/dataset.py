@@ -55,8 +55,8 @@ def load_iris() -> Dataset:
 
 def _name_and_unit(title: str) -> tuple[str, str | None]:
     """Split a column's title as in 'sepal length (cm)'."""
-    found = re.fullmatch(r"(.+?)\s*\(([^()]*)\)", title.strip())
-    name, unit = (found[1], found[2]) if found else (title.strip(), None)
+    parts = re.fullmatch(r"(.+?)\s*\(([^()]*)\)", title.strip())
+    name, unit = (parts[1], parts[2]) if parts else (title.strip(), None)
     return re.sub(r"\s+", "_", name), unit
 
 

@@ -68,7 +68,7 @@ def fit(models: Path, version: str, dataset: Dataset, *, estimator: Any, seed: i
     return accuracy
 
 
-def forest(parameters: config.Model) -> Any:
+def forest(parameters: config.ModelOptions) -> Any:
     """Return the unfitted random forest that a [model.*] section describes."""
     from sklearn.ensemble import RandomForestClassifier
 

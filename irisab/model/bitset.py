@@ -60,14 +60,14 @@ class Bitset:
         return counts.index(max(counts)), tuple([count / self._n_trees for count in counts])
 
     def _added(self, live: int) -> Answer:
-        found = self._memo.get(live)
-        if found is None:
+        answer = self._memo.get(live)
+        if answer is None:
             packed = live.to_bytes(len(self._outcome) // 8 + 1, "little")
             bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
             leaves = self._outcome.take(np.flatnonzero(bits))
             total = sum_in_order(self._value.take(leaves, axis=0))
-            found = self._remember(live, answers_of(total, self._n_trees)[0])
-        return found
+            answer = self._remember(live, answers_of(total, self._n_trees)[0])
+        return answer
 
     def _remember(self, key: int, answer: Answer) -> Answer:
         if len(self._memo) >= self._memo_size:

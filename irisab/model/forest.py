@@ -16,8 +16,8 @@ from irisab.model.bitset import Bitset, masks_fit
 from irisab.model.nodes import Nodes
 from irisab.model.walk import Walk
 
-# Rows of a batch that show, after as many others, whether going on one by one is worth it. Of
-# eight, the first ones made it seem twice as slow as it is.
+# A batch is begun row by row. The first 32 warm up the processor's cache, the next 32 are timed,
+# and decide how the rest is scored. With 8 the cold start made row by row seem twice as slow.
 TRIAL_ROWS = 32
 # So many times slower, as measured at load, that it need not be tried.
 HOPELESS = 4

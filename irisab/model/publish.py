@@ -35,8 +35,8 @@ KEEP = 3
 def _libraries() -> dict[str, str]:
     from importlib.metadata import version
 
-    found = {name: version(name) for name in ("joblib", "numpy", "scikit-learn")}
-    return {"python": platform.python_version(), **found}
+    versions = {name: version(name) for name in ("joblib", "numpy", "scikit-learn")}
+    return {"python": platform.python_version(), **versions}
 
 
 def write(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from irisab.errors import Conflict, HistoryError, NotFound, RequestError
 from irisab.serving import payload
 from irisab.serving.metrics import Metrics
-from irisab.store.history import Found, History
+from irisab.store.history import History, RecordedRequest
 from irisab.store.recorder import Recorder
 
 
@@ -26,32 +26,32 @@ class Feedback:
         cannot be kept now.
         """
         request = payload.feedback(body)
-        found = self._find(request.request_id)
-        labels = _label_indices(found, request.labels)
+        recorded = self._find(request.request_id)
+        labels = _label_indices(recorded, request.labels)
         try:
             new = self.history.label(request.request_id, labels)
         except ValueError:
             raise Conflict("this request has another label already; the first one stays") from None
         except LookupError:
             raise NotFound(_UNKNOWN) from None
-        self._count_labels(found, labels, new)
+        self._count_labels(recorded, labels, new)
         return "matched" if new else "duplicate"
 
-    def _count_labels(self, found: Found, labels: Sequence[int], new: bool) -> None:
-        for said, label in zip(found.predictions, labels, strict=True):
+    def _count_labels(self, recorded: RecordedRequest, labels: Sequence[int], new: bool) -> None:
+        for said, label in zip(recorded.predictions, labels, strict=True):
             outcome = ("correct" if said == label else "wrong") if new else "duplicate"
-            self.metrics.feedback.labels(found.version, outcome).inc()
+            self.metrics.feedback.labels(recorded.version, outcome).inc()
 
-    def _find(self, request_id: bytes) -> Found:
-        found = self.history.find(request_id)
-        if found is None:
+    def _find(self, request_id: bytes) -> RecordedRequest:
+        recorded = self.history.find(request_id)
+        if recorded is None:
             # It may be in the queue still.
             if not self.recorder.settle():
                 raise HistoryError("predictions wait to be written, this one may be among them")
-            found = self.history.find(request_id)
-        if found is None:
+            recorded = self.history.find(request_id)
+        if recorded is None:
             raise NotFound(_UNKNOWN)
-        return found
+        return recorded
 
 
 _UNKNOWN = (
@@ -60,12 +60,12 @@ _UNKNOWN = (
 )
 
 
-def _label_indices(found: Found, labels: Sequence[int | str]) -> list[int]:
+def _label_indices(recorded: RecordedRequest, labels: Sequence[int | str]) -> list[int]:
     """Turn class numbers and names into indices, by the classes of that request's revision."""
-    rows = len(found.predictions)
+    rows = len(recorded.predictions)
     if len(labels) != rows:
         raise RequestError(f"{len(labels)} label(s) for a request with {rows} row(s)")
-    revision = found.revision
+    revision = recorded.revision
     index: dict[int | str, int] = {name: i for i, name in enumerate(revision.class_names)}
     index |= {number: i for i, number in enumerate(revision.class_numbers)}
     for label in labels:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, get_args
+from typing import Protocol, TypeVar, get_args
 
 from irisab import __version__
 from irisab.errors import HistoryError
 from irisab.serving import report
 from irisab.serving.metrics import Gauges
-from irisab.serving.snapshot import Reload, Snapshot
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.stats import comparison
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
@@ -24,30 +24,30 @@ class Source(Protocol):
 
     history: History
     recorder: Recorder
-    reload: Reload
+    reload: ReloadOutcome
 
     @property
     def snapshot(self) -> Snapshot: ...
 
+    def report(self) -> report.Json: ...
+
 
 def collect(source: Source) -> Gauges:
     """Return the gauges as they are now; what the history cannot tell is NaN."""
-    gauges, snapshot, history = Gauges(), source.snapshot, source.history
-    revision, options = snapshot.describe(), snapshot.config.experiment
+    gauges, snapshot = Gauges(), source.snapshot
+    known = _known(source.report)
     _add_serving(gauges, source)
-    _add_drift(gauges, snapshot, _known(lambda: report.drift_report(history, snapshot)))
-    _add_experiment(
-        gauges, snapshot, _known(lambda: report.comparisons(history, revision, options))
-    )
+    _add_drift(gauges, snapshot, known and known["drift"])
+    _add_experiment(gauges, snapshot, known["comparisons"] if known else [])
     gauges.add(
         "experiment_sample_ratio_ok",
         "1 if distinct users are spread over the versions as the split says.",
-        _known(lambda: float(report.sample_ratio(history, revision)["ok"])),
+        float(known["sample_ratio"]["ok"]) if known else None,
     )
     gauges.add(
         "prediction_active_users",
         "Distinct user ids in the last 15 minutes.",
-        _known(lambda: history.active_users(now=time.time())),
+        _known(lambda: source.history.active_users(now=time.time())),
     )
     return gauges
 
@@ -89,20 +89,20 @@ def _add_serving(gauges: Gauges, source: Source) -> None:
     )
 
 
-def _add_drift(gauges: Gauges, snapshot: Snapshot, found: report.Json | None) -> None:
+def _add_drift(gauges: Gauges, snapshot: Snapshot, drift: report.Json | None) -> None:
     unknown: report.Json = {"score": None, "features": dict.fromkeys(snapshot.reference.names)}
-    found = found or unknown
-    gauges.add("model_drift_score", "Mean shift of the features, 0 to 1.", found["score"])
+    drift = drift or unknown
+    gauges.add("model_drift_score", "Mean shift of the features, 0 to 1.", drift["score"])
     gauges.add_by(
         "feature",
         "feature_drift_score",
         "Kolmogorov-Smirnov distance from the training data, 0 to 1.",
-        found["features"],
+        drift["features"],
     )
 
 
-def _add_experiment(gauges: Gauges, snapshot: Snapshot, found: list[dict[str, Any]] | None) -> None:
-    by_version = {each["challenger"]: each for each in found or []}
+def _add_experiment(gauges: Gauges, snapshot: Snapshot, comparisons: list[report.Json]) -> None:
+    by_version = {each["challenger"]: each for each in comparisons}
     gauges.add_by(
         "version",
         "experiment_e_value",

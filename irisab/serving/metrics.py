@@ -125,13 +125,13 @@ class Gauges:
     """The gauges of one scrape, in order."""
 
     def __init__(self) -> None:
-        self.found: list[Metric] = []
+        self.families: list[Metric] = []
 
     def add(self, name: str, documentation: str, value: float | None) -> None:
         """Add one number; None (not known now) is NaN, for which no comparison holds."""
         gauge = GaugeMetricFamily(name, documentation)
         gauge.add_metric([], math.nan if value is None else value)
-        self.found.append(gauge)
+        self.families.append(gauge)
 
     def add_by(
         self, label: str, name: str, documentation: str, values: Mapping[str, float | None]
@@ -150,17 +150,17 @@ class Gauges:
         gauge = GaugeMetricFamily(name, documentation, labels=labels)
         for key, value in values.items():
             gauge.add_metric(key, math.nan if value is None else value)
-        self.found.append(gauge)
+        self.families.append(gauge)
 
     def add_info(self, name: str, documentation: str, labels: Mapping[str, str]) -> None:
         """Add a constant 1 that carries labels."""
         gauge = GaugeMetricFamily(name, documentation, labels=list(labels))
         gauge.add_metric(list(labels.values()), 1)
-        self.found.append(gauge)
+        self.families.append(gauge)
 
     def add_counter(self, name: str, documentation: str, value: float) -> None:
         """Add a counter that is kept elsewhere."""
-        self.found.append(CounterMetricFamily(name, documentation, value=value))
+        self.families.append(CounterMetricFamily(name, documentation, value=value))
 
 
 class _GaugeCollector(Collector):
@@ -171,4 +171,4 @@ class _GaugeCollector(Collector):
         return []  # registering must not scrape
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._read().found
+        yield from self._read().families

@@ -20,7 +20,7 @@ MAX_USER_ID = 128
 Row = list[float]
 
 
-class Prediction(NamedTuple):
+class PredictRequest(NamedTuple):
     """A checked POST /predict. `single` tells a row from a list with one row."""
 
     rows: list[Row]
@@ -30,7 +30,7 @@ class Prediction(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Feedback:
+class FeedbackRequest:
     """A checked POST /feedback: a label (class number or name) per row of the request."""
 
     request_id: bytes
@@ -46,7 +46,7 @@ _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        found = _decode(body.decode("utf-8"))
+        value = _decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise RequestError(f"the body is not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
@@ -57,11 +57,11 @@ def _parse(body: bytes) -> dict[str, Any]:
         raise RequestError("the body is nested too deeply") from None
     except ValueError:  # Python converts no more than 4,300 digits
         raise RequestError("the body has a number with too many digits") from None
-    if type(found) is not dict:
+    if type(value) is not dict:
         raise RequestError(
-            f'the body must be a JSON object, such as {{"features": [...]}}{_not(found)}'
+            f'the body must be a JSON object, such as {{"features": [...]}}{_not(value)}'
         )
-    return found
+    return value
 
 
 def _not(value: Any) -> str:
@@ -81,22 +81,22 @@ class Parser:
         self._length = len(feature_names)
         self._max_rows = max_rows
 
-    def prediction(self, body: bytes) -> Prediction:
+    def prediction(self, body: bytes) -> PredictRequest:
         """Parse the body of POST /predict; raises `RequestError` with a sentence."""
-        found = _parse(body)
+        options = _parse(body)
         try:
-            features = found.pop("features")
+            features = options.pop("features")
         except KeyError:
             raise RequestError(
                 f"'features' is missing: send the {self._length} numbers {self._listed()}"
             ) from None
         user_id = version = None
-        if found:
-            user_id, version = _options(found)
+        if options:
+            user_id, version = _options(options)
         # An object as the first row is no row of a batch, but says that one was meant.
         if type(features) is list and features and type(features[0]) in _ROWS:
-            return Prediction(self._batch(features), False, user_id, version)
-        return Prediction([self._row(features, "'features'")], True, user_id, version)
+            return PredictRequest(self._batch(features), False, user_id, version)
+        return PredictRequest([self._row(features, "'features'")], True, user_id, version)
 
     def _batch(self, rows: list[Any]) -> list[Row]:
         if len(rows) > self._max_rows:
@@ -163,12 +163,12 @@ def _in_range(values: Sequence[float]) -> bool:
     return max(values) <= FLOAT32_MAX and min(values) >= -FLOAT32_MAX
 
 
-def _options(found: dict[str, Any]) -> tuple[str | None, str | None]:
-    user_id = found.pop("user_id", None)
-    version = found.pop("model_version", None)
-    if found:
+def _options(options: dict[str, Any]) -> tuple[str | None, str | None]:
+    user_id = options.pop("user_id", None)
+    version = options.pop("model_version", None)
+    if options:
         raise RequestError(
-            f"unknown key {quoted(next(iter(found)))}: "
+            f"unknown key {quoted(next(iter(options)))}: "
             "there are features, user_id and model_version"
         )
     if user_id is not None:
@@ -194,19 +194,19 @@ def quoted(name: str) -> str:
     return ascii(name if len(name) <= 64 else name[:61] + "...")
 
 
-def feedback(body: bytes) -> Feedback:
+def feedback(body: bytes) -> FeedbackRequest:
     """Parse the body of POST /feedback; raises `RequestError` with a sentence."""
-    found = _parse(body)
-    unknown = set(found) - {"request_id", "label", "labels"}
+    fields = _parse(body)
+    unknown = set(fields) - {"request_id", "label", "labels"}
     if unknown:
         raise RequestError(
             f"unknown key {quoted(min(unknown))}: there are request_id, label and labels"
         )
-    if "request_id" not in found:
+    if "request_id" not in fields:
         raise RequestError("'request_id' is missing: send the one that /predict answered")
-    if ("label" in found) == ("labels" in found):
+    if ("label" in fields) == ("labels" in fields):
         raise RequestError("send either 'label' for one row or 'labels' for a batch")
-    labels = found["labels"] if "labels" in found else [found["label"]]
+    labels = fields["labels"] if "labels" in fields else [fields["label"]]
     if type(labels) is not list:
         raise RequestError(f"'labels' must be a list with a label per row{_not(labels)}")
     if not labels:
@@ -214,7 +214,7 @@ def feedback(body: bytes) -> Feedback:
     for label in labels:
         if type(label) not in (int, str):
             raise RequestError(f"a label must be a class number or a class name{_not(label)}")
-    return Feedback(_request_id(found["request_id"]), labels)
+    return FeedbackRequest(_request_id(fields["request_id"]), labels)
 
 
 def _request_id(text: Any) -> bytes:

@@ -36,28 +36,28 @@ def drift_report(history: History, snapshot: Snapshot) -> Json:
     options, reference = snapshot.config.drift, snapshot.reference
     window = history.window(options.window, features=reference.names)
     full = len(window) >= options.window
-    found = drift.measure(window, reference) if full else None
+    scores = drift.measure(window, reference) if full else None
     return {
-        "score": found.score if found else None,
+        "score": scores.score if scores else None,
         "threshold": options.threshold,
-        "status": _status(found, options.threshold),
+        "status": _status(scores, options.threshold),
         "rows": len(window),
         "window": options.window,
-        "features": found.features if found else dict.fromkeys(reference.names),
+        "features": scores.features if scores else dict.fromkeys(reference.names),
         "distributions": drift.distributions(window if full else None, reference),
     }
 
 
-def _status(found: drift.Drift | None, threshold: float) -> str:
-    if found is None:
+def _status(scores: drift.DriftScores | None, threshold: float) -> str:
+    if scores is None:
         return NOT_ENOUGH
-    return WARNING if found.exceeds(threshold) else OK
+    return WARNING if scores.exceeds(threshold) else OK
 
 
-def experiment(history: History, revision: Revision, options: config.Experiment) -> Json:
+def experiment(history: History, revision: Revision, options: config.ExperimentOptions) -> Json:
     """Return versions, comparisons and the sample ratio of one revision."""
     return {
-        "revision": revision.revision,
+        "revision": revision.id,
         "control": revision.control,
         "versions": _versions(history, revision),
         "comparisons": comparisons(history, revision, options),
@@ -67,13 +67,13 @@ def experiment(history: History, revision: Revision, options: config.Experiment)
 
 def sample_ratio(history: History, revision: Revision) -> Json:
     """Tell whether distinct users are spread over the versions as the split says."""
-    users = dict.fromkeys(revision.models, 0) | history.user_counts(revision.revision)
+    users = dict.fromkeys(revision.models, 0) | history.user_counts(revision.id)
     return {"ok": ratio.sample_ratio(users, revision.split), "users": users}
 
 
 def _versions(history: History, revision: Revision) -> Json:
-    counts = history.version_counts(revision.revision)
-    latencies = history.latencies(revision.revision, limit=LATENCY_ROWS)
+    counts = history.version_counts(revision.id)
+    latencies = history.latencies(revision.id, limit=LATENCY_ROWS)
     return {
         version: _version(counts.get(version, {}), latencies.get(version, []))
         for version in revision.models
@@ -97,7 +97,9 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * float(seconds), 4)
 
 
-def comparisons(history: History, revision: Revision, options: config.Experiment) -> list[Json]:
+def comparisons(
+    history: History, revision: Revision, options: config.ExperimentOptions
+) -> list[Json]:
     """Compare each challenger with the control; they share alpha."""
     pairs = list(revision.pairs())
     # Bonferroni: all of them together may be wrong with probability alpha.
@@ -133,7 +135,7 @@ def _paired(
 def _unpaired(
     history: History, revision: Revision, challenger: str, alpha: float, margin: float
 ) -> comparison.Comparison:
-    counts = history.version_counts(revision.revision)
+    counts = history.version_counts(revision.id)
     control_arm, challenger_arm = (
         unpaired.Arm(
             labelled=counts.get(version, {}).get("labelled", 0),

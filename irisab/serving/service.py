@@ -1,4 +1,4 @@
-"""One prediction from body to answer: choose, predict, observe. Start at `Service.predict`.
+"""One prediction from body to answer: choose, score, encode. Start at `Service.predict`.
 
 The serving path reads `self._serving` once and uses nothing else that a reload replaces.
 """
@@ -17,11 +17,11 @@ from irisab.serving.feedback import Feedback
 from irisab.serving.ids import RequestIds
 from irisab.serving.metrics import Metrics
 from irisab.serving.prepared import Prepared, ServedVersion, answers, prepare
-from irisab.serving.shadow import votes
-from irisab.serving.snapshot import Reload, Snapshot
+from irisab.serving.shadow import score_in_shadow
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
-from irisab.store.writer import Prediction
+from irisab.store.writer import Record
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Service:
         self.recorder = recorder
         self.metrics = metrics
         self.draining = False
-        self.reload = Reload(ok=True, error=None, at=now, accepted=now)
+        self.reload = ReloadOutcome(ok=True, error=None, at=now, accepted=now)
         self._second = (0, "")
         self._report: tuple[Prepared | None, tuple[int, int], report.Json] = (None, (0, 0), {})
         self._ids = RequestIds(_newest_id(history), now=now)
@@ -83,12 +83,12 @@ class Service:
         request_id = self._ids.new(now)
         answer = self._encode(arm, request, answers, now, latency, request_id.hex())
         try:
-            self._observe(serving, arm, request, answers, request_id, now, latency)
+            self._shadow_and_record(serving, arm, request, answers, request_id, now, latency)
         except Exception:
             log.exception("a prediction was answered but could not be recorded")
         return answer
 
-    def _choose(self, serving: Prepared, request: payload.Prediction) -> ServedVersion:
+    def _choose(self, serving: Prepared, request: payload.PredictRequest) -> ServedVersion:
         if request.version is None:
             return serving.arms[serving.snapshot.split.choose(request.user_id)]
         try:
@@ -100,20 +100,20 @@ class Service:
             ) from None
 
     def _score(
-        self, serving: Prepared, arm: ServedVersion, request: payload.Prediction
+        self, serving: Prepared, arm: ServedVersion, request: payload.PredictRequest
     ) -> Sequence[Answer]:
         try:
             return answers(arm, request.rows)
         except Exception as error:
             version = arm.bundle.version
             if request.version is None:  # as its answers, the failures of a forced one
-                self.recorder.fail(revision=serving.revision.revision, version=version)
+                self.recorder.fail(revision=serving.revision.id, version=version)
             raise ModelFailure(f"model version {version} failed on this request") from error
 
     def _encode(
         self,
         arm: ServedVersion,
-        request: payload.Prediction,
+        request: payload.PredictRequest,
         answers: Sequence[Answer],
         now: float,
         latency: float,
@@ -131,11 +131,11 @@ class Service:
             answers, timestamp=timestamp, latency_ms=latency * 1000, request_id=request_id
         )
 
-    def _observe(
+    def _shadow_and_record(
         self,
         serving: Prepared,
         arm: ServedVersion,
-        request: payload.Prediction,
+        request: payload.PredictRequest,
         answers: Sequence[Answer],
         request_id: bytes,
         now: float,
@@ -149,17 +149,17 @@ class Service:
         for index in set(predictions):
             arm.classes[index].inc(predictions.count(index))
         self.recorder.record(
-            Prediction(
+            Record(
                 request_id,
                 now,
-                serving.snapshot.revision,
+                serving.revision.id,
                 arm.bundle.version,
                 forced,
                 request.user_id,
                 latency,
                 request.rows,
                 predictions,
-                votes(serving, arm, request.rows, predictions, forced),
+                score_in_shadow(serving, arm, request.rows, predictions, forced),
             )
         )
 
@@ -182,11 +182,11 @@ class Service:
         Many who look at once cost the predictions no more than one does.
         """
         serving, stamp = self._serving, self.history.stamp()
-        known, known_stamp, found = self._report
+        known, known_stamp, latest = self._report
         if known is not serving or known_stamp != stamp:
-            found = report.build(self.history, serving.snapshot)
-            self._report = (serving, stamp, found)
-        return found
+            latest = report.build(self.history, serving.snapshot)
+            self._report = (serving, stamp, latest)
+        return latest
 
 
 def _newest_id(history: History) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What the versions that were not chosen say of the same rows. Start at `votes()`."""
+"""What the versions that were not chosen say of the same rows. Start at `score_in_shadow()`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _shadow(arm: ServedVersion, rows: Sequence[Row]) -> Sequence[int]:
         return ()
 
 
-def votes(
+def score_in_shadow(
     serving: Prepared,
     arm: ServedVersion,
     rows: Sequence[Row],

@@ -25,12 +25,12 @@ from irisab.store.revision import Revision
 class Snapshot:
     """Configuration, loaded versions and split that belong together.
 
-    `revision` is a hash of split, models, control and experiment name: figures of versions that
+    `revision_id` is a hash of split, models, control and experiment name: figures of versions that
     were served side by side under the same conditions share it.
     """
 
     config: config.Config
-    revision: str
+    revision_id: str
     bundles: Mapping[str, Bundle]
     split: Split
 
@@ -50,7 +50,7 @@ class Snapshot:
     def describe(self) -> Revision:
         """Return what the history keeps of this snapshot."""
         return Revision(
-            revision=self.revision,
+            id=self.revision_id,
             control=self.config.control,
             split=dict(self.config.split),
             models={name: each.sha256 for name, each in self.bundles.items()},
@@ -62,7 +62,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reload:
+class ReloadOutcome:
     """What came of the last attempt to load a configuration.
 
     `at` is when it was tried and `accepted` when the one that serves was accepted, both in seconds
@@ -80,43 +80,43 @@ def build(path: Path, *, base: Path | None = None, models: Path | None = None) -
 
     `models` is where they are, if not where the INI says. Raises `ConfigError` or `BundleError`.
     """
-    found = config.load(path, base=base)
+    options = config.load(path, base=base)
     if models is not None:
-        found = replace(found, data=replace(found.data, models=models))
-    return assemble(found, source=path)
+        options = replace(options, data=replace(options.data, models=models))
+    return assemble(options, source=path)
 
 
-def assemble(found: config.Config, *, source: Path) -> Snapshot:
+def assemble(options: config.Config, *, source: Path) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
-    bundles = {name: _load(found, name, source) for name in found.split}
-    _refuse_different(bundles, found, source)
+    bundles = {name: _load(options, name, source) for name in options.split}
+    _refuse_different(bundles, options, source)
     return Snapshot(
-        config=found,
-        revision=_revision(found, bundles),
+        config=options,
+        revision_id=_revision_id(options, bundles),
         bundles=bundles,
-        split=Split(found.split, salt=found.experiment.name),
+        split=Split(options.split, salt=options.experiment.name),
     )
 
 
-def _load(found: config.Config, version: str, source: Path) -> Bundle:
+def _load(options: config.Config, version: str, source: Path) -> Bundle:
     try:
-        return bundle.load(found.data.models, version)
+        return bundle.load(options.data.models, version)
     except BundleError as error:
-        raise BundleError(f"{_line(found, version, source)}: {error}") from error
+        raise BundleError(f"{_line(options, version, source)}: {error}") from error
 
 
-def _line(found: config.Config, version: str, source: Path) -> str:
-    return f"{source}: [split] {version} = {found.split[version]:g}"
+def _line(options: config.Config, version: str, source: Path) -> str:
+    return f"{source}: [split] {version} = {options.split[version]:g}"
 
 
 def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, source: Path) -> None:
     control = options.control
     expected = bundles[control]
-    for version, found in bundles.items():
+    for version, each in bundles.items():
         for what, ours, theirs in (
-            ("features", found.feature_names, expected.feature_names),
-            ("classes", found.class_names, expected.class_names),
-            ("class numbers", found.class_numbers, expected.class_numbers),
+            ("features", each.feature_names, expected.feature_names),
+            ("classes", each.class_names, expected.class_names),
+            ("class numbers", each.class_numbers, expected.class_numbers),
         ):
             if ours != theirs:
                 raise BundleError(
@@ -126,11 +126,11 @@ def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, sou
                 )
 
 
-def _revision(found: config.Config, bundles: Mapping[str, Bundle]) -> str:
+def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:
     identity = {
-        "split": dict(found.split),
+        "split": dict(options.split),
         "models": {name: each.sha256 for name, each in bundles.items()},
-        "control": found.control,
-        "experiment": found.experiment.name,
+        "control": options.control,
+        "experiment": options.experiment.name,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -33,7 +33,8 @@ class Split:
         self._weights = [(name, weights[name]) for name in sorted(weights) if weights[name] > 0]
         self._names = [name for name, _ in self._weights]
         total = math.fsum(weight for _, weight in self._weights)
-        # The last bound is left out: rounding could put it below a draw.
+        # Without the last bound: rounded, it could be 0.999..., and a draw above it would choose an
+        # index behind the last name.
         self._bounds = list(accumulate(weight / total for _, weight in self._weights))[:-1]
         self._salt = salt
         self._draw = draw

@@ -36,7 +36,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
+class DriftScores:
     """`score` is the mean shift, `features` the KS distance per feature, both 0 to 1."""
 
     score: float
@@ -64,10 +64,10 @@ def _thin(ordered: Array) -> Array:
     return picked
 
 
-def measure(window: Array, reference: Reference) -> Drift:
+def measure(window: Array, reference: Reference) -> DriftScores:
     """Compare rows of shape (n_rows, n_features) with the training data."""
     pairs = zip(reference.names, reference.columns, window.T, strict=True)
-    return Drift(
+    return DriftScores(
         score=mean_shift(window, reference),
         features={name: ks_distance(column, values) for name, column, values in pairs},
     )

@@ -115,10 +115,10 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
 def identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another that takes its name, None where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 @contextmanager

@@ -45,11 +45,11 @@ def add(connection: sqlite3.Connection, request_id: bytes, labels: Sequence[int]
 
 
 def _rows(connection: sqlite3.Connection, request_id: bytes) -> list[_Row]:
-    found = connection.execute(
+    rows = connection.execute(
         f"SELECT {', '.join(_Row._fields)} FROM predictions WHERE request_id = ? ORDER BY row",
         (request_id,),
     )
-    return [*map(_Row._make, found)]
+    return [*map(_Row._make, rows)]
 
 
 def _count(connection: sqlite3.Connection, rows: Sequence[_Row], labels: Sequence[int]) -> None:

@@ -6,8 +6,8 @@ import json
 import sqlite3
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
+from irisab.rfc3339 import timestamp
 from irisab.store.history import History
 from irisab.store.revision import Revision
 
@@ -32,7 +32,7 @@ def prediction_rows(history: History, *, since: float = 0) -> Iterator[Line]:
             said = {name: names[vote] for name, vote in votes.items() if name != row["version"]}
             yield [
                 row["request_id"].hex(),
-                _timestamp(row["time"]),
+                timestamp(row["time"]),
                 row["revision"],
                 row["version"],
                 row["user"].hex() if row["user"] else "",
@@ -62,8 +62,8 @@ def _readable(history: History) -> tuple[Sequence[str], Mapping[str, Revision]]:
     newest = history.revision()
     if newest is None:
         return (), {}
-    found = history.revisions()
-    same = {name: each for name, each in found.items() if each.features == newest.features}
+    revisions = history.revisions()
+    same = {name: each for name, each in revisions.items() if each.features == newest.features}
     return newest.features, same
 
 
@@ -73,8 +73,3 @@ def _features(row: sqlite3.Row) -> Sequence[float]:
 
 def _label(row: sqlite3.Row, names: Sequence[str]) -> str:
     return "" if row["label"] is None else names[row["label"]]
-
-
-def _timestamp(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

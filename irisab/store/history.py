@@ -28,7 +28,7 @@ ACTIVE_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class RecordedRequest:
     """A recorded request: which version answered what, as class indices per row."""
 
     revision: Revision
@@ -84,10 +84,10 @@ class History:
             )
             # Read no further than needed, and leave no statement open, which would hold the log.
             with closing(cursor):
-                found = (
+                blobs = (
                     blob for blob, forced, revision in cursor if not forced and revision in alike
                 )
-                data = b"".join(islice(found, size))
+                data = b"".join(islice(blobs, size))
         return np.frombuffer(data, dtype="<f8").reshape(-1, len(features))
 
     def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
@@ -176,8 +176,8 @@ class History:
         """Return every revision that was ever served, newest last."""
         with self._reading() as connection:
             rows = connection.execute("SELECT content FROM revisions ORDER BY seen").fetchall()
-        found = [Revision.from_json(text) for (text,) in rows]
-        return {each.revision: each for each in found}
+        revisions = [Revision.from_json(text) for (text,) in rows]
+        return {each.id: each for each in revisions}
 
     def rows(self, *, since: float = 0) -> Iterator[sqlite3.Row]:
         """Yield all predictions from `since` (seconds since 1970) on, oldest first.
@@ -193,8 +193,8 @@ class History:
     def newest_id(self) -> bytes | None:
         """Return the newest request id, None where nothing is recorded."""
         with self._reading() as connection:
-            (found,) = connection.execute("SELECT max(request_id) FROM predictions").fetchone()
-        return None if found is None else bytes(found)
+            (newest,) = connection.execute("SELECT max(request_id) FROM predictions").fetchone()
+        return None if newest is None else bytes(newest)
 
     def _page(self, after: tuple[bytes, int]) -> list[sqlite3.Row]:
         with self._reading() as connection:
@@ -208,7 +208,7 @@ class History:
 
     # -- labels -----------------------------------------------------------------------------
 
-    def find(self, request_id: bytes) -> Found | None:
+    def find(self, request_id: bytes) -> RecordedRequest | None:
         """Return what is recorded under a request id, or None."""
         with self._reading() as connection:
             rows = connection.execute(
@@ -219,7 +219,7 @@ class History:
         if not rows:
             return None
         content, version, _ = rows[0]
-        return Found(
+        return RecordedRequest(
             revision=Revision.from_json(content),
             version=version,
             predictions=[prediction for _, _, prediction in rows],

@@ -13,7 +13,8 @@ from irisab.store import evidence
 from irisab.store.database import BUSY_SECONDS, connect, identity, transaction
 from irisab.store.reader import explained
 
-# How long a label waits where the one before it has waited in vain.
+# How long a label waits for a locked file when the label before it has already waited the whole
+# BUSY_SECONDS in vain: a lock that stays would otherwise hold every thread for seconds each.
 RETRY_SECONDS = 0.1
 
 _NOT_NOW = "the history could not be used a moment ago"

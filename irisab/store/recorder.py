@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from irisab.store.revision import Revision
-from irisab.store.writer import QUEUE_ROWS, Failure, Item, Prediction, Writer
+from irisab.store.writer import QUEUE_ROWS, Failure, Item, Record, Writer
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Recorder:
         """Begin to write."""
         self._thread.start()
 
-    def record(self, item: Prediction) -> None:
+    def record(self, item: Record) -> None:
         """Queue a prediction; never blocks and never raises."""
         with self._counting:
             if self._queued_rows + len(item.rows) > QUEUE_ROWS:
@@ -136,7 +136,7 @@ class Recorder:
         return []
 
     def _forget(self, items: Sequence[Item]) -> int:
-        rows = sum(len(each.rows) for each in items if isinstance(each, Prediction))
+        rows = sum(len(each.rows) for each in items if isinstance(each, Record))
         with self._counting:
             self._queued_rows -= rows
         return rows

@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+# Fields that the history knows by another name.
+_KEYS = {"id": "revision"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """What was served together: enough to read old rows after everything has changed."""
 
-    revision: str
+    id: str
     control: str
     split: Mapping[str, float]
     models: Mapping[str, str]
@@ -22,11 +25,14 @@ class Revision:
 
     def to_json(self) -> str:
         """Return the value as the `content` column keeps it."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+        return json.dumps({_KEYS.get(name, name): getattr(self, name) for name in self.__slots__})
 
     @classmethod
     def from_json(cls, text: str) -> Revision:
-        return cls(**json.loads(text))
+        content = json.loads(text)
+        return cls(
+            **{name: content.pop(_KEYS.get(name, name)) for name in cls.__slots__}, **content
+        )
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield (control, challenger) for each challenger, as version names."""
@@ -37,5 +43,5 @@ class Revision:
 
         So evidence outlives a change of the control, and versions of one model are one pair.
         """
-        found = (sorted((self.models[name], name) for name in pair) for pair in self.pairs())
-        return {(one, two): (name_one, name_two) for (one, name_one), (two, name_two) in found}
+        pairs = (sorted((self.models[name], name) for name in pair) for pair in self.pairs())
+        return {(one, two): (name_one, name_two) for (one, name_one), (two, name_two) in pairs}

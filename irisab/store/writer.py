@@ -28,7 +28,7 @@ ROWS_PER_STATEMENT = 64
 COLUMNS = 12
 
 
-class Prediction(NamedTuple):
+class Record(NamedTuple):
     """One answered request. `votes` holds, per row, what each version said, as JSON."""
 
     request_id: bytes
@@ -50,7 +50,7 @@ class Failure(NamedTuple):
     version: str
 
 
-Item = Prediction | Failure | Revision
+Item = Record | Failure | Revision
 _Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, int, str, None]
 
 
@@ -76,7 +76,7 @@ class Writer:
             assert self._connection is not None
             revisions = [each for each in items if isinstance(each, Revision)]
             self._write_revisions(self._connection, revisions)
-            predictions = [each for each in items if isinstance(each, Prediction)]
+            predictions = [each for each in items if isinstance(each, Record)]
             stored = self._insert(predictions)
             self._count(predictions, [each for each in items if isinstance(each, Failure)])
             pruned = self._prune(self.stored_rows + stored - keep_rows)
@@ -112,15 +112,15 @@ class Writer:
     ) -> None:
         for each in revisions:
             # The last one stays last: a new file gets them in this order.
-            self._revisions.pop(each.revision, None)
-            self._revisions[each.revision] = each
+            self._revisions.pop(each.id, None)
+            self._revisions[each.id] = each
             connection.execute(
                 "INSERT INTO revisions VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
-                (each.revision, time.time(), json.dumps(list(each.features)), each.to_json()),
+                (each.id, time.time(), json.dumps(list(each.features)), each.to_json()),
             )
 
-    def _insert(self, predictions: Sequence[Prediction]) -> int:
+    def _insert(self, predictions: Sequence[Record]) -> int:
         rows = chain.from_iterable(map(self._values, predictions))
         stored = 0
         # Made as they are needed: all at once, they would hold the interpreter for milliseconds.
@@ -129,7 +129,7 @@ class Writer:
             stored += len(chunk)
         return stored
 
-    def _values(self, each: Prediction) -> Iterator[_Values]:
+    def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
         for number, (row, prediction, votes) in enumerate(
             zip(each.rows, each.predictions, each.votes, strict=True)
@@ -154,7 +154,7 @@ class Writer:
             return None
         return hashlib.blake2b(user_id.encode(), key=self._salt, digest_size=16).digest()
 
-    def _count(self, predictions: Sequence[Prediction], failures: Sequence[Failure]) -> None:
+    def _count(self, predictions: Sequence[Record], failures: Sequence[Failure]) -> None:
         asked = [each for each in predictions if not each.forced]
         self._count_versions("requests", Counter((p.revision, p.version) for p in asked))
         self._count_versions("errors", Counter((f.revision, f.version) for f in failures))
@@ -185,7 +185,7 @@ class Writer:
                         (*models, count, count * differ[0], count * any(differ)),
                     )
 
-    def _count_users(self, asked: Sequence[Prediction]) -> None:
+    def _count_users(self, asked: Sequence[Record]) -> None:
         new: Counter[tuple[str, str]] = Counter()
         for each in asked:
             key = (each.revision, self._user(each.user_id))

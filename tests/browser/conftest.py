@@ -172,7 +172,7 @@ def train_on_letters(models: Path, version: str, *, trees: int) -> None:
         class_names=tuple(f"{letter}_h" for letter in "ABCDEFGHIJ"),
         class_numbers=tuple(range(10)),
     )
-    forest = training.forest(config.Model(n_estimators=trees))
+    forest = training.forest(config.ModelOptions(n_estimators=trees))
     training.fit(models, version, dataset, estimator=forest)
 
 

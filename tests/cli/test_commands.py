@@ -206,8 +206,8 @@ def test_verdict_wants_a_known_challenger_and_revision(
     assert command(served.config, "verdict", "v9") == 2
     assert "there is v2" in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", "abc") == 2
-    assert served.service.snapshot.revision in capsys.readouterr().err
-    assert command(served.config, "verdict", "--revision", served.service.snapshot.revision) == 3
+    assert served.service.snapshot.revision_id in capsys.readouterr().err
+    assert command(served.config, "verdict", "--revision", served.service.snapshot.revision_id) == 3
 
 
 def test_history_prints_csv(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

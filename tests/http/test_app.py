@@ -249,7 +249,7 @@ def test_health_tells_what_serves(served: Served) -> None:
     """/health is 200 with the documented keys while it serves."""
     answer = served.client.get("/health").json
     assert answer["status"] == "healthy" and answer["models_loaded"] is True
-    assert answer["revision"] == served.service.snapshot.revision
+    assert answer["revision"] == served.service.snapshot.revision_id
     assert set(answer["reload"]) == {"ok", "error", "at"} and answer["reload"]["ok"] is True
 
 

@@ -74,7 +74,7 @@ def test_accuracy_is_scikit_learns_own(version: str, trees: int, iris_models: Pa
 
 def test_the_same_seed_gives_the_same_bytes(iris_models: Path, tmp_path: Path) -> None:
     """A model trained again elsewhere is the same model, by its hash."""
-    estimator = training.forest(config.Model(n_estimators=50))
+    estimator = training.forest(config.ModelOptions(n_estimators=50))
     accuracy = training.fit(tmp_path, "again", IRIS, estimator=estimator)
     ours, theirs = manifest(tmp_path, "again"), manifest(iris_models, "v1")
     plain = [
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bytes(iris_models: Path, tmp_path: Path) -
 
 def test_another_seed_gives_another_model(iris_models: Path, tmp_path: Path) -> None:
     """The seed decides, for the split as well as for the forest."""
-    estimator = training.forest(config.Model(n_estimators=50, random_state=7))
+    estimator = training.forest(config.ModelOptions(n_estimators=50, random_state=7))
     training.fit(tmp_path, "v1", IRIS, estimator=estimator, seed=7)
     assert manifest(tmp_path, "v1")["sha256"] != manifest(iris_models, "v1")["sha256"]
 
@@ -116,7 +116,7 @@ def test_the_reference_is_of_the_rows_fitted_on(iris_models: Path) -> None:
 def test_the_ini_describes_the_forest() -> None:
     """Each option of [model.*] reaches scikit-learn under its own name."""
     found = training.forest(
-        config.Model(n_estimators=7, max_depth=3, min_samples_leaf=2, random_state=1)
+        config.ModelOptions(n_estimators=7, max_depth=3, min_samples_leaf=2, random_state=1)
     )
     assert type(found) is RandomForestClassifier
     expected = {"n_estimators": 7, "max_depth": 3, "min_samples_leaf": 2, "random_state": 1}
@@ -175,7 +175,7 @@ def test_penguins_train_without_their_gaps(tmp_path: Path) -> None:
     assert [name for name, _ in dataset.features] == [
         *("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year")
     ]
-    estimator = training.forest(config.Model(n_estimators=20))
+    estimator = training.forest(config.ModelOptions(n_estimators=20))
     assert training.fit(tmp_path, "v1", dataset, estimator=estimator) > 0.9
     found = bundle.load(tmp_path, "v1")
     rows = np.array([each["features"] for each in islice(cycle(found.manifest["examples"]), 100)])
@@ -213,7 +213,7 @@ def test_integer_targets_keep_their_numbers(tmp_path: Path) -> None:
     assert dataset.class_numbers == (-1, 7, 10)
     assert dataset.class_names == ("-1", "7", "10")
     assert dataset.labels.tolist() == [2, 1, 0, 1, 1] * 5
-    estimator = training.forest(config.Model(n_estimators=2))
+    estimator = training.forest(config.ModelOptions(n_estimators=2))
     training.fit(tmp_path, "v1", dataset, estimator=estimator)
     assert bundle.load(tmp_path, "v1").class_numbers == (-1, 7, 10)
 

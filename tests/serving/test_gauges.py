@@ -15,7 +15,7 @@ from traffic import prediction
 
 from irisab import __version__
 from irisab.serving import gauges, snapshot
-from irisab.serving.snapshot import Reload
+from irisab.serving.snapshot import ReloadOutcome
 
 Found = dict[str, dict[tuple[str, ...], float]]
 OF_THE_HISTORY = {
@@ -38,7 +38,7 @@ def collect(served: Served) -> Found:
     """Return the gauges as name -> label values -> value."""
     return {
         family.name: {tuple(each.labels.values()): each.value for each in family.samples}
-        for family in gauges.collect(served.service).found
+        for family in gauges.collect(served.service).families
     }
 
 
@@ -70,7 +70,7 @@ def test_a_refused_reload_shows(served: Served) -> None:
     """The flag falls, and the time stays that of the configuration that serves."""
     accepted = served.service.reload.accepted
     assert abs(accepted - time.time()) < 60
-    served.service.reload = Reload(ok=False, error="no", at=time.time(), accepted=accepted)
+    served.service.reload = ReloadOutcome(ok=False, error="no", at=time.time(), accepted=accepted)
     found = collect(served)
     assert found["config_last_reload_successful"] == {(): 0}
     assert found["config_last_reload_success_timestamp_seconds"] == {(): accepted}

@@ -26,7 +26,7 @@ rows = st.lists(accepted, min_size=3, max_size=3)
 users = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128)
 
 
-def parse(value: Any) -> payload.Prediction:
+def parse(value: Any) -> payload.PredictRequest:
     return PARSER.prediction(json.dumps(value).encode())
 
 
@@ -36,7 +36,7 @@ def parse(value: Any) -> payload.Prediction:
 @given(rows)
 def test_a_row_is_read_to_the_last_bit(row: list[float]) -> None:
     """What the client sent is what the model gets, as floats, in the model's order."""
-    expected = payload.Prediction([[float(each) for each in row]], True, None, None)
+    expected = payload.PredictRequest([[float(each) for each in row]], True, None, None)
     assert parse({"features": row}) == expected
     by_name = dict(reversed([*zip(NAMES, row, strict=True)]))
     assert parse({"features": by_name}) == expected
@@ -48,7 +48,7 @@ def test_a_batch_is_read_with_its_options(batch: list[Any], user: str, version: 
     """A list of rows is a batch, also of one; options may be there or not, or null."""
     found = parse({"model_version": version, "features": batch, "user_id": user})
     floats = [[float(each) for each in row] for row in batch]
-    assert found == payload.Prediction(floats, False, user, version)
+    assert found == payload.PredictRequest(floats, False, user, version)
     assert parse({"features": batch, "user_id": None, "model_version": None}).user_id is None
 
 
@@ -210,9 +210,9 @@ REQUEST = "01902f3e5c7b7abc8123456789abcdef"
 def test_labels_are_read(request_id: bytes, labels: list[int | str]) -> None:
     """Numbers or names, one for a row or a list for a batch; hexadecimal in either case."""
     body = {"request_id": request_id.hex(), "labels": labels}
-    assert payload.feedback(json.dumps(body).encode()) == payload.Feedback(request_id, labels)
+    assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(request_id, labels)
     body = {"request_id": request_id.hex().upper(), "label": labels[0]}
-    assert payload.feedback(json.dumps(body).encode()) == payload.Feedback(request_id, labels[:1])
+    assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(request_id, labels[:1])
 
 
 BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {

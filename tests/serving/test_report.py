@@ -36,7 +36,7 @@ class World:
 
     def ask(self, votes: Any = ({"v1": 0, "v2": 0},), **options: Any) -> bytes:
         rows = options.pop("rows", [[5.0, 3.0, 1.5, 0.2]] * len(votes))
-        item = prediction(votes, rows=rows, revision=self.snapshot.revision, **options)
+        item = prediction(votes, rows=rows, revision=self.snapshot.revision_id, **options)
         self.recorder.record(item)
         self.recorder.flush()
         return item.request_id
@@ -85,7 +85,7 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
     (comparison,) = found.pop("comparisons")
     distributions = found["drift"].pop("distributions")
     assert found == {
-        "revision": world.snapshot.revision,
+        "revision": world.snapshot.revision_id,
         "control": "v1",
         "versions": {"v1": version, "v2": version},
         "sample_ratio": {"ok": True, "users": {"v1": 0, "v2": 0}},
@@ -216,7 +216,7 @@ def test_versions_have_their_figures(start: Start) -> None:
     world.ask(version="v2")
     for each, label in zip(ids, [0, 0, 1], strict=False):
         world.history.label(each, [label])
-    world.recorder.fail(revision=world.snapshot.revision, version="v2")
+    world.recorder.fail(revision=world.snapshot.revision_id, version="v2")
     world.recorder.flush()
     found = world.report["versions"]
     assert found["v1"] == {
@@ -262,7 +262,7 @@ def test_versions_of_one_model_are_equivalent(start: Start) -> None:
     """The control's twin never differs; what is labelled counts once, not for each of the two."""
     world = start("[experiment]\nmargin = 0.5\n")
     twins = dict.fromkeys(["v1", "v2"], world.snapshot.bundles["v1"])
-    world.snapshot = replace(world.snapshot, revision="twins", bundles=twins)
+    world.snapshot = replace(world.snapshot, revision_id="twins", bundles=twins)
     world.recorder.announce(world.snapshot.describe())
     for _ in range(50):
         world.history.label(world.ask(), [0])
@@ -288,7 +288,7 @@ def test_the_verdict_text_says_what_the_report_says(start: Start) -> None:
         world.ask([{"v1": 0, "v2": number % 2}], user_id=f"user {number}")
     found = world.report
     lines = verdict_text(found, found["comparisons"][0]).split("\n")
-    assert lines[0] == f"v2 against v1 (revision {world.snapshot.revision})"
+    assert lines[0] == f"v2 against v1 (revision {world.snapshot.revision_id})"
     assert lines[1] == "Verdict: inconclusive"
     assert lines[2] == f"  {found['comparisons'][0]['reason']}"
     assert "They disagree on 50.00% of requests" in lines

@@ -232,10 +232,10 @@ def test_a_locked_history_costs_no_label(served: Served) -> None:
 def test_a_swap_is_seen_by_the_next_request(served: Served) -> None:
     """After a reload the new split answers, under a new revision; counters go on."""
     served.predict()
-    before = served.service.snapshot.revision
+    before = served.service.snapshot.revision_id
     replace_in(served.config, "[data]", "[split]\nv1 = 0\nv2 = 100\n[data]")
     served.reload()
-    assert served.service.snapshot.revision != before
+    assert served.service.snapshot.revision_id != before
     assert {served.predict()["model_version"] for _ in range(50)} == {"v2"}
     assert served.sample("prediction_requests_total") == 51
     assert served.sample("model_split_weight", version="v1") == 0
@@ -243,7 +243,7 @@ def test_a_swap_is_seen_by_the_next_request(served: Served) -> None:
 
 def test_labels_outlive_the_revision_they_belong_to(served: Served) -> None:
     """A label that comes after a reload counts for the revision that was served."""
-    old = served.service.snapshot.revision
+    old = served.service.snapshot.revision_id
     request_id = served.predict(user_id="u-1")["request_id"]
     replace_in(served.config, "[data]", "[split]\nv1 = 90\nv2 = 10\n[data]")
     served.reload()
@@ -251,7 +251,7 @@ def test_labels_outlive_the_revision_they_belong_to(served: Served) -> None:
     assert served.client.post("/feedback", label).json == {"status": "matched"}
     counts = served.history.version_counts(old)
     assert sum(each["labelled"] for each in counts.values()) == 1
-    assert served.history.version_counts(served.service.snapshot.revision) == {}
+    assert served.history.version_counts(served.service.snapshot.revision_id) == {}
 
 
 def test_request_ids_come_in_order_of_time(served: Served) -> None:
@@ -307,7 +307,7 @@ def test_a_removed_history_begins_anew(served: Served, caplog: pytest.LogCapture
     assert [(row["request_id"].hex(), row["label"]) for row in other.rows()] == [
         (new["request_id"], 0)
     ]
-    assert other.revision().revision == served.service.snapshot.revision
+    assert other.revision().id == served.service.snapshot.revision_id
     other.close()
 
 

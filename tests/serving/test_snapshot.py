@@ -27,7 +27,7 @@ def ini(tmp_path: Path, models: Path) -> Path:
 
 
 def train(models: Path, version: str, dataset: Dataset) -> None:
-    forest = training.forest(config.Model(n_estimators=5))
+    forest = training.forest(config.ModelOptions(n_estimators=5))
     training.fit(models, version, dataset, estimator=forest)
 
 
@@ -67,16 +67,16 @@ def test_the_control_can_be_named(ini: Path) -> None:
 )
 def test_the_revision_is_a_hash_of_what_matters(ini: Path, old: str, new: str, same: bool) -> None:
     """Split, models, control and experiment name change the revision; order and the rest do not."""
-    before = snapshot.build(ini).revision
+    before = snapshot.build(ini).revision_id
     replace_in(ini, old, new)
-    assert (snapshot.build(ini).revision == before) is same
+    assert (snapshot.build(ini).revision_id == before) is same
 
 
 def test_a_new_model_is_a_new_revision(ini: Path, models: Path) -> None:
     """Training a version again with another seed changes the revision."""
-    before = snapshot.build(ini).revision
+    before = snapshot.build(ini).revision_id
     train(models, "v2", load_iris())
-    assert snapshot.build(ini).revision != before
+    assert snapshot.build(ini).revision_id != before
 
 
 def test_a_version_without_a_bundle_names_section_and_option(ini: Path) -> None:

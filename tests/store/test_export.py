@@ -106,7 +106,7 @@ def test_rows_of_other_features_are_left_out(served: Served) -> None:
     """After a change of the model's features, a file has the rows of the newest ones only."""
     served.predict()
     other = history.Revision(
-        revision="other",
+        id="other",
         control="v1",
         split={"v1": 100.0},
         models={"v1": "x"},
