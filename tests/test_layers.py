@@ -15,7 +15,7 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train service reports history | text | arguments output",
+    "cli": "train service reports history | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd",
     "lifecycle": "training | dataset",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "

@@ -210,9 +210,13 @@ REQUEST = "01902f3e5c7b7abc8123456789abcdef"
 def test_labels_are_read(request_id: bytes, labels: list[int | str]) -> None:
     """Numbers or names, one for a row or a list for a batch; hexadecimal in either case."""
     body = {"request_id": request_id.hex(), "labels": labels}
-    assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(request_id, labels)
+    assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(
+        request_id, labels
+    )
     body = {"request_id": request_id.hex().upper(), "label": labels[0]}
-    assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(request_id, labels[:1])
+    assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(
+        request_id, labels[:1]
+    )
 
 
 BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {
