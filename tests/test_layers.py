@@ -16,10 +16,10 @@ PACKAGE = Path(irisab.__file__).parent
 LAYERS = {
     "__main__": "",
     "cli": "train service reports history | text | arguments output typed",
-    "http": "server | app | last_good listener handshake | dispatch systemd",
+    "http": "server | app | last_good listener handshake | dispatch systemd | problem",
     "lifecycle": "training | dataset",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
-    "split payload encoder ids metrics",
+    "split payload encoder cost ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",
     "model": "publish | bundle | forest estimator | walk bitset | nodes | arrays | answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",

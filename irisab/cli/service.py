@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+from os import EX_SOFTWARE
 from pathlib import Path
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
-from irisab.errors import ConfigError, NotRunning
+from irisab.errors import ConfigError, IrisabError, NotRunning
 from irisab.http import systemd
 from irisab.http.handshake import Handshake
 from irisab.serving import snapshot
+
+log = logging.getLogger(__name__)
 
 
 def add_to(commands: Any) -> None:
@@ -26,7 +29,14 @@ def _serve(options: argparse.Namespace) -> int:
     from irisab.http import server
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    server.serve(options.config)
+    try:
+        server.serve(options.config)
+    except IrisabError:
+        raise
+    except Exception:
+        # Not 2, which means that the INI was refused and tells systemd not to try again.
+        log.exception("the service ended")
+        return EX_SOFTWARE
     return 0
 
 
