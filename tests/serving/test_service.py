@@ -301,6 +301,25 @@ def test_the_history_keeps_its_order_when_the_clock_does_not(served: Served) -> 
     again.close()
 
 
+def test_the_newest_revision_is_the_last_that_served(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that was served while the clock was a day ahead; so is who was here lately."""
+    with monkeypatch.context() as ahead:
+        later = time.time() + 86400
+        ahead.setattr(time, "time", lambda: later)
+        served.service.swap(served.service.snapshot)
+        served.predict(user_id="somebody")
+        served.recorder.flush()
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+    served.predict(user_id="another")
+    served.recorder.flush()
+    assert served.history.revision().id == served.service.snapshot.revision_id
+    assert [*served.history.revisions()][-1] == served.service.snapshot.revision_id
+    assert served.history.active_users(now=time.time()) == 1
+
+
 def test_a_clock_that_went_back_is_told(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     """Once, at the start, with how far the history is ahead."""
     served.service._ids._ticks = int((time.time() + 3600) * 4096000)
