@@ -15,9 +15,9 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train service reports history | text | arguments output typed",
+    "cli": "train service reports history backup | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training | dataset",
+    "lifecycle": "training backup | dataset",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
     "split payload encoder cost ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",

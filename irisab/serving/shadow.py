@@ -69,7 +69,7 @@ class Shadow:
     def follow(self, item: Answered) -> None:
         """Score and record, now or soon. Rows of a version asked for by name are not scored."""
         others = _others(item)
-        expected = len(item.predictions) * sum([each.cost.seconds for each in others])
+        expected = _expected(item, others)
         if expected <= INLINE_SECONDS + INLINE_TIMES * item.latency:
             self._record(item, score(item, others))
         elif not self._offer(item, expected):
@@ -137,6 +137,15 @@ def _others(item: Answered) -> list[ServedVersion]:
     if not item.serving.shadow or item.request.version is not None:
         return []
     return [each for each in item.serving.arms.values() if each is not item.arm]
+
+
+def _expected(item: Answered, others: Sequence[ServedVersion]) -> float:
+    """Return the seconds that others will need, by what a row of theirs costs alone.
+
+    Rows of a batch cost less: so many times what the answer took, as one row of theirs takes more.
+    """
+    a_row = sum([each.cost.seconds for each in others])
+    return min(len(item.predictions) * a_row, item.latency * a_row / item.arm.cost.seconds)
 
 
 def score(item: Answered, others: Sequence[ServedVersion]) -> list[str]:
