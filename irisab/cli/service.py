@@ -54,17 +54,24 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    folder = _history_path(options.config).parent
+    folder, *others = _state_folders(options.config)
     try:
         revision = Handshake(folder).reload()
     except NotRunning:
-        # An edit of [data] history does not move the service, which is to say so.
-        state = systemd.state_folder()
-        if state is None or folder == state:
+        # An edit of [data] history, or an INI that cannot be read, does not move the service: it
+        # is the one to say what is wrong.
+        running = [each for each in others if Handshake(each).is_running()]
+        if not running:
             raise
-        revision = Handshake(state).reload()
+        revision = Handshake(running[0]).reload()
     say(f"reloaded: revision {revision} serves")
     return 0
+
+
+def _state_folders(path: Path) -> list[Path]:
+    """Return where the service may keep its pid: as the INI says, then where it usually is."""
+    usual = [systemd.state_folder(), path.absolute().parent]
+    return list(dict.fromkeys([_history_path(path).parent, *filter(None, usual)]))
 
 
 def _history_path(path: Path) -> Path:

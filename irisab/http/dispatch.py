@@ -25,7 +25,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import build_http_date
+from waitress.utilities import BadRequest, build_http_date
 
 from irisab.http.problem import CONTENT_TYPE, problem
 
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # What the environ says: when the request's first byte came, in seconds since 1970.
 ARRIVED = "irisab.arrived"
+# The first byte of a TLS connection (RFC 8446, 5.1), and of no HTTP request.
+TLS_HANDSHAKE = b"\x16"
 # What answers may take of the main thread at once: meanwhile it reads nothing.
 TURN_SECONDS = 0.01
 # After more than that it leaves everything to the workers for so many times as long.
@@ -166,6 +168,17 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.arrived = time()
+        self._begun = False
+
+    def received(self, data: bytes) -> int:
+        """Take what came; who speaks TLS is told at once, instead of waiting for its answer."""
+        if not self._begun and data.startswith(TLS_HANDSHAKE):
+            self.error = BadRequest("this port speaks HTTP, not HTTPS: use http://")
+            self.completed = True
+            return len(data)
+        self._begun = True
+        taken: int = super().received(data)
+        return taken
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

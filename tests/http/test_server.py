@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ import pytest
 from processes import ROW, Process, free_port, irisab, replace_in, running, write_config
 from slow import Slow
 
+from irisab.errors import ReloadRefused
+from irisab.http.handshake import Handshake
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
 from irisab.model import publish
@@ -291,20 +294,21 @@ def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
 ) -> None:
     """A SIGHUP, or `irisab reload`, while the service stops: what was accepted is answered."""
     with running(slow_config, port, before=FIND_SLOW) as process:
-        connections = [process.connect() for _ in range(8)]
+        # Four threads need two seconds for these.
+        connections = [process.connect() for _ in range(24)]
         for connection in connections:
             connection.request("POST", "/predict", BODY, JSON)
         time.sleep(0.1)
         process.signal(signal.SIGTERM)
         time.sleep(0.1)
         process.signal(signal.SIGHUP)
-        reload = process.run("reload")
+        with pytest.raises(ReloadRefused, match="the service is stopping"):
+            Handshake(slow_config.parent).reload()
         answers = [connection.getresponse() for connection in connections]
-        assert [answer.status for answer in answers] == [200] * 8
+        assert [answer.status for answer in answers] == [200] * 24
         assert process.wait() == 0
         for connection in connections:
             connection.close()
-    assert reload.returncode == 2 and "the service is stopping" in reload.stderr
     assert "not all requests" not in process.log.read_text()
 
 
@@ -597,6 +601,31 @@ def test_malformed_http_is_refused_by_the_server(name: str, shared: Process) -> 
         detail = json.loads(answer.read())
         assert detail["status"] == status and detail["detail"].endswith(".")
     assert shared.get("/health").status == 200
+
+
+def test_who_speaks_tls_is_told_at_once(shared: Process) -> None:
+    """A client of https:// on this port fails in a moment, and not after two minutes."""
+    context = ssl.create_default_context()
+    started = time.monotonic()
+    with (
+        socket.create_connection(("127.0.0.1", shared.port), timeout=30) as connection,
+        pytest.raises(ssl.SSLError),
+    ):
+        context.wrap_socket(connection, server_hostname="localhost")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("content", [b"", "[split]\nv1 = 100\n".encode("utf-16")])
+def test_an_ini_that_names_no_history_is_refused_by_the_service(
+    content: bytes, config: Path, port: int
+) -> None:
+    """An empty or unreadable file does not make `irisab reload` look elsewhere."""
+    with running(config, port) as process:
+        config.write_bytes(content)
+        reload = process.run("reload")
+        assert reload.returncode == 2 and "no irisab service runs" not in reload.stderr
+        assert "the old configuration serves on" in reload.stderr
+        assert process.get("/health").json["reload"]["ok"] is False
 
 
 def test_chunked_bodies_are_read(shared: Process) -> None:
