@@ -315,18 +315,18 @@ def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
 def test_a_second_stop_ends_at_once(slow_config: Path, port: int) -> None:
     """Whoever presses Ctrl-C twice does not want to wait for the answers."""
     with running(slow_config, port, before=FIND_SLOW) as process:
-        connections = [process.connect() for _ in range(40)]
+        # Four threads need six seconds for these.
+        connections = [process.connect() for _ in range(80)]
         for connection in connections:
             connection.request("POST", "/predict", BODY, JSON)
         time.sleep(0.1)
         process.signal(signal.SIGINT)
         time.sleep(0.2)
         process.signal(signal.SIGINT)
-        started = time.monotonic()
-        assert process.wait() == 0
-        assert time.monotonic() - started < 2
+        code = process.wait()
         for connection in connections:
             connection.close()
+    assert code == 0
     assert "not all requests were answered in time" in process.log.read_text()
 
 
