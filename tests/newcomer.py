@@ -18,6 +18,7 @@ from serving import free_port
 # What a page prints and another run prints otherwise.
 VARIABLE = (
     (r'"model_version":"v\d"', '"model_version":"#"'),
+    (r'"probabilities":\[[\d.,e-]+\]', '"probabilities":[#]'),
     (r"\b[0-9a-f]{32}\b|\b[0-9a-f]{12}\b", "#"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z?", "#"),
     (r"Evidence \(e-value\): \S+", "Evidence (e-value): #"),
