@@ -14,20 +14,22 @@ from pages import ROOT, Block
 from irisab.__main__ import main
 
 PAGES = pages.pages()
+# Files that tests/host writes on a host, and looks at what comes of them.
+ON_A_HOST = {"/etc/systemd/system/irisab-alert@.service.d/call.conf"}
 ALERT = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """Somebody for whom `make run` goes on; Ctrl-C ends it, and leaves nothing behind."""
-    found = Newcomer(tmp_path_factory.mktemp("newcomer"))
+    somebody = Newcomer(tmp_path_factory.mktemp("newcomer"))
     try:
-        found.follow(pages.blocks("README.md", "console")[0])
-        yield found
+        somebody.follow(pages.blocks("README.md", "console")[0])
+        yield somebody
     finally:
-        found.stop()
-    assert "***" not in (found.folder / "make-run.log").read_text()
-    for port in found.ports.values():
+        somebody.stop()
+    assert "***" not in (somebody.folder / "make-run.log").read_text()
+    for port in somebody.ports.values():
         with pytest.raises(ConnectionRefusedError):
             HTTPConnection("127.0.0.1", int(port), timeout=5).connect()
 
@@ -52,10 +54,13 @@ def test_what_a_page_shows_wrongly_is_noticed(told: str, newcomer: Newcomer) -> 
 def test_every_block_has_somebody_who_follows_it(page: str) -> None:
     """No fence but those of pages.LANGUAGES, and no command where nobody looks for one."""
     assert {block.language for block in pages.blocks(page)} <= pages.LANGUAGES
-    elsewhere = [pages.prose(page), *(block.text for block in pages.blocks(page, "text"))]
-    for text in elsewhere:
-        assert not re.search(r"^ *(```|~~~|\$ )", text, re.MULTILINE)
-        assert not re.search(r"^(    |\t)+\S", text, re.MULTILINE) or text != elsewhere[0]
+    # An unclosed fence, a prompt, or a block that is set off by its indentation alone.
+    stray = r"^([ \t]*(```|~~~|\$ )|( {4}|\t)[ \t]*\S)"
+    assert not re.search(stray, pages.prose(page), re.MULTILINE)
+    for block in pages.blocks(page, "text"):
+        assert not re.search(r"^ *\$ ", block.text, re.MULTILINE)
+    files = {block.file for block in pages.blocks(page, "ini", "python")}
+    assert {file for file in files if file.startswith("/")} <= ON_A_HOST
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -25,7 +25,7 @@ def test_every_block_for_a_host_does_its_work(debian: Installed, tmp_path: Path)
     blocks = [block for page in pages.pages() for block in pages.blocks(page, "sh")]
     assert len(blocks) >= 6
     for block in blocks:
-        if "HOST" in block.text:
+        if "ADDRESS" in block.text:
             on_my_own_machine(host, newer, block.text)
         else:
             host.run(f"set -euo pipefail\n{block.text}")
@@ -56,7 +56,7 @@ def on_my_own_machine(host: Host, tree: Path, text: str) -> None:
     """Type it in the tree; what ssh does, a shell on the host does, with the same words."""
     there = shlex.join(host.command("")[:-1])
     ssh = f'ssh() {{ shift; [[ ! $* ]] || {there} "$*"; }}'
-    text = re.sub(r"(?<=[@=])HOST\b", host.address, text)
+    text = text.replace("ADDRESS", host.address)
     sh("bash", "-c", f"set -euo pipefail\n{ssh}\n{text}", cwd=tree)
 
 
