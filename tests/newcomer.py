@@ -134,7 +134,7 @@ class Newcomer:
                     stderr=out,
                     start_new_session=True,
                 )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (self._shows(log, output) and self._answers(output)):
             gone = self.serving[command].poll() is not None
             assert not gone and time.monotonic() < deadline, (command, log.read_text())
