@@ -15,12 +15,14 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bench.servers import Bench
 from bench.stages import best, best_unseen, flowers
-from irisab import report, snapshot
-from irisab.forest import Forest, flatten
-from irisab.history import History
-from irisab.metrics import Metrics
-from irisab.recorder import Prediction, Recorder
-from irisab.service import Service
+from irisab.model.arrays import flatten
+from irisab.model.forest import Forest
+from irisab.serving import report, snapshot
+from irisab.serving.metrics import Metrics
+from irisab.serving.service import Service
+from irisab.store.history import History
+from irisab.store.recorder import Recorder
+from irisab.store.writer import Record
 
 SAMPLES = 600
 # Everything else stays at these while one of them grows.
@@ -119,12 +121,12 @@ def _fill(recorder: Recorder, history: History, revision: str, *, first: int, en
             history.label(each.request_id, each.predictions)
 
 
-def _predictions(revision: str, first: int, end: int) -> Iterator[Prediction]:
+def _predictions(revision: str, first: int, end: int) -> Iterator[Record]:
     rows = flowers(1000)
     begin = time.time() - 600
     for number in range(first, end):
         now = begin + number / 2000
-        yield Prediction(
+        yield Record(
             request_id=(int(now * 1000) << 80 | 7 << 76 | number).to_bytes(16, "big"),
             time=now,
             revision=revision,

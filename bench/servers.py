@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.process import Process, free_port
-from irisab import config, server
+from irisab import config
+from irisab.http import listener
 
 ROOT = Path(__file__).parent.parent
 # An answer of irisab to a single row: the constant has this size.
@@ -105,7 +106,7 @@ class Bench:
 
     def _command(self, name: str, port: int) -> list[str]:
         python = [sys.executable, "-m"]
-        settings = server.adjustments(config.Server())
+        settings = listener.adjustments(config.ServerOptions())
         if name == CONSTANT_1:
             settings["threads"] = 1
         constant = [*python, "bench.peers.constant", str(port), ANSWER, json.dumps(settings)]

@@ -23,7 +23,9 @@ import joblib
 from bench import servers
 from bench.load import measure
 from bench.servers import VERSIONS, Bench
-from irisab import bundle, payload, split
+from irisab.model import answer, bundle
+from irisab.serving import payload, split
+from irisab.serving.encoder import Encoder
 
 CONNECTIONS = 32
 # The innermost frame of a stack that begins with one of these names its stage.
@@ -37,18 +39,18 @@ STAGES = {
     "Parser.prediction": "parse",
     "Split.choose": "split",
     "Service._score": "forest",
-    "_votes": "shadow",
+    "score_in_shadow": "shadow",
     "Counter.inc": "metrics",
     "Histogram.observe": "metrics",
-    "Service._observe": "history: queue",
+    "Service._shadow_and_record": "history: queue",
     "Recorder.record": "history: queue",
     "Recorder.flush": "history: write",
     "Encoder.one": "encode",
     "Service.timestamp": "encode",
-    "Service._new_request_id": "request id",
+    "RequestIds.new": "request id",
 }
 # Stacks of the main thread and of the writer, unless they wait for something to do.
-WORK = re.compile(r"Server\.turn(?!.*poll2 \([^;]*\)$)|Recorder\.flush")
+WORK = re.compile(r"HttpServer\.turn(?!.*poll2 \([^;]*\)$)|Recorder\.flush")
 ORDER = tuple(dict.fromkeys(STAGES.values()))
 OTHER = "the rest"
 
@@ -112,14 +114,12 @@ def alone(bench: Bench) -> dict[str, float]:
     v1, v2 = (each.model for each in versions)
     about = versions[0]
     parser = payload.Parser(about.feature_names, max_rows=1000)
-    encoder = payload.Encoder(
-        "v1", class_names=about.class_names, class_numbers=about.class_numbers
-    )
+    encoder = Encoder("v1", class_names=about.class_names, class_numbers=about.class_numbers)
     answers = v1.score_rows(rows)
     deal = split.Split({"v1": 50, "v2": 50}, salt="bench")
     pipe = joblib.load(bench.models / "v2/current/model.joblib")
 
-    def encode(answer: bundle.Scored) -> bytes:
+    def encode(answer: answer.Answer) -> bytes:
         return encoder.one(answer, timestamp="t" * 24, latency_ms=0.01, request_id="0" * 32)
 
     def both(row: list[float]) -> None:

@@ -15,7 +15,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from irisab.verdict import Arm, Tally, compare_paired, compare_unpaired
+from irisab.stats.paired import Tally, compare_paired
+from irisab.stats.unpaired import Arm, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
 EXPERIMENTS, EVERY, LABELS = 400, 25, 5000

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from pages import ROOT, Block
-from serving import free_port
+from processes import free_port, replace_in
 
 # What a page prints and another run prints otherwise.
 VARIABLE = (
@@ -64,6 +64,7 @@ class Newcomer:
             "IRISAB_API": f"http://127.0.0.1:{self.ports['5000']}",
         }
         self._copy_tree()
+        self._make_venv()
         subprocess.run(["make", "-s", ".run/irisab.ini"], cwd=folder, check=True)
         self.write(Block("ini", "# .run/irisab.ini\n" + (folder / ".run/irisab.ini").read_text()))
 
@@ -74,11 +75,20 @@ class Newcomer:
             if (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.folder / name)
-        # The libraries of this very run stand in for what make venv downloads.
-        (self.folder / ".venv").mkdir()
-        for name in "bin", "lib", "pyvenv.cfg":
-            (self.folder / ".venv" / name).symlink_to(Path(sys.prefix) / name)
-        (self.folder / ".venv" / "ready").touch()
+
+    def _make_venv(self) -> None:
+        """Let the libraries of this very run stand in for what make venv downloads."""
+        ours, venv = Path(sys.prefix), self.folder / ".venv"
+        (venv / "bin").mkdir(parents=True)
+        for name in "lib", "pyvenv.cfg":
+            (venv / name).symlink_to(ours / name)
+        for name in "python", "python3":
+            (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
+        for name in "irisab", "streamlit":
+            # Its first line leads to the Python of its own environment.
+            script = shutil.copy(ours / "bin" / name, venv / "bin")
+            replace_in(Path(script), str(ours), str(venv))
+        (venv / "ready").touch()
 
     def follow(self, block: Block) -> None:
         """Do what a block says; AssertionError if something else comes of it than it shows."""

@@ -26,11 +26,12 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from serving import Process, free_port, running, write_config
+from processes import Process, free_port, running, write_config
 from sklearn.ensemble import RandomForestClassifier
 
-from irisab import training
-from irisab.verdict import Arm, compare_unpaired
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import Dataset
+from irisab.stats.unpaired import Arm, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
 LABELS, EVERY = 500, 25
@@ -201,7 +202,7 @@ def laboratory(folder: Path, *, pairs: int, seed: int) -> Iterator[Laboratory]:
 
 def train_on_noise(models: Path, version: str, noise: np.random.Generator) -> None:
     """Write the bundle of a forest that has learnt nothing, as `irisab train` would."""
-    dataset = training.Dataset(
+    dataset = Dataset(
         name="noise",
         rows=noise.uniform(-3, 3, (200, 2)),
         labels=noise.integers(0, 2, 200),

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irisab import config, recorder
+from irisab import config
 from irisab.errors import ConfigError
+from irisab.store import recorder
 
 SAMPLE = Path(__file__).parent.parent / "irisab.ini.sample"
 BASE = Path("/somewhere")
@@ -47,11 +48,11 @@ def test_the_sample_shows_every_option() -> None:
         elif found := re.match(r"(\w+) =", line):
             options.add(found[1])
     classes = {
-        "server": config.Server,
-        "data": config.Data,
-        "model": config.Model,
-        "experiment": config.Experiment,
-        "drift": config.Drift,
+        "server": config.ServerOptions,
+        "data": config.DataOptions,
+        "model": config.ModelOptions,
+        "experiment": config.ExperimentOptions,
+        "drift": config.DriftOptions,
     }
     assert shown.pop("split") == {"v1", "v2"}
     assert shown == {name: set(cls.__slots__) for name, cls in classes.items()}
@@ -75,7 +76,7 @@ def test_defaults() -> None:
 
 def test_the_largest_request_fits_into_the_queue() -> None:
     """No accepted max_rows lets a batch in that the history could never take."""
-    bounds = config.Server.__dataclass_fields__["max_rows"].metadata
+    bounds = config.ServerOptions.__dataclass_fields__["max_rows"].metadata
     assert bounds["high"] <= recorder.QUEUE_ROWS
 
 
@@ -126,10 +127,10 @@ def test_values_are_read() -> None:
     assert found.data.models == BASE / "models"
     assert found.data.history == Path("/data/100%/h.sqlite3")
     assert found.models == {
-        "v1": config.Model(),
-        "v3": config.Model(max_depth=3, random_state=0),
+        "v1": config.ModelOptions(),
+        "v3": config.ModelOptions(max_depth=3, random_state=0),
     }
-    assert found.experiment == config.Experiment(name="May", shadow=False)
+    assert found.experiment == config.ExperimentOptions(name="May", shadow=False)
 
 
 def test_a_file_with_windows_line_ends_and_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
@@ -299,9 +300,9 @@ def test_an_indented_file_is_read(tmp_path: Path) -> None:
     [
         ("[data]\nhistory = h.sqlite3\n", BASE / "h.sqlite3"),
         ("[data]\nhistory=/x/my h.sqlite3   # here\n[split]\nv1 = 200", Path("/x/my h.sqlite3")),
-        ("not an INI\n#history = no\n", config.Data().history),
-        ("history =\nkeep_rows = 5\n", config.Data().history),
-        ("history = # nothing\n", config.Data().history),
+        ("not an INI\n#history = no\n", config.DataOptions().history),
+        ("history =\nkeep_rows = 5\n", config.DataOptions().history),
+        ("history = # nothing\n", config.DataOptions().history),
     ],
 )
 def test_a_refused_file_still_says_where_its_history_is(text: str, expected: Path) -> None:

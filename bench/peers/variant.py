@@ -7,9 +7,9 @@ from typing import Any
 
 from waitress.task import WSGITask
 
-from irisab import dispatch, server
 from irisab.__main__ import main
-from irisab.app import App
+from irisab.http import dispatch, server
+from irisab.http.app import App
 
 
 def hand_over() -> None:

@@ -1,0 +1,175 @@
+"""One model version on disk, read and verified. Start at `load()`.
+
+    models/<version>/<sha12>/manifest.json   what it is; <sha12> begins the sha256 of this file
+                             forest.npz      the plain form, where the model has one
+                             model.joblib    the fitted estimator
+    models/<version>/current -> <sha12>
+
+Nothing is trusted unread: the folder's name vouches for the manifest, the manifest for the files,
+and golden rows for the answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from irisab.errors import BundleError
+from irisab.model.answer import Model
+from irisab.model.estimator import Estimator
+from irisab.model.forest import Forest
+from irisab.model.schema import Feature
+from irisab.stats.drift import Reference
+
+MANIFEST, PLAIN, PICKLE = "manifest.json", "forest.npz", "model.joblib"
+CURRENT = "current"
+FORMAT = 1
+FOLDER_DIGITS = 12
+# Another library or processor may round the last digits otherwise; a plain form may not.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A loaded version. `sha256` identifies the model: the hash of its plain form, else pickle."""
+
+    version: str
+    folder: Path
+    sha256: str
+    features: tuple[Feature, ...]
+    class_names: tuple[str, ...]
+    class_numbers: tuple[int, ...]
+    reference: Reference
+    model: Model
+    manifest: Mapping[str, Any]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+
+def exists(models: Path, version: str) -> bool:
+    """Tell whether `version` has a current bundle, whatever its state."""
+    return os.path.exists(models / version / CURRENT / MANIFEST)
+
+
+def load(models: Path, version: str) -> Bundle:
+    """Read, verify and replay the current bundle of `version`.
+
+    Raises `BundleError` where it is missing, damaged, or answers otherwise than when it was made.
+    """
+    folder = models / version / CURRENT
+    try:
+        return _load(folder.resolve(strict=True), version)
+    except FileNotFoundError as error:
+        again = "--force " if exists(models, version) else ""
+        raise BundleError(
+            f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
+            f"run 'irisab train {again}{version}'"
+        ) from error
+    except OSError as error:
+        raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+    except BundleError as error:
+        raise BundleError(f"{error}; {_REMEDY}") from error
+    except Exception as error:  # what a damaged archive or a strange pickle raises is anything
+        raise BundleError(f"{folder}: the bundle cannot be read: {error!r}; {_REMEDY}") from error
+
+
+_REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside it"
+
+
+def _load(folder: Path, version: str) -> Bundle:
+    manifest = _manifest(folder)
+    reference = manifest["reference"]
+    bundle = Bundle(
+        version=version,
+        folder=folder,
+        sha256=manifest["sha256"],
+        features=tuple(Feature(**feature) for feature in manifest["features"]),
+        class_names=tuple(manifest["class_names"]),
+        class_numbers=tuple(manifest["class_numbers"]),
+        reference=Reference(
+            names=tuple(feature["name"] for feature in manifest["features"]),
+            mean=np.array(reference["mean"]),
+            std=np.array(reference["std"]),
+            columns=tuple(np.array(column) for column in reference["columns"]),
+        ),
+        model=_model(folder, manifest),
+        manifest=manifest,
+    )
+    _replay(bundle, folder, exact=PLAIN in manifest["files"])
+    return bundle
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
+        raise BundleError(f"{path}: is not the manifest this folder was made with")
+    manifest: dict[str, Any] = json.loads(data)
+    if manifest["format"] != FORMAT:
+        raise BundleError(f"{path}: has format {manifest['format']}, this irisab reads {FORMAT}")
+    return manifest
+
+
+def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
+    form = PLAIN if PLAIN in manifest["files"] else PICKLE
+    for name in manifest["files"]:
+        if name != form:
+            _verified(folder, name, manifest)
+    data = _verified(folder, form, manifest)
+    if form == PLAIN:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Forest(dict(arrays))
+    _refuse_other_libraries(folder, manifest["libraries"])
+    import joblib  # only here: a plain form needs neither pickle nor scikit-learn
+
+    return Estimator(joblib.load(io.BytesIO(data)))
+
+
+def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
+    data = (folder / name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != manifest["files"][name]:
+        raise BundleError(f"{folder / name}: was changed since training (sha256 differs)")
+    return data
+
+
+def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not trained["python"].startswith(f"{here}."):
+        raise BundleError(f"{folder}: was pickled by Python {trained['python']}, this is {here}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("scikit-learn")
+    except PackageNotFoundError:
+        installed = "missing"
+    if installed != trained["scikit-learn"]:
+        raise BundleError(
+            f"{folder}: was pickled by scikit-learn {trained['scikit-learn']}, "
+            f"which is {installed} here: install that one"
+        )
+
+
+def _replay(bundle: Bundle, folder: Path, *, exact: bool) -> None:
+    golden = bundle.manifest["golden"]
+    answers = bundle.model.score_rows(golden["rows"])
+    for row, (index, probabilities), expected in zip(
+        golden["rows"], answers, golden["answers"], strict=True
+    ):
+        same = (
+            list(probabilities) == expected[1]
+            if exact
+            else np.allclose(probabilities, expected[1], rtol=0, atol=TOLERANCE)
+        )
+        if index != expected[0] or not same:
+            raise BundleError(f"{folder}: answers {row} otherwise than when it was trained")

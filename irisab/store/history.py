@@ -1,0 +1,238 @@
+"""The memory: what was predicted and labelled, read back. Start at `History`.
+
+The tables are in database.py. Predictions are written by recorder.py, in the background; what a
+label means is counted by evidence.py, in the label's own transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irisab.store.labels import LabelWriter
+from irisab.store.reader import Reader
+from irisab.store.revision import Revision
+
+PAGE = 1000
+# Looking further would read the whole history at each scrape after a change of features.
+LOOK_BACK = 100
+ACTIVE_SECONDS = 15 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRequest:
+    """A recorded request: which version answered what, as class indices per row."""
+
+    revision: Revision
+    version: str
+    predictions: Sequence[int]
+
+
+class History:
+    """Reads the history, and adds labels to it.
+
+    A file that is not there reads as an empty one, and is not made; one that takes its place is
+    noticed. Methods raise `HistoryError` where the file cannot be used at the moment. Safe to share
+    between threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Two connections, so that a label on its way to the disk keeps no report waiting.
+        self._reader = Reader(path)
+        self._labels = LabelWriter(path)
+        self._reading = self._reader.reading
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        self._labels.close()
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what differs if, since another call, anything may have been written."""
+        with self._reading() as connection:
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            return self._reader.opened, version
+
+    def window(self, size: int, *, features: Sequence[str]) -> NDArray[np.float64]:
+        """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
+
+        Rows of forced versions, or of models with other features, are not traffic to look at;
+        they are passed over as far as `LOOK_BACK` times the window.
+        """
+        with self._reading() as connection:
+            alike = {
+                revision
+                for (revision,) in connection.execute(
+                    "SELECT revision FROM revisions WHERE features = ?",
+                    (json.dumps(list(features)),),
+                )
+            }
+            cursor = connection.execute(
+                "SELECT features, forced, revision FROM predictions"
+                " ORDER BY request_id DESC, row DESC LIMIT ?",
+                (LOOK_BACK * size,),
+            )
+            # Read no further than needed, and leave no statement open, which would hold the log.
+            with closing(cursor):
+                blobs = (
+                    blob for blob, forced, revision in cursor if not forced and revision in alike
+                )
+                data = b"".join(islice(blobs, size))
+        return np.frombuffer(data, dtype="<f8").reshape(-1, len(features))
+
+    def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
+        """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""
+        with self._reading() as connection:
+            # One row a version: at each row SQLite gives up the interpreter, and beside a busy
+            # thread it takes longer to come back than to read a thousand.
+            rows = connection.execute(
+                "SELECT version, json_group_array(latency) FROM (SELECT * FROM predictions"
+                " ORDER BY request_id DESC, row DESC LIMIT ?)"
+                " WHERE row = 0 AND forced = 0 AND revision = ? GROUP BY version",
+                (limit, revision),
+            ).fetchall()
+        return {version: json.loads(seconds) for version, seconds in rows}
+
+    def version_counts(self, revision: str) -> dict[str, dict[str, int]]:
+        """Return requests, errors, labelled and correct for each version of `revision`."""
+        names = ("requests", "errors", "labelled", "correct")
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT version, {', '.join(names)} FROM versions WHERE revision = ?", (revision,)
+            ).fetchall()
+        return {version: dict(zip(names, counts, strict=True)) for version, *counts in rows}
+
+    def user_counts(self, revision: str) -> dict[str, int]:
+        """Return the distinct users of each version in `revision`."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT version, users FROM versions WHERE revision = ? AND users > 0", (revision,)
+            ).fetchall()
+        return dict(rows)
+
+    def active_users(self, *, now: float) -> int:
+        """Return how many distinct users asked in the last 15 minutes."""
+        # Up to now: a clock that was ahead has left users of the future.
+        within = (now - ACTIVE_SECONDS, now + 1)
+        with self._reading() as connection:
+            count, first, last = connection.execute(
+                "SELECT count(*), min(revision), max(revision) FROM users"
+                " WHERE last_seen BETWEEN ? AND ?",
+                within,
+            ).fetchone()
+            # Of one revision each row is another user; to compare them takes 30 times as long.
+            if first != last:
+                (count,) = connection.execute(
+                    "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?",
+                    within,
+                ).fetchone()
+        return int(count)
+
+    def agreement(self, control: str, challenger: str) -> dict[str, int]:
+        """Return how many requests two models, by their hashes, scored and disagreed on."""
+        names = ("scored", "disagreed", "differed")
+        with self._reading() as connection:
+            row = connection.execute(
+                f"SELECT {', '.join(names)} FROM pairs WHERE one = ? AND two = ?",
+                sorted((control, challenger)),
+            ).fetchone()
+        return dict(zip(names, row or (0, 0, 0), strict=True))
+
+    def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
+        """Return, by the hash of the model shown, who was right on the labelled rows.
+
+        The keys are the fields of `verdict.Tally`.
+        """
+        alone = ("control_only", "challenger_only")
+        names = (
+            *("both", *(alone if control <= challenger else reversed(alone))),
+            *("neither", "neither_differ"),
+        )
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT shown, both, one_only, two_only, neither, neither_differ FROM tally"
+                " WHERE one = ? AND two = ?",
+                sorted((control, challenger)),
+            ).fetchall()
+        return {shown: dict(zip(names, counts, strict=True)) for shown, *counts in rows}
+
+    def revision(self, revision: str | None = None) -> Revision | None:
+        """Return a revision by its id, or the newest one that was served."""
+        where, values = ("WHERE revision = ?", (revision,)) if revision else ("", ())
+        with self._reading() as connection:
+            row = connection.execute(
+                f"SELECT content FROM revisions {where} ORDER BY seen DESC LIMIT 1", values
+            ).fetchone()
+        return Revision.from_json(row[0]) if row else None
+
+    def revisions(self) -> dict[str, Revision]:
+        """Return every revision that was ever served, newest last."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT content FROM revisions ORDER BY seen").fetchall()
+        revisions = [Revision.from_json(text) for (text,) in rows]
+        return {each.id: each for each in revisions}
+
+    def rows(self, *, since: float = 0) -> Iterator[sqlite3.Row]:
+        """Yield all predictions from `since` (seconds since 1970) on, oldest first.
+
+        They are read in pages: one long read would keep the write-ahead log from being reset.
+        """
+        # An id is never older than its row, but may be newer: see `Service._new_request_id`.
+        last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
+        while page := self._page(last):
+            yield from (row for row in page if row["time"] >= since)
+            last = (page[-1]["request_id"], page[-1]["row"])
+
+    def newest_id(self) -> bytes | None:
+        """Return the newest request id, None where nothing is recorded."""
+        with self._reading() as connection:
+            (newest,) = connection.execute("SELECT max(request_id) FROM predictions").fetchone()
+        return None if newest is None else bytes(newest)
+
+    def _page(self, after: tuple[bytes, int]) -> list[sqlite3.Row]:
+        with self._reading() as connection:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            return cursor.execute(
+                "SELECT * FROM predictions WHERE (request_id, row) > (?, ?)"
+                f" ORDER BY request_id, row LIMIT {PAGE}",
+                after,
+            ).fetchall()
+
+    # -- labels -----------------------------------------------------------------------------
+
+    def find(self, request_id: bytes) -> RecordedRequest | None:
+        """Return what is recorded under a request id, or None."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT r.content, p.version, p.prediction FROM predictions AS p"
+                " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
+                (request_id,),
+            ).fetchall()
+        if not rows:
+            return None
+        content, version, _ = rows[0]
+        return RecordedRequest(
+            revision=Revision.from_json(content),
+            version=version,
+            predictions=[prediction for _, _, prediction in rows],
+        )
+
+    def label(self, request_id: bytes, labels: Sequence[int]) -> bool:
+        """Keep a label (class index) per row; True means new and on the disk.
+
+        False means that the same labels were there already. The evidence is counted in the same
+        transaction. Raises `LookupError` where the request is not, or no longer, known, and
+        `ValueError` where other labels are.
+        """
+        return self._labels.add(request_id, labels)
