@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 from pages import ROOT, Block
-from processes import free_port, replace_in
+from processes import free_port
 
 # What a page prints and another run prints otherwise.
 VARIABLE = (
@@ -86,8 +86,9 @@ class Newcomer:
             (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
         for name in "irisab", "streamlit":
             # Its first line leads to the Python of its own environment.
-            script = shutil.copy(ours / "bin" / name, venv / "bin")
-            replace_in(Path(script), str(ours), str(venv))
+            script = venv / "bin" / name
+            script.write_text((ours / "bin" / name).read_text().replace(str(ours), str(venv)))
+            script.chmod(0o755)
         (venv / "ready").touch()
 
     def follow(self, block: Block) -> None:

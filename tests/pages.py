@@ -4,7 +4,7 @@ The language of a fenced block says who follows it, so that none can be forgotte
 
     console      what a newcomer types in the source tree, and sees: tests/test_pages.py
     ini, python  a file, named in its first line: `# FILE`
-    sh, promql   what is typed on a host, or asked of its Prometheus: tests/host/test_pages.py
+    sh, promql   what is typed on a host, or asked of its Prometheus: tests/host/test_written.py
     text         nobody: pictures and forms
 """
 
