@@ -1,11 +1,8 @@
 """The project's Markdown pages, for the tests that do what they say.
 
-The language of a fenced block says who follows it, so that none can be forgotten:
-
-    console      what a newcomer types in the source tree, and sees: tests/test_pages.py
-    ini, python  a file, named in its first line: `# FILE`
-    sh, promql   what is typed on a host, or asked of its Prometheus: tests/host/test_written.py
-    text         nobody: pictures and forms
+What is written behind the fence of a block says who follows it, on whichever page it stands, so
+that none can be forgotten. A block for somebody else gets a word more, such as ```sh agent, a line
+in FOLLOWED_BY, and a test that takes all blocks with these words.
 """
 
 from __future__ import annotations
@@ -18,7 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LANGUAGES = {"console", "ini", "python", "sh", "promql", "text"}
+FOLLOWED_BY = {
+    # What a newcomer types in the source tree, and sees.
+    "console": "tests/test_pages.py",
+    # A file, which the first line names: `# FILE`.
+    "ini": "tests/test_pages.py",
+    "python": "tests/test_pages.py",
+    # What is typed on a host, or asked of its Prometheus.
+    "sh": "tests/host/test_written.py",
+    "promql": "tests/host/test_written.py",
+}
+# Pictures and forms.
+FOR_NOBODY = {"text"}
 FENCE = re.compile(r"^( *)(```+|~~~+)(.*)\n((?:.*\n)*?)\1\2$", re.MULTILINE)
 
 
