@@ -15,7 +15,7 @@ OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
 SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
 # What a release consists of.
 FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
-       requirements.txt requirements-ui.txt README.md)
+       requirements.txt requirements-ui.txt README.md docs)
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
           irisab-drift.timer nginx.service)
 DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
@@ -355,7 +355,7 @@ verify() {
     check "https://127.0.0.1/health" curl -sfk -m 10 --noproxy '*' https://127.0.0.1/health
     check "$ETC/tls.crt is valid tomorrow" openssl x509 -noout -checkend 86400 -in $ETC/tls.crt
   fi
-  [[ ! $failed ]] || die "not everything works; README, Troubleshooting, has a command for each case."
+  [[ ! $failed ]] || die "not everything works: docs/operate.md, Troubleshooting, has a command for each case."
 }
 
 # public_address: the one that EC2 gave this host (IMDSv2), else its own.

@@ -1,4 +1,4 @@
-"""Measure, write bench/results.json and bench/RESULTS.md, and fill in README's table."""
+"""Measure; write bench/results.json, bench/RESULTS.md and the table of docs/performance.md."""
 
 from __future__ import annotations
 

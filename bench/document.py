@@ -1,4 +1,4 @@
-"""Figures to Markdown: RESULTS.md, and README's table from the same figures. Start at `results()`.
+"""Figures to Markdown: RESULTS.md, and the table of docs/performance.md. Start at `results()`.
 
 Targets are what irisab promises of itself; a figure that misses one is shown as it is, and said so.
 """
@@ -12,7 +12,7 @@ from bench import servers
 from bench.servers import ROOT
 
 RESULTS = ROOT / "bench/RESULTS.md"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs/performance.md"
 BEGIN, END = "<!-- from bench/RESULTS.md -->", "<!-- end -->"
 MANY = "32"
 LEAST, MOST = "at least", "at most"
@@ -20,11 +20,11 @@ Json = dict[str, Any]
 
 
 def write(found: Json) -> None:
-    """Write RESULTS.md, and README's table between its two marks."""
+    """Write RESULTS.md, and the page's table between its two marks."""
     RESULTS.write_text(results(found))
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{comparison(found)}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{comparison(found)}\n{END}{after}")
 
 
 def results(found: Json) -> str:
@@ -70,7 +70,7 @@ def _about(found: Json) -> str:
 
 
 def comparison(found: Json) -> str:
-    """Return the table of the contestants: README shows it, too."""
+    """Return the table of the contestants: docs/performance.md shows it, too."""
     rows = [
         [
             name,

@@ -1,4 +1,4 @@
-"""What README and RESULTS.md say of speed is what was measured."""
+"""What docs/performance.md and RESULTS.md say of speed is what was measured."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_promises_are_kept() -> None:
         assert document.is_kept(*promise), (words, promise)
 
 
-def test_readme_shows_the_measured_table() -> None:
-    """README's table is the one of RESULTS.md."""
-    _, _, rest = document.README.read_text().partition(document.BEGIN)
+def test_the_page_shows_the_measured_table() -> None:
+    """The table of docs/performance.md is the one of RESULTS.md."""
+    _, _, rest = document.PAGE.read_text().partition(document.BEGIN)
     table, _, _ = rest.partition(document.END)
     assert table.strip() == document.comparison(MEASURED)
     assert table.strip() in document.RESULTS.read_text()
