@@ -7,15 +7,18 @@ PINS := -r requirements.txt -r requirements-ui.txt -r requirements-dev.txt
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 venv: .venv/ready ## make .venv with irisab and all it needs
 
-.venv/ready: requirements.txt requirements-ui.txt requirements-dev.txt setup.cfg
+# pyenv must be told which version a name is to mean; elsewhere the word before it changes nothing.
+.venv-3.13/ready: PYTHON := PYENV_VERSION=3.13 python3.13
+
+.venv/ready .venv-3.13/ready: requirements.txt requirements-ui.txt requirements-dev.txt setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irisab needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.13" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes $(PINS)
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes $(PINS)
+	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have no model yet
@@ -35,6 +38,9 @@ run: train ## serve the API and the browser page until Ctrl-C
 
 test: venv ## unit and functional tests; no root, under five minutes
 	$(BIN)/pytest $(ARGS)
+
+test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets
+	.venv-3.13/bin/pytest $(ARGS)
 
 simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
@@ -79,4 +85,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean bench
+.PHONY: help venv train run test test-3.13 test-ui test-host smoke simulate figures growthbook lint format clean bench
