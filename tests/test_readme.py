@@ -45,7 +45,6 @@ class Newcomer:
         self.environment = os.environ | {
             "PYTHONPATH": str(folder),
             "STREAMLIT_SERVER_PORT": self.ports["8501"],
-            "IRISAB_API": f"http://127.0.0.1:{self.ports['5000']}",
         }
 
     def _copy_tree(self) -> None:
@@ -148,10 +147,29 @@ def test_start(newcomer: Newcomer) -> None:
     """make run, a prediction, a split, a mistake, a label: all as printed; Ctrl-C ends it all."""
     first = next(output for command, output in commands("Start") if command == "make run")
     log = (newcomer.folder / "run.log").read_text()
+    for documented, port in newcomer.ports.items():
+        log = log.replace(f":{port} ", f":{documented} ")
     assert [line for line in masked(log).splitlines() if line in masked(first).splitlines()] == (
         masked(first).splitlines()
     )
     newcomer.follow("Start")
+
+
+def test_where_the_page_looks(newcomer: Newcomer) -> None:
+    """The page of `make run` finds the API wherever the INI file has it listen."""
+    page, deadline = newcomer.ports["8501"], time.monotonic() + 30
+    while '"answers":"yes"' not in newcomer.type(f"curl -s http://127.0.0.1:{page}/stamps").stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_port_taken(newcomer: Newcomer) -> None:
+    """A second `make run` names the page's port, which the first one has, and another."""
+    found = newcomer.type("make run")
+    assert found.returncode == 2
+    taken = int(newcomer.ports["8501"])
+    assert f"Port {taken}, where the browser page would be, is taken." in found.stderr
+    assert f"make run STREAMLIT_SERVER_PORT={taken + 1}\n" in found.stderr
 
 
 def test_drift(newcomer: Newcomer) -> None:

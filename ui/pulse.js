@@ -9,33 +9,43 @@ const PATIENCE = 10000;
 // A redraw is followed by a rest this many times as long, so that many tabs, or many features,
 // leave the host its time.
 const REST = 4;
+// Streamlit sends what happens in one moment for one part only. A redraw asked for in the moment
+// of a click would take its place, so none is where a hand was at the page just before.
+const HANDS_OFF = 1000;
 
 const parts = new Map();
 let looking = false;
+let touched = -Infinity;
+
+for (const kind of ["pointerdown", "keydown"])
+  addEventListener(kind, () => (touched = performance.now()), { capture: true, passive: true });
 
 async function look() {
   looking = parts.size > 0;
   if (!looking) return;
   try {
     const answer = await fetch("/stamps", { cache: "no-store" });
-    if (answer.ok) redraw(await answer.json(), performance.now());
+    if (answer.ok) await redraw(await answer.json());
   } catch {
     // The page's own server is away; Streamlit says so.
   }
   setTimeout(look, EVERY);
 }
 
-function redraw(stamps, now) {
-  for (const part of parts.values()) {
-    const moved = Object.keys(part.shown).some(
-      (name) => part.shown[name] !== (stamps[name] ?? null),
-    );
-    if (moved && now >= part.from) {
-      part.asked = now;
-      part.from = now + PATIENCE;
-      part.ask();
-    }
+async function redraw(stamps) {
+  for (const part of [...parts.values()]) {
+    const now = performance.now();
+    if (now - touched < HANDS_OFF) return;
+    if (now < part.from || !moved(part.shown, stamps)) continue;
+    part.asked = now;
+    part.from = now + PATIENCE;
+    part.ask();
+    await new Promise((sent) => setTimeout(sent)); // one part in one moment
   }
+}
+
+function moved(shown, stamps) {
+  return Object.keys(shown).some((name) => shown[name] !== (stamps[name] ?? null));
 }
 
 // Called for a part when it comes, whenever it was drawn anew, and now and then in between.

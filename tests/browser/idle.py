@@ -54,12 +54,13 @@ def measure(browser: Browser, folder: Path, features: int, seconds: float) -> No
         for tabs in [(), *((page,) for page in PAGES), ("drift",) * 3]:
             with opened(browser, base, tabs):
                 report(f"{features:4}, idle, {named(tabs)}", pids, seconds)
-        with opened(browser, base, ("drift",)), somebody_predicts(service, features):
-            report(f"{features:4}, busy, drift", pids, seconds)
+        for tabs in [("try",), ("drift",), ("drift",) * 3]:
+            with opened(browser, base, tabs), somebody_predicts(service, features):
+                report(f"{features:4}, busy, {named(tabs)}", pids, seconds)
 
 
 def named(tabs: tuple[str, ...]) -> str:
-    return {0: "no tab", 1: "".join(tabs)}.get(len(tabs), f"{len(tabs)} x {tabs[:1]}")
+    return f"{len(tabs)} x {tabs[0]}" if tabs else "no tab"
 
 
 def fill_the_window(service: Process, features: int) -> None:

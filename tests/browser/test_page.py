@@ -340,6 +340,32 @@ def test_a_lost_redraw_is_made_good(tab: Tab, served: Process) -> None:
     assert settled(page, served) == before + 1
 
 
+# Has a pointer go down just before each look that finds something new.
+HAND = """
+const ask = window.fetch;
+window.fetch = async (...what) => {
+  const answer = await ask(...what);
+  if (window.hand) dispatchEvent(new PointerEvent("pointerdown"));
+  return answer;
+};
+"""
+
+
+def test_no_redraw_under_a_hand(tab: Tab, served: Process) -> None:
+    """A redraw waits while somebody clicks: Streamlit would do one of the two and forget one."""
+    tab.page.add_init_script(HAND)
+    wire = Wire(tab.page)
+    page = tab.open("try")
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
+    before, messages = settled(page, served), wire.messages
+    page.evaluate("window.hand = true")
+    served.post("/predict", {"features": [5.0, 3.4, 1.5, 0.2]})
+    looks(page)
+    assert wire.messages == messages
+    page.evaluate("window.hand = false")
+    assert settled(page, served) == before + 1
+
+
 def test_service_stopped_and_started(
     new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Path
 ) -> None:
