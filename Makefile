@@ -25,8 +25,13 @@ train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have n
 	$(IRISAB) train
 
 run: train ## serve the API and the browser page until Ctrl-C
-	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
-	@trap : INT; trap 'kill $$api' TERM; \
+	@listen=$$(sed -n 's/^listen *= *\([^ #]*\).*/\1/p' .run/irisab.ini); \
+	export IRISAB_API="http://$${listen:-127.0.0.1:5000}"; \
+	export STREAMLIT_SERVER_PORT="$${STREAMLIT_SERVER_PORT:-8501}"; \
+	$(BIN)/python -c "import socket; socket.create_server(('127.0.0.1', $$STREAMLIT_SERVER_PORT))" 2>/dev/null || { \
+	  echo "Port $$STREAMLIT_SERVER_PORT, where the browser page would be, is taken. End what uses it, or choose another: make run STREAMLIT_SERVER_PORT=$$((STREAMLIT_SERVER_PORT + 1))" >&2; exit 1; }; \
+	echo "API: $$IRISAB_API    browser page: http://127.0.0.1:$$STREAMLIT_SERVER_PORT    Ctrl-C stops both"; \
+	trap : INT; trap 'kill $$api' TERM; \
 	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \
 	wait $$api; status=$$?; while kill -0 $$api 2>/dev/null; do wait $$api; status=$$?; done; \
 	kill $$page 2>/dev/null; wait; exit $$status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
@@ -39,6 +40,22 @@ def test_every_command_prints_what_the_page_shows(page: str, newcomer: Newcomer)
     """From top to bottom, each block that is not for a host is typed, or written to its file."""
     for block in pages.blocks(page, "console", "ini", "python"):
         newcomer.follow(block)
+
+
+def test_the_page_looks_where_the_api_listens(newcomer: Newcomer) -> None:
+    """The page of `make run` finds the API wherever the INI file has it listen."""
+    page, deadline = newcomer.ports["8501"], time.monotonic() + 60
+    while '"answers":"yes"' not in newcomer.type(f"curl -s http://127.0.0.1:{page}/stamps")[1]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_port_that_is_taken_is_named(newcomer: Newcomer) -> None:
+    """A second `make run` names the page's port, which the first one has, and another."""
+    code, printed = newcomer.type("make run")
+    taken = int(newcomer.ports["8501"])
+    assert code == 2 and f"Port {taken}, where the browser page would be, is taken." in printed
+    assert f"make run STREAMLIT_SERVER_PORT={taken + 1}\n" in printed
 
 
 @pytest.mark.parametrize(
