@@ -54,6 +54,14 @@ test-ui: venv ## the page in a real browser; needs Debian's chromium
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
 	$(BIN)/pytest -x tests/host $(ARGS)
 
+test-terraform: .venv-terraform/ready ## the Terraform module; a minute; APPLY=1: made, too
+	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)
+
+.venv-terraform/ready: tests/terraform/requirements.txt
+	$(PYTHON) -m venv .venv-terraform
+	.venv-terraform/bin/pip install --quiet --no-compile --only-binary=:all: --require-hashes -r tests/terraform/requirements.txt
+	@touch $@
+
 smoke: ## ten checks of a host: make smoke HOST=name [PASSWORD=file] [INSECURE=1]
 	$(PYTHON) smoke.py $(HOST) $(if $(PASSWORD),--password $(PASSWORD)) $(if $(INSECURE),--insecure)
 
@@ -79,4 +87,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean bench
+.PHONY: help venv train run test test-ui test-host test-terraform smoke simulate figures growthbook lint format clean bench

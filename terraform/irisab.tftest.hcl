@@ -142,6 +142,11 @@ run "apply" {
   }
 
   assert {
+    condition     = strcontains(aws_instance.irisab["x86_64"].user_data, "\nurl='https://example.org/irisab-1.0.tar.gz'\nsha256='9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'\n")
+    error_message = "user_data would install another release than the one that was asked for."
+  }
+
+  assert {
     condition     = jsondecode(output.install).commands[0] == aws_instance.irisab["x86_64"].user_data
     error_message = "An upgrade would run something else than a new host does."
   }
@@ -180,12 +185,24 @@ run "a_new_image_and_a_new_release_leave_the_host_alone" {
   }
 }
 
+run "a_snapshot_is_only_for_a_new_volume" {
+  command = plan
+
+  variables {
+    data_snapshot_id = "snap-0123456789abcdef0"
+  }
+
+  assert {
+    condition     = aws_ebs_volume.data.snapshot_id != "snap-0123456789abcdef0"
+    error_message = "A snapshot would take the place of the data that are there."
+  }
+}
+
 run "another_zone_does_not_cost_the_data" {
   command = plan
 
   variables {
     availability_zone = "eu-central-1b"
-    data_snapshot_id  = "snap-0123456789abcdef0"
   }
 
   expect_failures = [aws_instance.irisab]

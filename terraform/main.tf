@@ -44,7 +44,7 @@ resource "aws_instance" "irisab" {
   ebs_optimized          = true
   user_data              = local.install
 
-  #checkov:skip=CKV_AWS_126: Prometheus on the host looks every few seconds; a second monitoring costs 2 USD a month
+  #checkov:skip=CKV_AWS_126: Prometheus on the host looks every few seconds, and this would cost 2 USD a month
 
   metadata_options {
     http_endpoint               = "enabled"
@@ -76,8 +76,7 @@ resource "aws_instance" "irisab" {
 }
 
 resource "aws_ebs_volume" "data" {
-  #checkov:skip=CKV_AWS_189: a key of your own costs 1 USD a month and here protects from nobody else; the account's is used
-  #checkov:skip=CKV2_AWS_9: README.md, Keep the data, takes snapshots; AWS Backup is for whole accounts
+  #checkov:skip=CKV_AWS_189: a key of your own costs 1 USD a month and would keep out nobody else; AWS has one for the account
 
   availability_zone = var.availability_zone
   size              = var.data_gb

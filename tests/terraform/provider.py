@@ -43,14 +43,14 @@ class Provider(rpc.ProviderServicer):
     """The part of Terraform's plugin protocol 6 that needs no AWS."""
 
     def __init__(self, schema: Block) -> None:
-        self.schema = schema
+        self.schema = pb.GetProviderSchema.Response(
+            provider=message(schema["provider"]),
+            resource_schemas={kind: message(found) for kind, found in schema["resources"].items()},
+            data_source_schemas={kind: message(found) for kind, found in schema["data"].items()},
+        )
 
     def GetProviderSchema(self, request: object, context: object) -> Any:
-        return pb.GetProviderSchema.Response(
-            provider=message(self.schema["provider"]),
-            resource_schemas={kind: message(b) for kind, b in self.schema["resources"].items()},
-            data_source_schemas={kind: message(b) for kind, b in self.schema["data"].items()},
-        )
+        return self.schema
 
     def ValidateProviderConfig(self, request: object, context: object) -> Any:
         return pb.ValidateProviderConfig.Response()
