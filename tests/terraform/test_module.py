@@ -94,7 +94,7 @@ DANGEROUS = {
         "SSH is not open to ssh_cidrs, or to more.",
     ),
     "SSH open to half the world": (
-        *("variables.tf", '[1]) >= 16, false)', '[1]) >= 0, false)'),
+        *("variables.tf", "[1]) >= 16, false)", "[1]) >= 0, false)"),
         "var.ssh_cidrs, was expected to report an error but did not",
     ),
     "more than web ports": (

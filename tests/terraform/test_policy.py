@@ -46,7 +46,8 @@ def test_open_doors_are_found(module: Path) -> None:
         file.write(
             'resource "aws_vpc_security_group_ingress_rule" "mine" {\n'
             '  security_group_id = aws_security_group.irisab.id\n  description = "Mine"\n'
-            '  cidr_ipv4 = "0.0.0.0/0"\n  ip_protocol = "tcp"\n  from_port = 22\n  to_port = 22\n}\n'
+            '  cidr_ipv4 = "0.0.0.0/0"\n  ip_protocol = "tcp"\n'
+            "  from_port = 22\n  to_port = 22\n}\n"
         )
     broken = {check["check_id"] for check in checkov(module)["results"]["failed_checks"]}
     assert broken >= {"CKV_AWS_79", "CKV_AWS_8", "CKV_AWS_3", "CKV_AWS_24"}

@@ -20,7 +20,12 @@ def test_the_schema_is_the_providers(aws: Block) -> None:
     assert volume["availability_zone"] == {"type": "string", **needed}
     assert volume["size"] == {"type": "number", **settable}
     assert volume["tags"]["type"] == ["map", "string"]
-    assert volume["arn"] == {"type": "string", "required": False, "optional": False, "computed": True}
+    assert volume["arn"] == {
+        "type": "string",
+        "required": False,
+        "optional": False,
+        "computed": True,
+    }
     instance = aws["resources"]["aws_instance"]
     assert instance["attributes"]["vpc_security_group_ids"]["type"] == ["set", "string"]
     options = instance["blocks"]["metadata_options"]

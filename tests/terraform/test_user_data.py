@@ -27,7 +27,7 @@ def test_terraform_renders_it_as_the_tests_do(tmp_path: Path, terraform: Run) ->
     values = json.dumps(VALUES)
     asked = f'base64encode(templatefile("{TEMPLATE}", {values}))\n'
     found = terraform(tmp_path, "console", stdin=asked)
-    expected = f'base64encode({json.dumps(render(**VALUES))})\n'.replace("${", "$${")
+    expected = f"base64encode({json.dumps(render(**VALUES))})\n".replace("${", "$${")
     assert found.stdout == terraform(tmp_path, "console", stdin=expected).stdout
     assert found.returncode == 0
 
