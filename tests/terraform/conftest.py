@@ -23,6 +23,14 @@ TERRAFORM = shutil.which("terraform")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--apply", action="store_true", help="test_apply.py too: six to nine minutes")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return collection_path.name == "test_apply.py" and not config.getoption("--apply") or None
+
+
 def pytest_report_header() -> str:
     if TERRAFORM:
         return f"terraform: {TERRAFORM}; its provider: only the schema of hashicorp/aws"
