@@ -7,7 +7,7 @@ PINS := -r requirements.txt -r requirements-ui.txt -r requirements-dev.txt
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 venv: .venv/ready ## make .venv with irisab and all it needs
 
