@@ -54,7 +54,7 @@ test-ui: venv ## the page in a real browser; needs Debian's chromium
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
 	$(BIN)/pytest -x tests/host $(ARGS)
 
-test-terraform: .venv-terraform/ready ## the Terraform module; a minute; APPLY=1: made, too
+test-terraform: .venv-terraform/ready ## the Terraform module, a minute; APPLY=1: made in a simulated AWS, ten
 	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)
 
 .venv-terraform/ready: tests/terraform/requirements.txt
