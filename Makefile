@@ -7,7 +7,7 @@ PINS := -r requirements.txt -r requirements-ui.txt -r requirements-dev.txt
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 venv: .venv/ready ## make .venv with irisab and all it needs
 
@@ -65,6 +65,14 @@ test-ui: venv ## the page in a real browser; needs Debian's chromium
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
 	$(BIN)/pytest -x tests/host $(ARGS)
 
+test-terraform: .venv-terraform/ready ## the Terraform module, a minute; APPLY=1: made in a simulated AWS, ten
+	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)
+
+.venv-terraform/ready: tests/terraform/requirements.txt
+	$(PYTHON) -m venv .venv-terraform
+	.venv-terraform/bin/pip install --quiet --no-compile --only-binary=:all: --require-hashes -r tests/terraform/requirements.txt
+	@touch $@
+
 smoke: ## ten checks of a host: make smoke HOST=name [PASSWORD=file] [INSECURE=1]
 	$(PYTHON) smoke.py $(HOST) $(if $(PASSWORD),--password $(PASSWORD)) $(if $(INSECURE),--insecure)
 
@@ -90,4 +98,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-3.13 test-ui test-host smoke simulate figures growthbook lint format clean bench
+.PHONY: help venv train run test test-3.13 test-ui test-host test-terraform smoke simulate figures growthbook lint format clean bench

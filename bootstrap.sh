@@ -227,7 +227,11 @@ install_models() {
   step "User, settings and models"
   getent passwd irisab >/dev/null || run useradd --system --user-group --no-create-home \
     --home-dir $DATA --shell /usr/sbin/nologin irisab
-  [[ -d $DATA ]] || run install -d -o irisab -g irisab -m 0750 $DATA
+  # It may be a disk of its own: a new one, or one from a host on which the user had another number.
+  if [[ $(stat -c %U $DATA 2>/dev/null) != irisab ]]; then
+    run install -d -m 0750 $DATA
+    run chown -R irisab:irisab $DATA  # the directory itself comes last, so that a killed run resumes
+  fi
   [[ -e $INI ]] || run place 0644 "$TREE/irisab.ini.sample" $INI
   # The new release must accept the settings and the models before it takes over. Only a first
   # install makes models: later, one that is missing is the operator's to train, on other data.
