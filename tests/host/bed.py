@@ -29,8 +29,9 @@ SUITE = os.environ.get("IRISAB_SUITE", "bookworm")
 
 # A small cloud image, no more: what bootstrap.sh needs beyond this it must install itself.
 IMAGE = "systemd,systemd-sysv,dbus,ca-certificates,iproute2,sudo"
-# What an install may ask apt for, and what the Amazon stand-in installs behind dnf.
-PACKAGES = "python3-venv nginx prometheus openssl curl"
+# What an install may ask apt for, what the Amazon stand-in installs behind dnf, and what a deploy
+# comes in by.
+PACKAGES = "python3-venv nginx prometheus openssl curl openssh-server"
 LIBRARIES = "requirements.txt", "requirements-ui.txt"
 ENV = {
     "HOME": "/root",
