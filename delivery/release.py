@@ -55,8 +55,8 @@ def git(tree: Path, *words: str) -> bytes:
 def installed_files(tree: Path) -> list[str]:
     """Return the files and folders that bootstrap.sh installs, as it lists them itself."""
     line = 'source ./bootstrap.sh && printf "%s\\n" "${FILES[@]}"'
-    done = subprocess.run(["bash", "-c", line], cwd=tree, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    done = subprocess.run(["bash", "-c", line], cwd=tree, stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().split()
 
 
 def read_commit(tree: Path) -> dict[str, File]:
@@ -112,7 +112,8 @@ def gzip(data: bytes) -> bytes:
         for number, block in enumerate(blocks, start=1)
     )
     header = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-    return header + stored + zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+    trailer = zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+    return header + stored + trailer
 
 
 def release(tree: Path) -> dict[str, bytes]:

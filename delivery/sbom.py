@@ -6,6 +6,7 @@ architecture. What the distribution packages is the distribution's to tell.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from uuid import NAMESPACE_URL, uuid5
@@ -40,14 +41,16 @@ def bill(sources: dict[str, str], *, version: str) -> bytes:
     found = Bom(components=parts.values())
     found.metadata.component = irisab
     found.register_dependency(irisab, parts.values())
-    # The library would draw a number and take the time; the same release would then differ.
+    # The library would draw a number; the same release would then differ from time to time.
     found.serial_number = uuid5(NAMESPACE_URL, "\n".join([version, *sorted(sources.values())]))
     return as_json(found)
 
 
 def as_json(found: Bom) -> bytes:
-    text = make_outputter(found, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=1)
-    return (re.sub(r'\n *"timestamp": "[^"]*",?', "", text) + "\n").encode()
+    text = make_outputter(found, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
+    document = json.loads(text)
+    del document["metadata"]["timestamp"]  # as for the number above
+    return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
 
 def libraries(text: str) -> Iterator[Component]:
