@@ -80,7 +80,8 @@ differing() {
   local strangers
   cd "$1"
   sha256sum --check --quiet MANIFEST 2>/dev/null | sed 's/: FAILED.*//' || true
-  strangers=$(find "${FILES[@]}" ! -type d ! -path '*/__pycache__/*' 2>/dev/null || true)
+  strangers=$(find "${FILES[@]}" "${PAPERS[@]}" ! -type d ! -path '*/__pycache__/*' \
+    ! -path MANIFEST 2>/dev/null || true)
   # sha256sum passes over a line that it can't read; the file of such a line is a stranger, too.
   comm -13 <(sed -n 's/^[0-9a-f]\{64\}  //p' MANIFEST | LC_ALL=C sort) \
     <(LC_ALL=C sort <<<"$strangers")

@@ -84,7 +84,7 @@ SLIPS = [
 ]  # fmt: skip
 NO_PIPELINES = [
     (JENKINSFILE.read_text().rstrip().removesuffix("}"), "expecting '}'"),
-    (JENKINSFILE.read_text().replace("'make install'", X,
+    (JENKINSFILE.read_text().replace("'make install'", "'make install", 1), "expecting '''"),
     ("node { sh 'make' }\n", "one pipeline block"),
 ]
 
