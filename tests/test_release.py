@@ -7,7 +7,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,30 +15,15 @@ from pathlib import Path
 import pytest
 import release
 import sbom
+from checkout import git, new_repository
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from readme import ROOT
-
-ME = "-c", "user.name=irisab", "-c", "user.email=irisab@example.org"
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", folder, *ME, *words], check=True, stdout=subprocess.PIPE)
-    return done.stdout.decode()
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one commit: the files of this tree as they are now."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for name in git(ROOT, "ls-files", "-co", "--exclude-standard", "-z").split("\0"):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    git(folder, "init", "-q", "-b", "main")
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "a commit")
-    return folder
+    return new_repository(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture
