@@ -77,7 +77,8 @@ def read_commit(tree: Path) -> dict[str, File]:
 
 def version_of(files: dict[str, File]) -> str:
     text = files["irisab/__init__.py"].data.decode()
-    return re.findall(r'(?m)^__version__ = "(.+)"$', text)[0]
+    [version] = re.findall(r'(?m)^__version__ = "(.+)"$', text)
+    return str(version)
 
 
 def manifest(files: dict[str, File]) -> File:
