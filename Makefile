@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 IRISAB := $(BIN)/irisab --config .run/irisab.ini
-PINNED := requirements.txt requirements-ui.txt requirements-dev.txt delivery/requirements.txt
+PINNED := requirements.txt requirements-ui.txt requirements-dev.txt
 
 .DEFAULT_GOAL := help
 # Read by delivery/host, whether they stand on make's command line or in the environment.

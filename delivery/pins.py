@@ -19,10 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 TREE = Path(__file__).resolve().parents[1]
-LIBRARIES = (
-    *("requirements.txt", "requirements-ui.txt", "requirements-dev.txt"),
-    "delivery/requirements.txt",
-)
+LIBRARIES = "requirements.txt", "requirements-ui.txt", "requirements-dev.txt"
 PROMETHEUS = "prometheus/release"
 RELEASES = "https://github.com/prometheus/prometheus/releases"
 # Upstream's own list, and one that people who are not upstream keep in their own repository.

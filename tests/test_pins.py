@@ -131,7 +131,7 @@ def test_every_library_is_watched() -> None:
     """What pip may install from a file of pins is among what is looked up."""
     found = pins.pinned(ROOT)
     assert found["numpy"] == ["requirements-dev.txt", "requirements-ui.txt", "requirements.txt"]
-    assert found["cyclonedx-python-lib"] == ["delivery/requirements.txt"]
+    assert found["streamlit"] == ["requirements-ui.txt"]
 
 
 def test_conditions_are_judged_for_the_host_and_not_for_us() -> None:
