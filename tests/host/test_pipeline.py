@@ -57,7 +57,9 @@ class Jenkins:
         """An empty workspace, but for the libraries."""
         workspace = self.folder / "workspace"
         (workspace / ".venv").mkdir(parents=True)
-        (workspace / ".venv/bin").symlink_to(Path(sys.executable).parent)
+        for part in Path(sys.prefix).iterdir():
+            if part.name != "ready":
+                (workspace / ".venv" / part.name).symlink_to(part)
         (workspace / ".venv/ready").touch()
         os.utime(workspace / ".venv/ready", (2**31, 2**31))  # newer than what is checked out
         return workspace
