@@ -19,6 +19,7 @@ set -e
 apt-get update -qq && apt-get install -qq --no-install-recommends openssh-server >/dev/null
 useradd --create-home --shell /bin/bash {LOGIN}
 echo '{LOGIN} ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/{LOGIN}
+echo 'Defaults use_pty' >>/etc/sudoers.d/{LOGIN}  # as newer ones have it, who end what they started
 """
 
 
