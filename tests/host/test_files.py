@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from bed import HERE, TREE
 
-SCRIPTS = ["bootstrap.sh", "bin/irisab", *(f"tests/host/amazon/{name}" for name in
-           ("dnf", "make-image", "after-nginx", "after-python3.13"))]  # fmt: skip
+AMAZON = "dnf", "make-image", "after-nginx", "after-python3.13"
+SCRIPTS = ["bootstrap.sh", "bin/irisab", "delivery/host", "delivery/on-host", ".ci/run",
+           *(f"tests/host/amazon/{name}" for name in AMAZON)]  # fmt: skip
 
 
 def needs(tool: str) -> str:
