@@ -21,7 +21,9 @@ LAYERS = {
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
     "split payload encoder ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",
-    "model": "publish | bundle | forest estimator | walk bitset | nodes | arrays | answer schema",
+    "model": "publish | bundle | proof | plain estimator | forest trees linear | ensembles writing wide | "
+    "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
+    "answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
     "config": "",
     "ini": "",
