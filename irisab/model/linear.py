@@ -91,10 +91,10 @@ class Linear:
 
     def _score_several(self, row: Row) -> Answer:
         x = np.array(row, dtype=np.float64)
-        total = self._product(x, self._by_column) + self._intercept
-        if not math.isfinite(np.dot(total, total)):
+        total = (self._product(x, self._by_column) + self._intercept).tolist()
+        if not math.isfinite(sum(total)):
             _refuse_gaps(x)
-        return self._many(total[None])[0]
+        return self._one(total)
 
     def score_rows(self, rows: Sequence[Row]) -> list[Answer]:
         """Score rows, each by the product that it has alone."""

@@ -22,7 +22,8 @@ from irisab.errors import BundleError
 from irisab.model.answer import Answer
 from irisab.model.arrays import Floats
 
-# From the sums of many rows (rows, sums) to their answers, and from those of one.
+# From the sums of many rows, shape (rows, sums), to their answers; and from those of one row: a
+# float where there is one sum, else a list.
 Many = Callable[[Floats], list[Answer]]
 One = Callable[[Any], Answer]
 NUMBERS = ("identity", "exp")
@@ -33,13 +34,15 @@ EXACT_ANYWHERE = ("mean", "identity", "side", "largest")
 
 
 def link_of(name: str, *, sums: int, divide: int, at_zero: int) -> tuple[One, Many]:
-    """Return what a link makes of one row and of many; raises `BundleError`.
-
-    For one row it takes a float where there is one sum, else an array of shape (1, sums).
-    """
+    """Return what a link makes of one row and of many; raises `BundleError`."""
     if name in OF_SEVERAL and sums > 0:
-        several = {"mean": _mean(divide), "softmax": _softmax, "largest": _largest}[name]
-        return lambda total: several(total)[0], several
+        mean = _mean(divide)
+        several: dict[str, tuple[One, Many]] = {
+            "mean": (lambda total: mean(np.array([total]))[0], mean),
+            "softmax": (_softmax_of_one, _softmax),
+            "largest": (lambda total: (total.index(max(total)), ()), _largest),
+        }
+        return several[name]
     if name not in OF_ONE_SUM or sums != 1:
         raise BundleError("The plain form is damaged: its sums do not fit to what it answers.")
     one = _of_one_sum(name, divide, at_zero)
@@ -85,6 +88,12 @@ def _softmax(total: Floats) -> list[Answer]:
     np.exp(total, out=total)
     total /= total.sum(axis=1)[:, None]
     return _with(total, best)
+
+
+def _softmax_of_one(total: list[float]) -> Answer:
+    top = max(total)
+    powers = np.exp([each - top for each in total])
+    return total.index(top), tuple((powers / np.add.reduce(powers)).tolist())
 
 
 def _largest(total: Floats) -> list[Answer]:

@@ -107,11 +107,9 @@ class _Sums:
             find = _one_after_the_other(write_leaves(self._branches), [])
             return lambda row: self.of_leaves(find(row))
         base = self._base.tolist()
-        if len(base) == 1:
-            one, add = self._one, _one_after_the_other(write_sums(self._branches), base[0])
-            return lambda row: one(add(row))
-        several = _one_after_the_other(write_sums(self._branches), base)
-        return lambda row: self._many(np.array([several(row)]))[0]
+        begin = base[0] if len(base) == 1 else base
+        one, add = self._one, _one_after_the_other(write_sums(self._branches), begin)
+        return lambda row: one(add(row))
 
     def _of_one_tree(self) -> Score:
         """Return what scores a row where there is an answer for each leaf."""
