@@ -17,13 +17,15 @@ LAYERS = {
     "__main__": "",
     "cli": "train service reports history | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd",
-    "lifecycle": "training | dataset",
+    "lifecycle": "training source | kept summary dataset findings scores estimators | "
+    "exam prepare weights columns targets | known cells | reading rows",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
     "split payload encoder ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",
     "model": "publish | bundle | forest estimator | walk bitset | nodes | arrays | answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
     "config": "",
+    "versions": "",
     "ini": "",
     "files": "",
     "rfc3339": "",
