@@ -21,7 +21,10 @@ venv: .venv/ready ## make .venv with irisab and all it needs
 train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have no model yet
 	$(IRISAB) train
 
-run: train ## serve the API and the browser page until Ctrl-C
+run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
+	@# Only where there is no model at all: one that is lost is not for Iris to replace. An INI file
+	@# that is refused is for serve, which may know the last good one.
+	@$(IRISAB) train --first || test -e .run/last-good.ini
 	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
 	@trap : INT; trap 'kill $$api' TERM; \
 	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from time import monotonic, sleep
 
 from irisab.errors import Conflict, HistoryError, NotFound, RequestError
 from irisab.serving import payload
@@ -10,14 +11,24 @@ from irisab.serving.metrics import Metrics
 from irisab.store.history import History, RecordedRequest
 from irisab.store.recorder import Recorder
 
+# The shadow's backlog, and as much again for a version that is slower than it was.
+FOLLOW_SECONDS = 2.0
+
 
 class Feedback:
     """Keeps labels, and counts what they say of the answers."""
 
-    def __init__(self, history: History, recorder: Recorder, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        history: History,
+        recorder: Recorder,
+        metrics: Metrics,
+        pending: Container[bytes],
+    ) -> None:
         self.history = history
         self.recorder = recorder
         self.metrics = metrics
+        self._pending = pending
 
     def add(self, body: bytes) -> str:
         """Keep the labels in the body of POST /feedback: "matched" or "duplicate".
@@ -45,13 +56,22 @@ class Feedback:
     def _find(self, request_id: bytes) -> RecordedRequest:
         recorded = self.history.find(request_id)
         if recorded is None:
-            # It may be in the queue still.
-            if not self.recorder.settle():
+            # It may be on its way to the queue, or in it.
+            if not self._followed(request_id) or not self.recorder.settle():
                 raise HistoryError("predictions wait to be written, this one may be among them")
             recorded = self.history.find(request_id)
         if recorded is None:
             raise NotFound(_UNKNOWN)
         return recorded
+
+    def _followed(self, request_id: bytes) -> bool:
+        """Wait until an answered request has got to the recorder: the shadow may score it yet."""
+        deadline = monotonic() + FOLLOW_SECONDS
+        while request_id in self._pending:
+            if monotonic() > deadline:
+                return False
+            sleep(0.005)
+        return True
 
 
 _UNKNOWN = (

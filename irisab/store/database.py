@@ -22,7 +22,9 @@ CACHE_KIB = 512
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS revisions (
-    revision TEXT PRIMARY KEY, seen REAL NOT NULL, features TEXT NOT NULL, content TEXT NOT NULL
+    revision TEXT PRIMARY KEY,
+    seen REAL NOT NULL,              -- later than that of every revision served before
+    features TEXT NOT NULL, content TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS predictions (
     request_id BLOB NOT NULL,

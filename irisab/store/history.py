@@ -122,16 +122,19 @@ class History:
 
     def active_users(self, *, now: float) -> int:
         """Return how many distinct users asked in the last 15 minutes."""
-        since = (now - ACTIVE_SECONDS,)
+        # Up to now: a clock that was ahead has left users of the future.
+        within = (now - ACTIVE_SECONDS, now + 1)
         with self._reading() as connection:
             count, first, last = connection.execute(
-                "SELECT count(*), min(revision), max(revision) FROM users WHERE last_seen > ?",
-                since,
+                "SELECT count(*), min(revision), max(revision) FROM users"
+                " WHERE last_seen BETWEEN ? AND ?",
+                within,
             ).fetchone()
             # Of one revision each row is another user; to compare them takes 30 times as long.
             if first != last:
                 (count,) = connection.execute(
-                    "SELECT count(DISTINCT user) FROM users WHERE last_seen > ?", since
+                    "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?",
+                    within,
                 ).fetchone()
         return int(count)
 

@@ -29,10 +29,9 @@ class Revision:
 
     @classmethod
     def from_json(cls, text: str) -> Revision:
+        """Read what any irisab has written: a newer one may have added what this one cannot use."""
         content = json.loads(text)
-        return cls(
-            **{name: content.pop(_KEYS.get(name, name)) for name in cls.__slots__}, **content
-        )
+        return cls(**{name: content[_KEYS.get(name, name)] for name in cls.__slots__})
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield (control, challenger) for each challenger, as version names."""

@@ -115,7 +115,9 @@ class Writer:
             self._revisions.pop(each.id, None)
             self._revisions[each.id] = each
             connection.execute(
-                "INSERT INTO revisions VALUES (?, ?, ?, ?)"
+                # `seen` is an order first: the newest stays the newest where the clock goes back.
+                "INSERT INTO revisions (revision, seen, features, content) VALUES"
+                " (?, (SELECT max(?, ifnull(max(seen), 0) + 0.001) FROM revisions), ?, ?)"
                 " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
                 (each.id, time.time(), json.dumps(list(each.features)), each.to_json()),
             )
@@ -196,8 +198,7 @@ class Writer:
                 new[each.revision, each.version] += 1
             else:
                 self._execute(
-                    "UPDATE users SET last_seen = max(last_seen, ?)"
-                    " WHERE revision = ? AND user = ?",
+                    "UPDATE users SET last_seen = ? WHERE revision = ? AND user = ?",
                     (each.time, *key),
                 )
         self._count_versions("users", new)
