@@ -29,7 +29,10 @@ train: venv .run/irisab.ini ## train what .run/irisab.ini has no model of; MIN_A
 	$(IRISAB) train
 	$(if $(MIN_ACCURACY),@$(BIN)/python delivery/accuracy.py .run/models $(MIN_ACCURACY))
 
-run: train ## serve the API and the browser page until Ctrl-C
+run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
+	@# Only where there is no model at all: one that is lost is not for Iris to replace. An INI file
+	@# that is refused is for serve, which may know the last good one.
+	@$(IRISAB) train --first || test -e .run/last-good.ini
 	@listen=$$(sed -n 's/^listen *= *\([^ #]*\).*/\1/p' .run/irisab.ini); \
 	export IRISAB_API="http://$${listen:-127.0.0.1:5000}"; \
 	export STREAMLIT_SERVER_PORT="$${STREAMLIT_SERVER_PORT:-8501}"; \

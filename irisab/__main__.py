@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from irisab.cli import backup, history, reports, service, train
-from irisab.cli.arguments import add_version
+from irisab.cli.arguments import add_config, add_version
 from irisab.errors import IrisabError
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
@@ -46,13 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve versions of a scikit-learn model, and learn which one is better.",
     )
     add_version(parser)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG),
-        metavar="FILE",
-        help="the INI file (default: $IRISAB_CONFIG, else %(default)s)",
-    )
+    add_config(parser, default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train.add_to(commands)
     service.add_to(commands)

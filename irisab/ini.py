@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -64,14 +64,15 @@ def read_section(cls: type[Any], name: str, sections: Sections, source: Path, ba
         try:
             values[option] = _convert(text, types[option], base)
             _check_bounds(values[option], fields[option].metadata)
+            _check_choice(values[option], fields[option].metadata)
         except ValueError as error:
             raise ConfigError(f"{where}: {error}") from None
     return cls(**values)
 
 
 def _convert(text: str, kind: Any, base: Path) -> Any:
-    if kind == int | None or kind == str | None:
-        return _convert(text, int if kind == int | None else str, base) if text else None
+    if not text and kind in (str | None, tuple[str, ...]):
+        return () if kind == tuple[str, ...] else None
     if not text:
         raise ValueError("needs a value")
     if "\n" in text:
@@ -114,14 +115,40 @@ def _path(text: str, base: Path) -> Path:
     return base / text
 
 
-_CONVERTERS = {bool: _bool, int: _int, float: _float, str: _str, Path: _path}
+def _words(text: str, _: Path) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    if "" in words:
+        raise ValueError("must be names with a comma between two")
+    return words
+
+
+def _iris_or_path(text: str, base: Path) -> Path | None:
+    return None if text == "iris" else base / text
+
+
+_CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: _str,
+    str | None: _str,
+    tuple[str, ...]: _words,
+    Path: _path,
+    Path | None: _iris_or_path,
+}
 
 
 def _check_bounds(value: Any, bounds: Mapping[str, Any]) -> None:
-    if value is None or not bounds:
+    if value is None or "low" not in bounds:
         return
     if not bounds["low"] <= value <= bounds["high"]:
         raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
+
+
+def _check_choice(value: Any, metadata: Mapping[str, Any]) -> None:
+    choices = metadata.get("choices", (value,))
+    if value not in choices:
+        raise ValueError(f"must be {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def one_line(text: str) -> str:

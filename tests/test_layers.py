@@ -17,13 +17,17 @@ LAYERS = {
     "__main__": "",
     "cli": "train service reports history backup | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training backup | dataset",
+    "lifecycle": "training source backup | kept summary dataset findings scores estimators | "
+    "exam prepare weights columns targets | known cells | reading rows",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
     "split payload encoder cost ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",
-    "model": "publish | bundle | forest estimator | walk bitset | nodes | arrays | answer schema",
+    "model": "publish | bundle | proof | plain estimator | forest trees linear | ensembles writing wide | "
+    "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
+    "answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
     "config": "",
+    "versions": "",
     "ini": "",
     "files": "",
     "rfc3339": "",

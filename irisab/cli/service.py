@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Mapping
 from os import EX_SOFTWARE
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,14 @@ def _check(options: argparse.Namespace) -> int:
         role = "control" if version == candidate.config.control else "challenger"
         say(
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
-            f"accuracy {about['accuracy']:.4f}, trained {about['trained_at']}"
+            f"{_score(about)}, trained {about['trained_at']}"
         )
     return 0
+
+
+def _score(about: Mapping[str, Any]) -> str:
+    accuracy = about["accuracy"]
+    return f"MAE {about['mae']:.4g}" if accuracy is None else f"accuracy {accuracy:.4f}"
 
 
 def _reload(options: argparse.Namespace) -> int:

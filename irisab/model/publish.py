@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ import numpy as np
 from irisab.errors import BundleError
 from irisab.files import write_durably
 from irisab.model.arrays import flatten
-from irisab.model.bundle import CURRENT, FOLDER_DIGITS, FORMAT, MANIFEST, PICKLE, PLAIN, Bundle
+from irisab.model.bundle import CURRENT, FOLDER_DIGITS, MANIFEST, PICKLE, PLAIN, Bundle, features_of
 from irisab.model.estimator import Estimator
-from irisab.stats.drift import Array
+from irisab.model.schema import row_to_json
 
 STAGING = ".new-"
 FOLDER_NAME = f"[0-9a-f]{{{FOLDER_DIGITS}}}"
@@ -40,64 +41,88 @@ def _libraries() -> dict[str, str]:
 
 
 def write(
-    models: Path, version: str, *, estimator: Any, golden_rows: Array, about: Mapping[str, Any]
+    models: Path,
+    version: str,
+    *,
+    estimator: Any,
+    golden_rows: Any,
+    about: Mapping[str, Any],
+    beside: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write a bundle, make it current and return its folder.
 
     Parameters
     ----------
-    estimator : fitted classifier
-        Its classes are 0 to n_classes - 1.
+    estimator : fitted classifier or regressor
+        Its classes are among 0 to n_classes - 1.
     golden_rows : array of shape (n_rows, n_features)
         Their answers are kept, and must come out again at every load.
     about : mapping
         The rest of the manifest: see `training.fit`.
+    beside : mapping of names to contents
+        More files, which serving does not need.
 
     Raises `BundleError` where the folder cannot be written.
     """
     home = models / version
     try:
         home.mkdir(parents=True, exist_ok=True)
-        folder = _complete(home, estimator, golden_rows, about)
+        folder = _complete(home, estimator, golden_rows, about, beside or {})
         _make_current(home, folder.name)
         _prune(home)
     except OSError as error:
         raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
+    finally:
+        _remove_if_empty(home)
     return folder
 
 
-def _complete(home: Path, estimator: Any, golden_rows: Array, about: Mapping[str, Any]) -> Path:
+def _remove_if_empty(home: Path) -> None:
+    """Leave no folder behind that would look like a version."""
+    with suppress(OSError):
+        home.rmdir()
+
+
+def _complete(
+    home: Path,
+    estimator: Any,
+    golden_rows: Any,
+    about: Mapping[str, Any],
+    beside: Mapping[str, bytes],
+) -> Path:
     staging = Path(tempfile.mkdtemp(dir=home, prefix=STAGING))
     try:
-        return _fill(staging, home, estimator, golden_rows, about)
+        return _fill(staging, home, estimator, golden_rows, about, beside)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
 
 
 def _fill(
-    staging: Path, home: Path, estimator: Any, golden_rows: Array, about: Mapping[str, Any]
+    staging: Path,
+    home: Path,
+    estimator: Any,
+    golden_rows: Any,
+    about: Mapping[str, Any],
+    beside: Mapping[str, bytes],
 ) -> Path:
     import joblib
 
     files = {PICKLE: _bytes_of(lambda file: joblib.dump(estimator, file))}
-    arrays: dict[str, Any] | None = flatten(estimator)
+    arrays = _plain(estimator, about)
     if arrays is not None:
         files[PLAIN] = _bytes_of(lambda file: np.savez(file, **arrays))
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = {
-        "format": FORMAT,
+        "format": 2 if _needs_format_2(estimator, about) else 1,
         "sha256": hashes.get(PLAIN, hashes[PICKLE]),
         "files": hashes,
         "libraries": _libraries(),
-        "golden": {
-            "rows": golden_rows.tolist(),
-            "answers": Estimator(estimator).score_rows(golden_rows.tolist()),
-        },
+        "golden": _golden(estimator, golden_rows.tolist(), about),
         **about,
     }
     files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode()
-    for name, data in files.items():
+    for name, data in {**files, **beside}.items():
         write_durably(staging / name, data)
     staging.chmod(0o755)
     folder = home / hashlib.sha256(files[MANIFEST]).hexdigest()[:FOLDER_DIGITS]
@@ -106,6 +131,33 @@ def _fill(
     else:
         staging.rename(folder)
     return folder
+
+
+def _golden(estimator: Any, rows: list[list[Any]], about: Mapping[str, Any]) -> dict[str, Any]:
+    numeric = all(feature.is_numeric for feature in features_of(about))
+    asked = Estimator(estimator, n_classes=len(about["class_names"]), numeric=numeric)
+    return {"rows": [row_to_json(row) for row in rows], "answers": asked.score_rows(rows)}
+
+
+def _needs_format_2(estimator: Any, about: Mapping[str, Any]) -> bool:
+    """Tell whether an irisab that knows numbers and probabilities only could not serve this."""
+    return not hasattr(estimator, "predict_proba") or any(
+        feature.type != "number" or feature.missing for feature in features_of(about)
+    )
+
+
+def _plain(estimator: Any, about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the arrays of a forest with a value for every class, also for those not seen."""
+    # They have no word for the branch that a missing value takes.
+    if any(feature.missing for feature in features_of(about)):
+        return None
+    arrays: dict[str, Any] | None = flatten(estimator)
+    n_classes = len(about["class_names"])
+    if arrays is not None and arrays["value"].shape[1] != n_classes:
+        value = np.zeros((len(arrays["value"]), n_classes))
+        value[:, estimator.classes_] = arrays["value"]
+        arrays["value"] = value
+    return arrays
 
 
 def _bytes_of(dump: Any) -> bytes:
