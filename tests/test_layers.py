@@ -19,10 +19,10 @@ LAYERS = {
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
     "lifecycle": "training source backup | kept summary dataset findings scores estimators | "
     "exam prepare weights columns targets | known cells | reading rows",
-    "serving": "service | feedback shadow gauges | report prepared | snapshot | "
-    "split payload encoder cost ids metrics",
-    "store": "recorder export | history | writer labels | reader evidence | database revision",
-    "model": "publish | bundle | proof | plain estimator | forest trees linear | ensembles writing wide | "
+    "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
+    "split payload encoder cost ids metrics | values",
+    "store": "recorder export | history | writer labels | reader evidence | database revision | rows",
+    "model": "publish | bundle | plain estimator | forest trees linear | ensembles writing wide | "
     "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
     "answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
