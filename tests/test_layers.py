@@ -17,8 +17,8 @@ LAYERS = {
     "__main__": "",
     "cli": "train service reports history backup | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training source backup | kept summary dataset findings scores estimators | "
-    "exam prepare weights columns targets | known cells | reading rows",
+    "lifecycle": "training source backup | arrays kept summary dataset findings scores | "
+    "estimators exam prepare weights columns targets | known cells | reading rows",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
     "split payload encoder cost ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",
