@@ -3,7 +3,7 @@
 Each experiment serves its own pair of small forests, trained on noise, so that they disagree often
 and nobody knows anything of them. Users ask for a prediction, the truth is drawn, and some of the
 answers are reported to /feedback. Every 25 labelled disagreements /report is looked at, and the
-first verdict ends the experiment. `--output` keeps the figures that README.md shows.
+first verdict ends the experiment. `--output` keeps the figures that docs/verdict.md shows.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from irisab.errors import DataError
-from irisab.lifecycle.arrays import from_arrays
+from irisab.lifecycle.frames import from_arrays
 
 FRAME = pandas.DataFrame(
     {
