@@ -17,8 +17,9 @@ LAYERS = {
     "__main__": "",
     "cli": "train service reports history backup models evaluate | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training source backup evaluation kept_models | kept summary dataset findings "
-    "scores estimators | exam prepare weights columns targets | known cells | reading rows",
+    "lifecycle": "training source backup evaluation kept_models | "
+    "frames kept summary dataset findings scores | "
+    "estimators exam prepare weights columns targets | known cells | reading rows",
     "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
     "split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader evidence | database revision | "
