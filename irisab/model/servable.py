@@ -22,7 +22,7 @@ def unservable(estimator: Any) -> str | None:
     """
     name = type(estimator).__name__
     if isinstance(estimator, type):
-        return f"{estimator.__name__} is a class, not an estimator of it: write {name}()"
+        return f"{estimator.__name__} is a class, not an estimator: write {estimator.__name__}()"
     if not hasattr(estimator, "get_params") or not hasattr(estimator, "fit"):
         return f"{name} is no estimator of scikit-learn's kind; {CAN_BE}"
     what = _wrong_kind(estimator) or _several_outputs(estimator) or _no_table(estimator)
@@ -32,8 +32,11 @@ def unservable(estimator: Any) -> str | None:
 def _wrong_kind(estimator: Any) -> str | None:
     from sklearn.base import ClusterMixin, OutlierMixin, is_classifier, is_regressor
 
-    if is_classifier(estimator) or is_regressor(estimator):
-        return None
+    try:
+        if is_classifier(estimator) or is_regressor(estimator):
+            return None
+    except AttributeError:  # it asks an estimator inside, and there is none
+        return "has no estimator inside that could answer"
     last = _unwrapped(estimator)
     if isinstance(last, ClusterMixin):
         return "finds clusters, and there is no true answer to compare them with"
