@@ -24,9 +24,9 @@ LAYERS = {
     "split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader evidence | database revision | "
     "rows",
-    "model": "publish | bundle | plain estimator | forest trees linear | ensembles writing wide | "
-    "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
-    "answer schema",
+    "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
+    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
+    "columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift exact",
     "config": "",
     "versions": "",

@@ -80,7 +80,7 @@ def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
         "share": split.get(kept.version) if kept.is_current else None,
         "task": manifest.get("task", "classification") if manifest else None,
         "estimator": manifest.get("estimator"),
-        "form": bundle.form_of(manifest) if manifest else None,
+        "form": _form(manifest) if manifest else None,
         "dataset": manifest.get("dataset"),
         "rows": manifest.get("rows"),
         "exam": manifest.get("exam"),
@@ -89,3 +89,7 @@ def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
         "trained_at": manifest.get("trained_at"),
         "error": kept.why,
     }
+
+
+def _form(manifest: Mapping[str, Any]) -> str:
+    return "pickle" if bundle.form_of(manifest) == bundle.PICKLE else "plain"
