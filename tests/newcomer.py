@@ -50,6 +50,22 @@ def exit_code(printed: str) -> int:
     return 2 if re.search(r"^irisab: ", printed, re.MULTILINE) else 0
 
 
+def lend_libraries(tree: Path) -> None:
+    """Let the libraries of this very run stand in for what make venv downloads."""
+    ours, venv = Path(sys.prefix), tree / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    for name in "lib", "pyvenv.cfg":
+        (venv / name).symlink_to(ours / name)
+    for name in "python", "python3":
+        (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
+    for name in "irisab", "streamlit":
+        # Its first line leads to the Python of its own environment.
+        script = venv / "bin" / name
+        script.write_text((ours / "bin" / name).read_text().replace(str(ours), str(venv)))
+        script.chmod(0o755)
+    (venv / "ready").touch()
+
+
 class Newcomer:
     """A copy of the tree, and a terminal for each command that goes on."""
 
@@ -64,7 +80,7 @@ class Newcomer:
             "IRISAB_API": f"http://127.0.0.1:{self.ports['5000']}",
         }
         self._copy_tree()
-        self._make_venv()
+        lend_libraries(folder)
         subprocess.run(["make", "-s", ".run/irisab.ini"], cwd=folder, check=True)
         self.write(Block("ini", "# .run/irisab.ini\n" + (folder / ".run/irisab.ini").read_text()))
 
@@ -75,21 +91,6 @@ class Newcomer:
             if (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.folder / name)
-
-    def _make_venv(self) -> None:
-        """Let the libraries of this very run stand in for what make venv downloads."""
-        ours, venv = Path(sys.prefix), self.folder / ".venv"
-        (venv / "bin").mkdir(parents=True)
-        for name in "lib", "pyvenv.cfg":
-            (venv / name).symlink_to(ours / name)
-        for name in "python", "python3":
-            (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
-        for name in "irisab", "streamlit":
-            # Its first line leads to the Python of its own environment.
-            script = venv / "bin" / name
-            script.write_text((ours / "bin" / name).read_text().replace(str(ours), str(venv)))
-            script.chmod(0o755)
-        (venv / "ready").touch()
 
     def follow(self, block: Block) -> None:
         """Do what a block says; AssertionError if something else comes of it than it shows."""
