@@ -25,11 +25,15 @@ VARIABLE = (
     (r"^  (v\d): .*requests.*", r"  \1: #"),
     (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
     (r"\d+ answers were right", "# answers were right"),
+    # What is learned from the history depends on what was asked before.
+    (r"\b\d+ rows", "# rows"),
+    (r"\b(setosa|versicolor|virginica) \d+", r"\1 #"),
     (r"[+-]?\b\d+\.\d+\b", "#"),
     # Said by the second, where a machine needs more than one.
     (r"^(.*\r)?fitting .*\n?", ""),
 )
 VERDICTS = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
+FOLDER = "/home/you/irisab"
 PORTS = "5000", "8501", "5001", "8502"
 SERVES = re.compile(r"make run| serve$|streamlit run")
 
@@ -179,6 +183,7 @@ class Newcomer:
         return re.sub(r"\b(?:5000|8501|5001|8502)\b", lambda found: self.ports[found[0]], text)
 
     def _as_documented(self, text: str) -> str:
+        text = text.replace(str(self.folder), FOLDER)
         for documented, port in self.ports.items():
             text = re.sub(rf"\b{port}\b", documented, text)
         return text
