@@ -57,9 +57,9 @@ class Bench:
         )
         return ini
 
-    def start(self, program: str = IRISAB) -> Process:
-        """Start one of the programs; it need not answer yet."""
-        home, port = self.home(), free_port()
+    def start(self, program: str = IRISAB, *, home: Path | None = None) -> Process:
+        """Start one of the programs; it need not answer yet. `home` may have a history."""
+        home, port = home or self.home(), free_port()
         command = _commands(port, self.write_ini(home, port))[program]
         return Process(command, port, home=home, environ=self._environ)
 

@@ -94,7 +94,7 @@ def alone(bench: Bench) -> dict[str, list[Row]]:
     versions = [bundle.load(bench.models, name) for name in VERSIONS]
     v1, v2 = (each.model for each in versions)
     about = versions[0]
-    parser = payload.Parser(about.feature_names, max_rows=1000)
+    parser = payload.Parser(about.features, max_rows=1000)
     render = encoder.Encoder("v1", class_names=about.class_names, class_numbers=about.class_numbers)
     answers = v1.score_rows(rows)
     deal = split.Split({"v1": 50, "v2": 50}, salt="bench")

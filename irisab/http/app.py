@@ -28,9 +28,10 @@ from irisab.errors import (
 from irisab.http import problem
 from irisab.http.dispatch import ARRIVED
 from irisab.rfc3339 import timestamp
+from irisab.serving import settings
 from irisab.serving.service import ModelFailure, Service
 from irisab.serving.shadow import Answered
-from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.serving.snapshot import ReloadOutcome
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class App:
         )
 
     def _config(self, environ: WSGIEnvironment) -> Response:
-        return _json(_describe_config(self._service.snapshot))
+        return _json(settings.public(self._service.snapshot))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
         return _json(self._service.report())
@@ -227,44 +228,3 @@ def _problem(status: HTTPStatus, detail: str, *, allow: str | None = None) -> Re
 
 def _reload(outcome: ReloadOutcome) -> dict[str, Any]:
     return {"ok": outcome.ok, "error": outcome.error, "at": timestamp(outcome.at)}
-
-
-def _describe_config(snapshot: Snapshot) -> dict[str, Any]:
-    options, control = snapshot.config, snapshot.control
-    return {
-        "revision": snapshot.revision_id,
-        "split": {name: _percent(share) for name, share in options.split.items()},
-        "versions": {
-            name: {key: bundle.manifest[key] for key in _VERSION_KEYS}
-            for name, bundle in snapshot.bundles.items()
-        },
-        "features": [
-            {key: getattr(feature, key) for key in ("name", "unit", "min", "max", "mean")}
-            for feature in control.features
-        ],
-        "classes": list(control.class_names),
-        "examples": control.manifest["examples"],
-        "drift": {"window": options.drift.window, "threshold": options.drift.threshold},
-        "experiment": {
-            "name": options.experiment.name,
-            "control": options.control,
-            "shadow": options.experiment.shadow,
-            "alpha": options.experiment.alpha,
-            "margin": options.experiment.margin,
-        },
-    }
-
-
-_VERSION_KEYS = (
-    "accuracy",
-    "cv_accuracy",
-    "cv_standard_error",
-    "estimator",
-    "n_estimators",
-    "sha256",
-    "trained_at",
-)
-
-
-def _percent(share: float) -> float | int:
-    return int(share) if share.is_integer() else share

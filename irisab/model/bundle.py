@@ -80,7 +80,7 @@ def versions(models: Path) -> list[str]:
 def read_manifest(models: Path, version: str) -> Mapping[str, Any] | None:
     """Return the manifest of a version's current bundle; None where there is none to be read."""
     try:
-        return _manifest((models / version / CURRENT).resolve(strict=True))
+        return manifest_of((models / version / CURRENT).resolve(strict=True))
     except (OSError, ValueError, LookupError, BundleError):
         return None
 
@@ -105,7 +105,7 @@ def load(models: Path, version: str) -> Bundle:
     """
     folder = models / version / CURRENT
     try:
-        return _load(folder.resolve(strict=True), version)
+        return load_folder(folder.resolve(strict=True), version)
     except FileNotFoundError as error:
         again = "--force " if exists(models, version) else ""
         raise BundleError(
@@ -114,17 +114,30 @@ def load(models: Path, version: str) -> Bundle:
         ) from error
     except OSError as error:
         raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+
+
+def load_folder(folder: Path, version: str) -> Bundle:
+    """Do the same with any bundle of `version`; raises also `OSError`."""
+    try:
+        return _load(folder, version)
+    except OSError:
+        raise
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything
         raise BundleError(f"{folder}: the bundle cannot be read: {error!r}; {_REMEDY}") from error
 
 
+def form_of(manifest: Mapping[str, Any]) -> str:
+    """Return "plain" where the model is served from plain arrays, else "pickle"."""
+    return "plain" if PLAIN in manifest["files"] else "pickle"
+
+
 _REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside it"
 
 
 def _load(folder: Path, version: str) -> Bundle:
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     reference = manifest["reference"]
     features = features_of(manifest)
     bundle = Bundle(
@@ -148,7 +161,8 @@ def _load(folder: Path, version: str) -> Bundle:
     return bundle
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
     path = folder / MANIFEST
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:

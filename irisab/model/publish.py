@@ -68,7 +68,7 @@ def write(
     try:
         home.mkdir(parents=True, exist_ok=True)
         folder = _complete(home, estimator, golden_rows, about, beside or {})
-        _make_current(home, folder.name)
+        make_current(home, folder.name)
         _prune(home)
     except OSError as error:
         raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
@@ -171,22 +171,26 @@ def link(models: Path, bundles: Iterable[Bundle]) -> None:
     for each in bundles:
         home = models / each.version
         home.mkdir(parents=True, exist_ok=True)
-        _make_current(home, each.folder)
+        make_current(home, each.folder)
 
 
-def _make_current(home: Path, target: Path | str) -> None:
+def make_current(home: Path, target: Path | str) -> None:
+    """Let a bundle of the version in `home` serve from the next reload on; raises `OSError`."""
     link = home / f".{CURRENT}-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(target)
     link.rename(home / CURRENT)
 
 
+def is_bundle(folder: Path) -> bool:
+    """Tell a complete bundle from what another training is writing, and what somebody put there."""
+    return re.fullmatch(FOLDER_NAME, folder.name) is not None and folder.is_dir()
+
+
 def _prune(home: Path) -> None:
     """Keep the last `KEEP` bundles, the current one among them."""
     current = home / (home / CURRENT).readlink()
-    # Neither what another training is writing, nor what somebody has put there.
-    bundles = [each for each in home.iterdir() if re.fullmatch(FOLDER_NAME, each.name)]
-    others = [each for each in bundles if each != current and each.is_dir()]
+    others = [each for each in home.iterdir() if is_bundle(each) and each != current]
     others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in others[KEEP - 1 :]:
         shutil.rmtree(old)

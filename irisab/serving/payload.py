@@ -1,7 +1,7 @@
 """JSON bytes to a checked request. Start at `Parser.prediction`.
 
 scikit-learn accepts NaN, strings of digits and reordered columns; a service must not. Everything
-is checked here, so that what reaches a model is finite, in float32's range and in order.
+is checked here, so that what reaches a model is of its types, in float32's range and in order.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from irisab.errors import RequestError, TooLarge
-from irisab.model.schema import FLOAT32_MAX
+from irisab.model.schema import FLOAT32_MAX, Feature
+from irisab.serving.values import check_of, kind
 
 MAX_USER_ID = 128
-Row = list[float]
+Row = list[Any]
 
 
 class PredictRequest(NamedTuple):
@@ -65,20 +66,18 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _not(value: Any) -> str:
-    return f", not {_kind(value)}"
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
-    return "null" if value is None else kinds.get(type(value), "a number")
+    return f", not {kind(value)}"
 
 
 class Parser:
     """Checks requests against the features that the served versions share."""
 
-    def __init__(self, feature_names: Sequence[str], *, max_rows: int) -> None:
-        self._names = list(feature_names)
-        self._length = len(feature_names)
+    def __init__(self, features: Sequence[Feature], *, max_rows: int) -> None:
+        self._names = [feature.name for feature in features]
+        self._checks = [check_of(feature) for feature in features]
+        # Only then can a row be checked as a whole, in C.
+        self._plain = all(each.type == "number" for each in features)
+        self._length = len(features)
         self._max_rows = max_rows
 
     def prediction(self, body: bytes) -> PredictRequest:
@@ -88,12 +87,12 @@ class Parser:
             features = options.pop("features")
         except KeyError:
             raise RequestError(
-                f"'features' is missing: send the {self._length} numbers {self._listed()}"
+                f"'features' is missing: send the {self._length} values {self._listed()}"
             ) from None
         user_id = version = None
         if options:
             user_id, version = _options(options)
-        # An object as the first row is no row of a batch, but says that one was meant.
+        # An object or list as the first row: a batch.
         if type(features) is list and features and type(features[0]) in _ROWS:
             return PredictRequest(self._batch(features), False, user_id, version)
         return PredictRequest([self._row(features, "'features'")], True, user_id, version)
@@ -104,11 +103,13 @@ class Parser:
                 f"'features' has {len(rows)} rows, "
                 f"the limit is {self._max_rows} ([server] max_rows)"
             )
-        if self._are_floats(rows):
+        if self._plain and self._are_floats(rows):
             return rows
         for number, row in enumerate(rows):
-            if type(row) is not list:
-                raise RequestError(f"'features' row {number} must be a list{_not(row)}")
+            if type(row) is not type(rows[0]):
+                raise RequestError(
+                    f"'features' row {number} must be {kind(rows[0])} as row 0 is{_not(row)}"
+                )
         return [self._row(row, f"'features' row {number}") for number, row in enumerate(rows)]
 
     def _are_floats(self, rows: list[Any]) -> bool:
@@ -120,36 +121,37 @@ class Parser:
 
     def _row(self, row: Any, where: str) -> Row:
         if type(row) is dict:
-            row = self._in_order(row)
+            row = self._in_order(row, where)
         if type(row) is not list:
-            raise RequestError(f"{where} must be a list or an object of numbers{_not(row)}")
+            raise RequestError(f"{where} must be a list or an object of values{_not(row)}")
         if len(row) != self._length:
             raise RequestError(
                 f"{where} has {len(row)} values, the model needs {self._length}: {self._listed()}"
             )
-        # Sets and extremes run in C; only a bad row is looked at value by value.
-        if {*map(type, row)} <= _NUMBERS and _in_range(row):
+        # Sets and extremes run in C; only another row is looked at value by value.
+        if self._plain and {*map(type, row)} <= _NUMBERS and _in_range(row):
             return [*map(float, row)]
-        raise RequestError(f"{where}: {self._fault(row)}")
+        return self._checked(row, where)
 
-    def _in_order(self, row: dict[str, Any]) -> list[Any]:
+    def _checked(self, row: list[Any], where: str) -> Row:
+        checked = []
+        for name, check, value in zip(self._names, self._checks, row, strict=True):
+            try:
+                checked.append(check(value))
+            except ValueError as error:
+                raise RequestError(f"{where}: {name} {error}") from None
+        return checked
+
+    def _in_order(self, row: dict[str, Any], where: str) -> list[Any]:
         for name in self._names:
             if name not in row:
-                raise RequestError(f"'features' has no {name!r}; the model needs {self._listed()}")
+                raise RequestError(f"{where} has no {name!r}; the model needs {self._listed()}")
         if len(row) > self._length:
             unknown = next(name for name in row if name not in self._names)
             raise RequestError(
-                f"'features' has an unknown {quoted(unknown)}; the model knows {self._listed()}"
+                f"{where} has an unknown {quoted(unknown)}; the model knows {self._listed()}"
             )
         return [row[name] for name in self._names]
-
-    def _fault(self, row: list[Any]) -> str:
-        for name, value in zip(self._names, row, strict=True):
-            if type(value) not in _NUMBERS:
-                return f"{name} must be a number{_not(value)}"
-            if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                return f"{name} is too large: the model computes with numbers up to 3.4e38"
-        raise AssertionError(row)
 
     def _listed(self) -> str:
         return ", ".join(self._names)

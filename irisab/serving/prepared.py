@@ -64,9 +64,7 @@ def prepare(snapshot: Snapshot, metrics: Metrics) -> Prepared:
     return Prepared(
         snapshot=snapshot,
         revision=snapshot.describe(),
-        parser=payload.Parser(
-            snapshot.control.feature_names, max_rows=snapshot.config.server.max_rows
-        ),
+        parser=payload.Parser(snapshot.features, max_rows=snapshot.config.server.max_rows),
         arms=arms,
         shadow=snapshot.config.experiment.shadow,
         quick_bytes=_quick_bytes(snapshot, arms.values()),

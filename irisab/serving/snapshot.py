@@ -16,6 +16,7 @@ from irisab import config
 from irisab.errors import BundleError
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.model.schema import Feature
 from irisab.serving.split import Split
 from irisab.stats.drift import Reference
 from irisab.store.revision import Revision
@@ -44,6 +45,15 @@ class Snapshot:
         return self.control.reference
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """What is asked for: the control's features; missing are those that all can do without."""
+        every = zip(*(each.features for each in self.bundles.values()), strict=True)
+        return tuple(
+            replace(own, missing=all(each.missing for each in alike))
+            for own, alike in zip(self.control.features, every, strict=True)
+        )
+
+    @property
     def challengers(self) -> tuple[str, ...]:
         return tuple(name for name in self.bundles if name != self.config.control)
 
@@ -58,6 +68,8 @@ class Snapshot:
             class_names=self.control.class_names,
             class_numbers=self.control.class_numbers,
             experiment=self.config.experiment.name,
+            types=_types(self.control),
+            task=self.control.task,
         )
 
 
@@ -115,6 +127,8 @@ def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, sou
     for version, each in bundles.items():
         for what, ours, theirs in (
             ("features", each.feature_names, expected.feature_names),
+            ("types of features", _types(each), _types(expected)),
+            ("tasks", (each.task,), (expected.task,)),
             ("classes", each.class_names, expected.class_names),
             ("class numbers", each.class_numbers, expected.class_numbers),
         ):
@@ -124,6 +138,10 @@ def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, sou
                     f"{', '.join(map(str, ours))}, not {', '.join(map(str, theirs))}; "
                     "versions that share traffic must be trained on the same columns and classes"
                 )
+
+
+def _types(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(feature.type for feature in bundle.features)
 
 
 def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:

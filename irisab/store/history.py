@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
+from irisab.store.rows import columns, decode, is_numeric
 
 PAGE = 1000
 # Looking further would read the whole history at each scrape after a change of features.
@@ -63,18 +65,21 @@ class History:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             return self._reader.opened, version
 
-    def window(self, size: int, *, features: Sequence[str]) -> NDArray[np.float64]:
+    def window(
+        self, size: int, *, features: Sequence[str], types: Sequence[str] = ()
+    ) -> NDArray[Any]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
 
-        Rows of forced versions, or of models with other features, are not traffic to look at;
-        they are passed over as far as `LOOK_BACK` times the window.
+        Numbers and booleans come as float64, NaN where they are missing; with other `types` among
+        them, all come as objects. Rows of forced versions, or of models with other features, are
+        not traffic to look at; they are passed over as far as `LOOK_BACK` times the window.
         """
+        types = types or ["number"] * len(features)
         with self._reading() as connection:
             alike = {
                 revision
                 for (revision,) in connection.execute(
-                    "SELECT revision FROM revisions WHERE features = ?",
-                    (json.dumps(list(features)),),
+                    "SELECT revision FROM revisions WHERE features = ?", (columns(features, types),)
                 )
             }
             cursor = connection.execute(
@@ -87,8 +92,13 @@ class History:
                 blobs = (
                     blob for blob, forced, revision in cursor if not forced and revision in alike
                 )
-                data = b"".join(islice(blobs, size))
-        return np.frombuffer(data, dtype="<f8").reshape(-1, len(features))
+                newest = [*islice(blobs, size)]
+        if is_numeric(types):
+            return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
+        rows = np.empty((len(newest), len(features)), dtype=object)
+        for number, blob in enumerate(newest):
+            rows[number] = decode(blob, types)
+        return rows
 
     def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
         """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""

@@ -7,7 +7,6 @@ import json
 import logging
 import sqlite3
 import time
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from irisab.store.database import connect, identity, transaction
 from irisab.store.revision import Revision
+from irisab.store.rows import encode, is_numeric
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Writer:
                 "INSERT INTO revisions (revision, seen, features, content) VALUES"
                 " (?, (SELECT max(?, ifnull(max(seen), 0) + 0.001) FROM revisions), ?, ?)"
                 " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
-                (each.id, time.time(), json.dumps(list(each.features)), each.to_json()),
+                (each.id, time.time(), each.columns, each.to_json()),
             )
 
     def _insert(self, predictions: Sequence[Record]) -> int:
@@ -133,6 +133,8 @@ class Writer:
 
     def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
+        revision = self._revisions.get(each.revision)
+        numeric = revision is None or is_numeric(revision.feature_types)
         for number, (row, prediction, votes) in enumerate(
             zip(each.rows, each.predictions, each.votes, strict=True)
         ):
@@ -145,7 +147,7 @@ class Writer:
                 each.forced,
                 user,
                 each.latency,
-                array("d", row).tobytes(),
+                encode(row, numeric=numeric),
                 prediction,
                 votes,
                 None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irisab.errors import RequestError, TooLarge
+from irisab.model.schema import Feature
 from irisab.serving import payload
-from irisab.serving.encoder import MEMO, Encoder
+from irisab.serving.encoder import ENTRY_BYTES, MEMO_BYTES, Encoder
 from irisab.serving.payload import Parser
 
 NAMES = ["sepal_length", "petal length (cm)", "c"]
 LISTED = "sepal_length, petal length (cm), c"
-PARSER = Parser(NAMES, max_rows=3)
+
+
+def number(name: str, **options: Any) -> Feature:
+    return Feature(name=name, unit=None, min=0.0, max=1.0, mean=0.5, **options)
+
+
+PARSER = Parser([number(name) for name in NAMES], max_rows=3)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 accepted = st.integers(-(10**30), 10**30) | st.floats(-FLOAT32_MAX, FLOAT32_MAX)
@@ -96,9 +104,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "true": (b"true", ", not true or false"),
     "a number": (b"1.5", ", not a number"),
     # features
-    "no features": (b"{}", f"'features' is missing: send the 3 numbers {LISTED}"),
-    "null features": (b'{"features": null}', "'features' must be a list or an object of numbers,"),
-    "text features": (b'{"features": "1,2,3"}', "must be a list or an object of numbers, not text"),
+    "no features": (b"{}", f"'features' is missing: send the 3 values {LISTED}"),
+    "null features": (b'{"features": null}', "'features' must be a list or an object of values,"),
+    "text features": (b'{"features": "1,2,3"}', "must be a list or an object of values, not text"),
     "no values": (b'{"features": []}', f"'features' has 0 values, the model needs 3: {LISTED}"),
     "short": (b'{"features": [1, 2]}', f"'features' has 2 values, the model needs 3: {LISTED}"),
     "long": (b'{"features": [1, 2, 3, 4]}', "'features' has 4 values, the model needs 3"),
@@ -129,10 +137,16 @@ BAD: dict[str, tuple[bytes, str]] = {
     # batches
     "no values in a row": (b'{"features": [[]]}', "'features' row 0 has 0 values, the model needs"),
     "a short row": (b'{"features": [[1, 2, 3], [1]]}', "'features' row 1 has 1 values, the model"),
-    "a row that is none": (b'{"features": [[1, 2, 3], 4]}', "row 1 must be a list, not a number"),
-    "a row by name": (b'{"features": [[1, 2, 3], {}]}', "row 1 must be a list, not an object"),
+    "a row that is none": (
+        b'{"features": [[1, 2, 3], 4]}',
+        "row 1 must be a list as row 0 is, not a number",
+    ),
+    "a row by name": (
+        b'{"features": [[1, 2, 3], {}]}',
+        "row 1 must be a list as row 0 is, not an object",
+    ),
     "a bad cell": (b'{"features": [[1, 2, 3], [1, 2, "x"]]}', "'features' row 1: c must be a num"),
-    "rows by name": (b'{"features": [{"a": 1}]}', "row 0 must be a list, not an object"),
+    "rows by name": (b'{"features": [{"a": 1}]}', "row 0 has no 'sepal_length'; the model needs"),
     # options
     "unknown key": (
         b'{"features": [1, 2, 3], "feature": 1}',
@@ -172,6 +186,86 @@ def test_a_bad_request_gets_a_sentence(body: bytes, reason: str) -> None:
         PARSER.prediction(body)
     assert reason in refusal(caught)
     assert caught.value.status == 400
+
+
+def test_a_batch_may_come_by_name() -> None:
+    """A list of objects is a batch, in any order of the names."""
+    row = dict(zip(NAMES, (1, 2.5, 3), strict=True))
+    request = PARSER.prediction(
+        json.dumps({"features": [row, dict(reversed(row.items()))]}).encode()
+    )
+    assert request.rows == [[1.0, 2.5, 3.0]] * 2 and not request.single
+
+
+MIXED = Parser(
+    [
+        number("age", missing=True),
+        number("fare"),
+        number("alone", type="boolean", missing=True),
+        number("port", type="category", categories=("C", "Q", "7"), missing=True),
+        number("deck", type="category", categories=("A", "B")),
+        number("name", type="text"),
+    ],
+    max_rows=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([22, 7.25, True, "C", "A", "Owen"], [22.0, 7.25, 1.0, "C", "A", "Owen"]),
+        ([22, 7.25, 0, "unseen", "A", ""], [22.0, 7.25, 0.0, "unseen", "A", ""]),
+        ([1, 2, 1.0, 7, "A", "x"], [1.0, 2.0, 1.0, "7", "A", "x"]),
+    ],
+)
+def test_values_have_the_types_of_their_features(row: list[Any], expected: list[Any]) -> None:
+    """Numbers are floats, booleans 1 or 0, categories text: an unseen one, too, and a code."""
+    (parsed,) = MIXED.prediction(json.dumps({"features": row}).encode()).rows
+    assert parsed == expected and [*map(type, parsed)] == [*map(type, expected)]
+
+
+def test_null_is_a_gap_where_there_may_be_one() -> None:
+    """A missing number or boolean is NaN, a missing category None."""
+    row = [None, 7.25, None, None, "A", "Owen"]
+    (parsed,) = MIXED.prediction(json.dumps({"features": row}).encode()).rows
+    assert math.isnan(parsed[0]) and math.isnan(parsed[2]) and parsed[3] is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (1, None, "fare must be a number, not null"),
+        (1, True, "fare must be a number, not true or false"),
+        (0, "22", "age must be a number, not text"),
+        (2, 2, "alone must be true or false, not a number"),
+        (2, "yes", "alone must be true or false, not text"),
+        (3, 3, "port must be text such as 'C', 'Q', '7', not a number"),
+        (4, None, "deck must be text such as 'A', 'B', not null"),
+        (5, 5, "name must be text, not a number"),
+        (5, "x" * 10_001, "name has 10001 characters, the limit is 10000"),
+        (5, "\ud800", "name holds half a character"),
+    ],
+)
+def test_another_type_gets_a_sentence(place: int, value: Any, reason: str) -> None:
+    """It names the feature, what it must be and what was sent."""
+    row: list[Any] = [22, 7.25, True, "C", "A", "Owen"]
+    row[place] = value
+    with pytest.raises(RequestError) as error:
+        MIXED.prediction(json.dumps({"features": row}).encode())
+    assert reason in str(error.value)
+
+
+def test_an_answer_may_be_a_number_or_have_no_probabilities() -> None:
+    """A regression answers its value; a classifier without predict_proba says null."""
+    stamp = {"timestamp": "now", "latency_ms": 0.5, "request_id": "id"}
+    regression = Encoder("v1", class_names=[], class_numbers=[])
+    assert json.loads(regression.one((152.3, ()), **stamp)) == {
+        "prediction": 152.3, "model_version": "v1", **stamp,
+    }  # fmt: skip
+    assert json.loads(regression.many([(1.5, ()), (2.0, ())], **stamp))["predictions"] == [1.5, 2.0]
+    voting = Encoder("v1", class_names=["a", "b"], class_numbers=[0, 1])
+    assert json.loads(voting.one((1, ()), **stamp))["probabilities"] is None
+    assert json.loads(voting.many([(1, ())] * 2, **stamp))["probabilities"] == [None, None]
 
 
 def test_too_many_rows_are_refused() -> None:
@@ -310,8 +404,16 @@ def test_a_batch_reads_back_as_what_was_said(
 def test_the_memo_is_bounded() -> None:
     """A model that never answers the same twice costs no memory without end."""
     encoder = Encoder("v1", class_names=["a", "b"], class_numbers=[0, 1])
-    for number in range(MEMO * 2):
-        answer = (0, (number / MEMO, 0.0))
-        body = encoder.one(answer, timestamp="now", latency_ms=0, request_id="id")
-        assert json.loads(body)["probabilities"] == list(answer[1])
-    assert len(encoder._memo) <= MEMO
+    for classes in (2, 1000):
+        for count in range(2 * MEMO_BYTES // ENTRY_BYTES // classes):
+            answer = (0, (count / MEMO_BYTES, *[0.0] * (classes - 1)))
+            body = encoder.one(answer, timestamp="now", latency_ms=0, request_id="id")
+            assert json.loads(body)["probabilities"] == list(answer[1])
+    tracemalloc.start()
+    try:
+        for count in range(500):
+            answer = (0, tuple(count / (count + place + 1) for place in range(1000)))
+            encoder.one(answer, timestamp="now", latency_ms=0, request_id="id")
+        assert tracemalloc.get_traced_memory()[0] < 2 * MEMO_BYTES
+    finally:
+        tracemalloc.stop()
