@@ -8,7 +8,6 @@ that udev makes the name, and that systemd mounts the volume again after a reboo
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
+import pages
 import pytest
 from actions import ask, pin_local_prometheus, state
-from bed import TREE, Host, sh
+from bed import Host, sh
 from test_interrupted import nothing_runs
 from user_data import render
 
@@ -204,6 +204,6 @@ def test_the_next_instance_has_models_and_history(
 
 def documented(command: str) -> str:
     """The block of commands of terraform/README.md that begins with this one."""
-    text = (TREE / "terraform/README.md").read_text()
-    [found] = re.findall(rf"```sh\n({re.escape(command)}.*?)```", text, re.DOTALL)
-    return str(found)
+    blocks = pages.blocks("terraform/README.md", "sh instance")
+    [found] = (block.text for block in blocks if block.text.startswith(command))
+    return found
