@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 from irisab.errors import ConfigError
 
@@ -70,8 +71,9 @@ def read_section(cls: type[Any], name: str, sections: Sections, source: Path, ba
 
 
 def _convert(text: str, kind: Any, base: Path) -> Any:
-    if kind == int | None or kind == str | None:
-        return _convert(text, int if kind == int | None else str, base) if text else None
+    if isinstance(kind, UnionType):
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+        return _convert(text, kind, base) if text else None
     if not text:
         raise ValueError("needs a value")
     if "\n" in text:
@@ -114,14 +116,35 @@ def _path(text: str, base: Path) -> Path:
     return base / text
 
 
-_CONVERTERS = {bool: _bool, int: _int, float: _float, str: _str, Path: _path}
+def _numbers(text: str, base: Path) -> Mapping[str, float]:
+    """Read NAME: NUMBER, NAME: NUMBER; a name may have colons, but no commas."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, number = (each.strip() for each in part.rpartition(":"))
+        if not (colon and name and number):
+            raise ValueError("must be NAME: NUMBER, NAME: NUMBER")
+        if name in found:
+            raise ValueError(f"has {name} twice")
+        found[name] = _float(number, base)
+    return found
+
+
+_CONVERTERS = {
+    **{bool: _bool, int: _int, float: _float, str: _str, Path: _path},
+    Mapping[str, float]: _numbers,
+}
 
 
 def _check_bounds(value: Any, bounds: Mapping[str, Any]) -> None:
     if value is None or not bounds:
         return
-    if not bounds["low"] <= value <= bounds["high"]:
-        raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
+    if choices := bounds.get("choices"):
+        if value not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return
+    for each in value.values() if isinstance(value, Mapping) else [value]:
+        if not bounds["low"] <= each <= bounds["high"]:
+            raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
 
 
 def one_line(text: str) -> str:

@@ -19,11 +19,12 @@ LAYERS = {
     "http": "server | app | last_good listener handshake | dispatch systemd",
     "lifecycle": "training | dataset",
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
-    "split payload encoder ids metrics",
+    "comparisons | advice split payload encoder ids metrics",
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
     "evidence | counters counts | database revision",
     "model": "publish | bundle | forest estimator | walk bitset | nodes | arrays | answer schema",
-    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | drift",
+    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
+    "drift",
     "config": "",
     "ini": "",
     "files": "",

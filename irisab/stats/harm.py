@@ -66,9 +66,13 @@ def lower_recall(
     return found
 
 
-def but(reason: Reason, harms: Sequence[Harm]) -> Reason:
+def but(reason: Reason, harms: Sequence[Harm], control: str) -> Reason:
     """Turn what would be a verdict into why there is none."""
-    return Reason("worse_on_class", f"{reason.text}, but {_sentence(harms)}")
+    return Reason(
+        "worse_on_class",
+        f"{reason.text}, but {_sentence(harms)}: keep {control}, or say in [experiment] weights "
+        "what a class is worth",
+    )
 
 
 def _sentence(harms: Sequence[Harm]) -> str:

@@ -72,3 +72,18 @@ def unlabelled(name: str, count: float) -> Reason:
 
 
 ACCURACY = Metric()
+
+
+def chosen(
+    kind: str, weights: Mapping[str, float] | None, *, names: Sequence[str], numbers: Sequence[int]
+) -> Metric:
+    """Return what [experiment] asks for; raises `ValueError` for a class that does not exist."""
+    if not weights:
+        return Metric(kind="balanced" if kind == "balanced" else "accuracy", classes=names)
+    known = {str(number): name for number, name in zip(numbers, names, strict=True)}
+    known |= {name: name for name in names}
+    for each in weights:
+        if each not in known:
+            raise ValueError(f"there is no class {each}; there are {', '.join(names)}")
+    found = {known[each]: weight for each, weight in weights.items()}
+    return Metric(kind="weights", classes=names, weights=found)

@@ -96,7 +96,7 @@ def compare_paired(
         control_right=int(everything.control_only),
         e_value=e_value(pair.votes.log_e),
         difference=pair.difference(),
-        labels_needed=None if pair.unknown else pair.votes.labels_needed(),
+        labels_needed=pair.labels_needed,
     )
 
 
@@ -132,18 +132,22 @@ class _Pair:
         """Why the classes cannot be weighed yet."""
         return self.metric.unknown(self.evidence.units)
 
+    @cached_property
+    def labels_needed(self) -> int | None:
+        return None if self.unknown else self.votes.labels_needed()
+
     def judge(self) -> tuple[Verdict, Reason]:
         harms = self.harms
         if alike := self._alike():
             if harms:
-                return "inconclusive", harm.but(alike, harms)
+                return "inconclusive", harm.but(alike, harms, self.names[0])
             return "equivalent", Reason(alike.code, f"{alike.text}: choose by cost")
         if self.withheld:
             return "inconclusive", self.withheld
         verdict: Verdict = "better" if self.votes.lead > 0 else "worse"
         proven = Reason("proven", f"{self._score()}, more than chance explains")
         if verdict == "better" and harms and self.metric.kind != "weights":
-            return "inconclusive", harm.but(proven, harms)
+            return "inconclusive", harm.but(proven, harms, self.names[0])
         return verdict, Reason(
             proven.code, f"{proven.text}: {advice(verdict, self.names, self.shares)}"
         )
@@ -231,7 +235,7 @@ class _Pair:
         return f"{score}, by their weights {won:.3g} to {lost:.3g}"
 
     def _more_labels(self) -> str:
-        needed = self.votes.labels_needed()
+        needed = self.labels_needed
         return f"about {needed} more labels would settle it" if needed else "send more labels"
 
     def difference(self) -> Difference:

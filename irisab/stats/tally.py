@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +31,25 @@ class Tally:
         return self.both + self.neither + self.neither_differ + self.decided
 
     def __add__(self, other: Tally) -> Tally:
-        names = [each.name for each in fields(self)]
-        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        return Tally(
+            both=self.both + other.both,
+            challenger_only=self.challenger_only + other.challenger_only,
+            control_only=self.control_only + other.control_only,
+            neither=self.neither + other.neither,
+            neither_differ=self.neither_differ + other.neither_differ,
+        )
 
     def __mul__(self, times: float) -> Tally:
-        return Tally(**{each.name: getattr(self, each.name) * times for each in fields(self)})
+        return Tally(
+            both=self.both * times,
+            challenger_only=self.challenger_only * times,
+            control_only=self.control_only * times,
+            neither=self.neither * times,
+            neither_differ=self.neither_differ * times,
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """Tallies by whose answer the user saw: the control's, the challenger's, a third version's.
 
@@ -49,7 +61,7 @@ class Shown:
     other: Tally = field(default_factory=Tally)
     units: float = 0
 
-    @property
+    @cached_property
     def all(self) -> Tally:
         return self.control + self.challenger + self.other
 
@@ -96,6 +108,9 @@ class Arm:
     def variance(self) -> float:
         """Variance of one answer."""
         return self.wrong * (self.labelled - self.wrong) / self.labelled**2
+
+    def __add__(self, other: Arm) -> Arm:
+        return Arm(labelled=self.labelled + other.labelled, correct=self.correct + other.correct)
 
     def __mul__(self, times: float) -> Arm:
         return Arm(labelled=self.labelled * times, correct=self.correct * times)

@@ -108,13 +108,13 @@ class _Pair:
             verdict: Verdict = "better" if difference.low > 0 else "worse"
             proven = Reason("proven", f"{points} for {self.names[1]}")
             if verdict == "better" and harms and self.metric.kind != "weights":
-                return "inconclusive", harm.but(proven, harms)
+                return "inconclusive", harm.but(proven, harms, self.names[0])
             what = advice(verdict, self.names, self.shares)
             return verdict, proven._replace(text=f"{proven.text}: {what}")
         if -self.margin < difference.low and difference.high < self.margin:
             alike = Reason("within_margin", f"{points}, within the margin of {self.margin:.2%}")
             if harms:
-                return "inconclusive", harm.but(alike, harms)
+                return "inconclusive", harm.but(alike, harms, self.names[0])
             return "equivalent", alike._replace(text=f"{alike.text}: choose by cost")
         return "inconclusive", idle(self.names, self.shares) or Reason(
             "too_wide", f"{points} for {self.names[1]}: too wide to tell, send more labels"

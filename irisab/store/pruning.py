@@ -21,20 +21,24 @@ class Pruner:
     def __init__(self) -> None:
         self._users_may_be_left = True
 
-    def prune(self, connection: sqlite3.Connection, rows: int, serving: Revision) -> int:
+    def prune(self, connection: sqlite3.Connection, rows: int, serving: Revision | None) -> int:
         """Delete at least so many rows, whole requests; returns how many there were."""
         deleted = connection.execute(
             "DELETE FROM predictions WHERE request_id < (SELECT request_id FROM predictions"
             " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
             (rows,),
         )
+        if serving is not None:
+            self._prune_users(connection, serving)
+        return deleted.rowcount
+
+    def _prune_users(self, connection: sqlite3.Connection, serving: Revision) -> None:
         for revision in _gone(connection, serving):
             self._users_may_be_left = True
             if not _delete_users(connection, ("users", "labellers"), {"revision": revision}):
                 connection.execute("DELETE FROM newest_rows WHERE revision = ?", (revision,))
         if self._users_may_be_left:
             self._users_may_be_left = _prune_pairs(connection, serving)
-        return deleted.rowcount
 
 
 def note_rows(connection: sqlite3.Connection, revision: str, request_id: bytes) -> None:

@@ -175,7 +175,7 @@ class Writer:
         if excess <= 0:
             return 0
         assert self._connection is not None
-        serving = next(reversed(self._revisions.values()))
+        serving = next(reversed(self._revisions.values()), None)
         return self._pruner.prune(self._connection, min(excess, QUEUE_ROWS), serving)
 
 
