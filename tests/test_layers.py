@@ -21,7 +21,8 @@ LAYERS = {
     "estimators exam prepare weights columns targets | known cells | reading rows",
     "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
     "split payload encoder cost ids metrics | values",
-    "store": "recorder export | history | writer labels | reader evidence | database revision | rows",
+    "store": "recorder export | history | writer labels | reader evidence | database revision | "
+    "rows",
     "model": "publish | bundle | plain estimator | forest trees linear | ensembles writing wide | "
     "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
     "answer schema",
