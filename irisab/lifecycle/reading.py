@@ -90,7 +90,7 @@ def parse(path: Path, text: str, *, separator: str) -> Table:
     for line, row in rows:
         if len(row) != len(titles):
             raise DataError(f"{path}: line {line} has {len(row)} cells, the header {len(titles)}")
-    _refuse_titles(path, [title.strip() for title in titles])
+    _refuse_twins(path, titles)
     cells = zip(*(row for _, row in rows), strict=True)
     return Table(
         path=path,
@@ -99,14 +99,20 @@ def parse(path: Path, text: str, *, separator: str) -> Table:
     )
 
 
-def _refuse_titles(path: Path, titles: Sequence[str]) -> None:
-    for number, title in enumerate(titles, start=1):
-        # pandas' own index stands first, and is left out where the columns are read.
-        if not title and number > 1:
-            raise DataError(
-                f"{path}: column {number} has no title; each column needs a title of its own"
-            )
+def _refuse_twins(path: Path, titles: Sequence[str]) -> None:
+    for title in titles:
         if titles.count(title) > 1:
             raise DataError(
                 f"{path}: two columns are called {title!r}; each column needs a title of its own"
             )
+
+
+def refuse_titles(path: Path, titles: Sequence[str]) -> None:
+    """Raise `DataError` for columns that have no name, or the same but for blanks around it."""
+    for number, title in enumerate(titles, start=1):
+        # pandas' own index stands first, and is left out where the columns are read.
+        if not title.strip() and number > 1:
+            raise DataError(
+                f"{path}: column {number} has no title; each column needs a title of its own"
+            )
+    _refuse_twins(path, [title.strip() for title in titles])

@@ -100,7 +100,7 @@ def checked(dataset: Dataset) -> Dataset:
 
 def _checked_names(what: str, names: Sequence[str]) -> Sequence[str]:
     for name in names:
-        if not (isinstance(name, str) and name and name.isprintable()):
+        if not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise DataError(f"{what} {name!r}: a name is one line of printable text")
         if list(names).count(name) > 1:
             raise DataError(f"{what} {name!r} is there twice: each needs a name of its own")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +16,16 @@ from sklearn.tree import DecisionTreeClassifier
 
 from irisab.__main__ import run
 from irisab.errors import BundleError
-from irisab.lifecycle import known, training
+from irisab.lifecycle import kept, known, prepare, training
 from irisab.lifecycle.dataset import load_csv, load_iris
 from irisab.lifecycle.rows import Dataset, checked
+from irisab.model.schema import Type, row_to_json
 from irisab.serving import snapshot
 from irisab.store import export
 
 names = st.text(
     st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=8
-).filter(str.isprintable) | st.sampled_from(
+).filter(lambda name: name.isprintable() and name.strip()) | st.sampled_from(
     [
         "weight (kg) (dry)",
         "sepal length (cm)",
@@ -40,25 +42,45 @@ class_names = names | st.sampled_from(["None", "NA", "007", "7", "70", "1.0", "T
 
 @st.composite
 def datasets(draw: st.DrawFn) -> Dataset:
-    """Any names and classes, in any order, of which some may have no label."""
+    """Any names, types and classes, in any order, of which some classes may have no label."""
     titles = draw(st.lists(names, min_size=1, max_size=3, unique=True))
     classes = draw(st.lists(class_names, min_size=2, max_size=4, unique=True))
     numbers = draw(st.permutations(range(10, 10 + len(classes))))
     seen = draw(st.integers(2, len(classes)))
-    count = 60
+    # Of rows that are all alike none would be left to learn from.
+    types = [KINDS[0], *(draw(st.sampled_from(KINDS)) for _ in titles[1:])]
+    columns = [draw(column(kind)) for kind in types]
     return checked(
         Dataset(
             name="any",
-            rows=np.arange(count * len(titles)).reshape(count, -1) / 3,
-            labels=np.arange(count) % seen,
+            rows=np.array(list(zip(*columns, strict=True)), dtype=object),
+            labels=np.arange(ROWS) % seen,
             features=[(title, draw(st.sampled_from([None, "cm"]))) for title in titles],
             class_names=classes,
             class_numbers=numbers,
+            types=types,
         )
     )
 
 
-@settings(max_examples=15)
+ROWS = 60
+KINDS: list[Type] = ["number", "category", "boolean"]
+
+
+@st.composite
+def column(draw: st.DrawFn, kind: Type) -> list[Any]:
+    """A column, with or without gaps."""
+    categories = draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    values: list[Any] = {
+        "number": [n / 3 for n in range(ROWS)],
+        "boolean": [bool(n % 3) for n in range(ROWS)],
+        "category": [categories[n % len(categories)] for n in range(ROWS)],
+    }[kind]
+    gaps = draw(st.booleans())
+    return [None if gaps and n % 7 == 0 else value for n, value in enumerate(values)]
+
+
+@settings(max_examples=12)
 @given(dataset=datasets())
 def test_labels_of_the_history_train_a_version_that_fits(
     dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
@@ -67,10 +89,13 @@ def test_labels_of_the_history_train_a_version_that_fits(
     beside the one that collected them."""
     folder = tmp_path_factory.mktemp("host")
     models = folder / "models"
-    training.fit(models, "v1", dataset, estimator=DecisionTreeClassifier(random_state=1))
+    tree = DecisionTreeClassifier(random_state=1)
+    tree = prepare.prepared("decision_tree", tree, dataset)
+    training.fit(models, "v1", dataset, estimator=tree)
     config = write_config(folder, models, "[split]\nv1 = 100\n")
     service = Served(config)
-    request_id = service.predict(dataset.rows.tolist())["request_id"]
+    rows = [row_to_json(row) for row in dataset.rows.tolist()]
+    request_id = service.predict(rows)["request_id"]
     labels = {"request_id": request_id, "labels": [dataset.class_names[n] for n in dataset.labels]}
     assert service.client.post("/feedback", labels).status == 200
     table = folder / "labels.csv"
@@ -84,7 +109,14 @@ def test_labels_of_the_history_train_a_version_that_fits(
     assert run(arguments) == 0
     config.write_text(config.read_text().replace("v1 = 100", "v1 = 50\nv2 = 50"))
     one, two = snapshot.build(config).bundles.values()
-    assert (one.features[0].name, one.class_names) == (two.features[0].name, two.class_names)
+    assert [(each.name, each.unit, each.type, each.missing) for each in one.features] == [
+        (each.name, each.unit, each.type, each.missing) for each in two.features
+    ]
+    assert (one.class_names, one.class_numbers) == (two.class_names, two.class_numbers)
+    # What it learned from are the rows that were sent, value by value.
+    learned = kept.unpack(two.folder, two.manifest)
+    assert repr(learned.rows.tolist()) == repr(dataset.rows.tolist())
+    assert learned.labels.tolist() == dataset.labels.tolist()
 
 
 def write(folder: Path, text: str) -> Path:
@@ -184,5 +216,7 @@ def test_a_task_that_differs_is_refused_together(tmp_path: Path, iris_models: Pa
         models, "v3", replace(load_iris(), task="regression"), estimator=LinearRegression()
     )
     config = write_config(tmp_path, models, "[split]\nv1 = 50\nv3 = 50\n")
-    with pytest.raises(BundleError, match="has other classes than v1"):
+    with pytest.raises(
+        BundleError, match="has other tasks than v1: regression, not classification"
+    ):
         snapshot.build(config)
