@@ -75,6 +75,8 @@ class ExperimentOptions:
     shadow: bool = True
     alpha: float = _bounded(0.05, 1e-6, 0.5)
     margin: float = _bounded(0.01, 1e-6, 1)
+    # Of a regression, in units of the target: answers no further apart are the same.
+    tie: float = _bounded(0.0, 0, 1e30)
     metric: str = field(default="accuracy", metadata={"choices": ("accuracy", "balanced")})
     # By class name, or number; the classes are known where the models are.
     weights: Mapping[str, float] | None = _bounded(None, 1e-3, 1e6)

@@ -20,10 +20,10 @@ LAYERS = {
     "lifecycle": "training source backup evaluation kept_models | "
     "frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows",
-    "serving": "service | feedback shadow gauges settings | report prepared | comparisons | "
+    "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
     "snapshot | advice split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
-    "evidence | counters counts | database revision | rows",
+    "evidence | seen | counters counts | database revision | rows",
     "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
     "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
     "columns links nested | arrays written known seats | answer schema",

@@ -169,6 +169,8 @@ class App:
         content_type = environ.get("CONTENT_TYPE", "")
         if content_type != JSON and content_type.partition(";")[0].strip().lower() != JSON:
             raise UnsupportedMediaType(f"send JSON with the header Content-Type: {JSON}")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+            raise UnsupportedMediaType("send the JSON as it is, without Content-Encoding")
         length = _content_length(environ)
         limit = self._service.snapshot.config.server.max_body_bytes
         if length > limit:

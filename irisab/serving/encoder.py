@@ -33,7 +33,6 @@ class Encoder:
     def one(
         self,
         scored: Answer,
-        *,
         timestamp: str,
         latency_ms: float,
         request_id: str,
@@ -57,7 +56,6 @@ class Encoder:
     def many(
         self,
         answers: Sequence[Answer],
-        *,
         timestamp: str,
         latency_ms: float,
         request_id: str,

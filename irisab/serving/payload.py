@@ -17,7 +17,7 @@ from irisab.errors import RequestError, TooLarge
 from irisab.model.schema import FLOAT32_MAX, Feature
 from irisab.serving.values import check_of, kind
 
-MAX_USER_ID = 128
+MAX_NAME = 128
 Row = list[Any]
 
 
@@ -28,14 +28,21 @@ class PredictRequest(NamedTuple):
     single: bool
     user_id: str | None
     version: str | None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRequest:
-    """A checked POST /feedback: a label (class number or name) per row of the request."""
+    """A checked POST /feedback: a label per row of the request, None where it is not known yet.
 
-    request_id: bytes
-    labels: list[int | str]
+    The request is named by `request_id`, or by the caller's own `id`. `correct` says that the
+    labels may replace others.
+    """
+
+    request_id: bytes | None
+    labels: list[int | float | str | bool | None]
+    id: str | None = None
+    correct: bool = False
 
 
 def _refuse_constant(name: str) -> float:
@@ -89,13 +96,11 @@ class Parser:
             raise RequestError(
                 f"'features' is missing: send the {self._length} values {self._listed()}"
             ) from None
-        user_id = version = None
-        if options:
-            user_id, version = _options(options)
+        named = _options(options) if options else _UNNAMED
         # An object or list as the first row: a batch.
         if type(features) is list and features and type(features[0]) in _ROWS:
-            return PredictRequest(self._batch(features), False, user_id, version)
-        return PredictRequest([self._row(features, "'features'")], True, user_id, version)
+            return PredictRequest(self._batch(features), False, *named)
+        return PredictRequest([self._row(features, "'features'")], True, *named)
 
     def _batch(self, rows: list[Any]) -> list[Row]:
         if len(rows) > self._max_rows:
@@ -165,30 +170,38 @@ def _in_range(values: Sequence[float]) -> bool:
     return max(values) <= FLOAT32_MAX and min(values) >= -FLOAT32_MAX
 
 
-def _options(options: dict[str, Any]) -> tuple[str | None, str | None]:
+_Named = tuple[str | None, str | None, str | None]
+_UNNAMED: _Named = (None, None, None)
+
+
+def _options(options: dict[str, Any]) -> _Named:
+    """Return user, version and the caller's own id."""
     user_id = options.pop("user_id", None)
     version = options.pop("model_version", None)
+    own_id = options.pop("id", None)
     if options:
         raise RequestError(
             f"unknown key {quoted(next(iter(options)))}: "
-            "there are features, user_id and model_version"
+            "there are features, user_id, id and model_version"
         )
-    if user_id is not None:
-        _check_user_id(user_id)
     if version is not None and type(version) is not str:
         raise RequestError(f"'model_version' must be text{_not(version)}")
-    return user_id, version
+    return _name("user_id", user_id), version, _name("id", own_id)
 
 
-def _check_user_id(user_id: Any) -> None:
-    if type(user_id) is not str:
-        raise RequestError(f"'user_id' must be text{_not(user_id)}")
-    if not 1 <= len(user_id) <= MAX_USER_ID:
-        raise RequestError(f"'user_id' must have 1 to {MAX_USER_ID} characters")
+def _name(key: str, value: Any) -> str | None:
+    """Check a name that the caller has chosen."""
+    if value is None:
+        return None
+    if type(value) is not str:
+        raise RequestError(f"'{key}' must be text{_not(value)}")
+    if not 1 <= len(value) <= MAX_NAME:
+        raise RequestError(f"'{key}' must have 1 to {MAX_NAME} characters")
     try:
-        user_id.encode()
+        value.encode()
     except UnicodeEncodeError:
-        raise RequestError("'user_id' holds half a character (a lone surrogate)") from None
+        raise RequestError(f"'{key}' holds half a character (a lone surrogate)") from None
+    return value
 
 
 def quoted(name: str) -> str:
@@ -199,13 +212,27 @@ def quoted(name: str) -> str:
 def feedback(body: bytes) -> FeedbackRequest:
     """Parse the body of POST /feedback; raises `RequestError` with a sentence."""
     fields = _parse(body)
-    unknown = set(fields) - {"request_id", "label", "labels"}
+    unknown = set(fields) - {"request_id", "id", "label", "labels", "correct"}
     if unknown:
         raise RequestError(
-            f"unknown key {quoted(min(unknown))}: there are request_id, label and labels"
+            f"unknown key {quoted(min(unknown))}: "
+            "there are request_id, id, label, labels and correct"
         )
-    if "request_id" not in fields:
-        raise RequestError("'request_id' is missing: send the one that /predict answered")
+    if ("request_id" in fields) == ("id" in fields):
+        raise RequestError(
+            "send either 'request_id' as /predict answered it, or the 'id' that you sent there"
+        )
+    correct = fields.get("correct", False)
+    if type(correct) is not bool:
+        raise RequestError(f"'correct' must be true or false{_not(correct)}")
+    own_id = _name("id", fields["id"]) if "id" in fields else None
+    request_id = _request_id(fields["request_id"]) if "request_id" in fields else None
+    if request_id is None and own_id is None:
+        raise RequestError("'id' must be text, not null")
+    return FeedbackRequest(request_id, _labels(fields), own_id, correct)
+
+
+def _labels(fields: dict[str, Any]) -> list[Any]:
     if ("label" in fields) == ("labels" in fields):
         raise RequestError("send either 'label' for one row or 'labels' for a batch")
     labels = fields["labels"] if "labels" in fields else [fields["label"]]
@@ -214,9 +241,11 @@ def feedback(body: bytes) -> FeedbackRequest:
     if not labels:
         raise RequestError("'labels' is empty: send a label per row")
     for label in labels:
-        if type(label) not in (int, str):
-            raise RequestError(f"a label must be a class number or a class name{_not(label)}")
-    return FeedbackRequest(_request_id(fields["request_id"]), labels)
+        if type(label) in (list, dict):
+            raise RequestError(f"a label must be a class or a number{_not(label)}")
+    if all(label is None for label in labels):
+        raise RequestError("no label is there, all are null: send at least one")
+    return labels
 
 
 def _request_id(text: Any) -> bytes:

@@ -71,6 +71,7 @@ class Snapshot:
             experiment=self.config.experiment.name,
             types=_types(self.control),
             task=self.control.task,
+            tie=self.config.experiment.tie,
         )
 
 
@@ -166,4 +167,6 @@ def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:
         "control": options.control,
         "experiment": options.experiment.name,
     }
+    if options.experiment.tie:  # it changes what counts as the same answer
+        identity["tie"] = options.experiment.tie
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -36,7 +36,8 @@ class RecordedRequest:
 
     revision: Revision
     version: str
-    predictions: Sequence[int]
+    predictions: Sequence[float]
+    labels: Sequence[float | None] = ()
 
 
 class History:
@@ -237,24 +238,47 @@ class History:
         """Return what is recorded under a request id, or None."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT r.content, p.version, p.prediction FROM predictions AS p"
+                "SELECT r.content, p.version, p.prediction, p.label FROM predictions AS p"
                 " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
                 (request_id,),
             ).fetchall()
         if not rows:
             return None
-        content, version, _ = rows[0]
+        content, version, *_ = rows[0]
         return RecordedRequest(
             revision=Revision.from_json(content),
             version=version,
-            predictions=[prediction for _, _, prediction in rows],
+            predictions=[prediction for _, _, prediction, _ in rows],
+            labels=[label for *_, label in rows],
         )
 
-    def label(self, request_id: bytes, labels: Sequence[int]) -> bool:
-        """Keep a label (class index) per row; True means new and on the disk.
+    def request_of(self, own_id: str) -> bytes | None:
+        """Return the newest request that a caller has called so, None where there is none."""
+        with self._reading() as connection:
+            (newest,) = connection.execute(
+                "SELECT max(request_id) FROM own_ids WHERE id = ?", (own_id,)
+            ).fetchone()
+        return None if newest is None else bytes(newest)
+
+    def error_sums(self, revision: str) -> dict[str, dict[str, float]]:
+        """Return labelled rows, absolute and squared errors of each version of a regression."""
+        names = ("labelled", "absolute", "squared")
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?",
+                (revision,),
+            ).fetchall()
+        return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+
+    def label(
+        self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
+    ) -> bool:
+        """Keep a label (class index, or value) per row; True means new and on the disk.
+
+        None says nothing of a row. With `correct`, labels replace others.
 
         False means that the same labels were there already. The evidence is counted in the same
         transaction. Raises `LookupError` where the request is not, or no longer, known, and
         `ValueError` where other labels are.
         """
-        return self._labels.add(request_id, labels)
+        return self._labels.add(request_id, labels, correct=correct)

@@ -26,11 +26,19 @@ class Revision:
     experiment: str
     types: Sequence[str] = ()
     task: str = "classification"
+    tie: float = 0.0
 
     @property
     def feature_types(self) -> Sequence[str]:
         """The type of each feature; before there were types, all were numbers."""
         return self.types or ["number"] * len(self.features)
+
+    def alike(self, one: float, two: float) -> bool:
+        """Tell whether two answers, or an answer and the truth, are the same.
+
+        Numbers are where they are no more than `tie` apart.
+        """
+        return one == two if self.task == "classification" else abs(one - two) <= self.tie
 
     @property
     def columns(self) -> str:

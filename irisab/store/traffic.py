@@ -93,7 +93,7 @@ def _differing(revision: Revision, votes: Sequence[str]) -> Iterator[tuple[Pair,
     rows = [json.loads(text) for text in votes]
     for pair, (one, two) in revision.model_pairs().items():
         if all(one in row and two in row for row in rows):
-            differ = [row[one] != row[two] for row in rows]
+            differ = [not revision.alike(row[one], row[two]) for row in rows]
             yield pair, _Differing(differ[0], any(differ))
 
 

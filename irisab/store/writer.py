@@ -40,8 +40,9 @@ class Record(NamedTuple):
     user_id: str | None
     latency: float
     rows: Sequence[Sequence[float]]
-    predictions: Sequence[int]
+    predictions: Sequence[float]
     votes: Sequence[str]
+    own_id: str | None = None
 
 
 class Failure(NamedTuple):
@@ -52,7 +53,7 @@ class Failure(NamedTuple):
 
 
 Item = Record | Failure | Revision
-_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, int, str, None]
+_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, float, str, None]
 
 
 class Writer:
@@ -131,6 +132,12 @@ class Writer:
         while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
             self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
             stored += len(chunk)
+        for each in predictions:
+            if each.own_id is not None:
+                self._execute(
+                    "INSERT INTO own_ids (id, request_id) VALUES (?, ?)",
+                    (each.own_id, each.request_id),
+                )
         return stored
 
     def _values(self, each: Record) -> Iterator[_Values]:

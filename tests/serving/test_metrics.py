@@ -37,6 +37,8 @@ DOCUMENTED = {
     "shadow_latency_seconds_sum": ("version",),
     "shadow_skipped_total": (),
     "model_drift_score": (),
+    "model_drift_limit": (),
+    "feature_drift_limit": ("feature",),
     "feature_drift_score": ("feature",),
     "model_split_weight": ("version",),
     "config_last_reload_successful": (),

@@ -150,7 +150,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     # options
     "unknown key": (
         b'{"features": [1, 2, 3], "feature": 1}',
-        "unknown key 'feature': there are features, user_id and model_version",
+        "unknown key 'feature': there are features, user_id, id and model_version",
     ),
     "long key": (b'{"features": [], "%s": 1}' % (b"k" * 999), "unknown key '%s...'" % ("k" * 61)),
     "user number": (
@@ -300,9 +300,15 @@ def test_no_body_gives_another_error(body: bytes) -> None:
 REQUEST = "01902f3e5c7b7abc8123456789abcdef"
 
 
-@given(st.binary(min_size=16, max_size=16), st.lists(st.integers() | st.text(), min_size=1))
-def test_labels_are_read(request_id: bytes, labels: list[int | str]) -> None:
-    """Numbers or names, one for a row or a list for a batch; hexadecimal in either case."""
+A_LABEL = (
+    st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.booleans()
+)
+
+
+@given(st.binary(min_size=16, max_size=16), A_LABEL, st.lists(st.none() | A_LABEL))
+def test_labels_are_read(request_id: bytes, first: Any, others: list[Any]) -> None:
+    """Numbers, names or null, one for a row or a list for a batch; hexadecimal in either case."""
+    labels = [first, *others]
     body = {"request_id": request_id.hex(), "labels": labels}
     assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(
         request_id, labels
@@ -314,7 +320,14 @@ def test_labels_are_read(request_id: bytes, labels: list[int | str]) -> None:
 
 
 BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {
-    "no id": ({"label": 0}, "'request_id' is missing: send the one that /predict answered"),
+    "no id": ({"label": 0}, "send either 'request_id' as /predict answered it, or the 'id'"),
+    "two ids": ({"request_id": REQUEST, "id": "a", "label": 0}, "send either 'request_id' as"),
+    "null id": ({"id": None, "label": 0}, "'id' must be text, not null"),
+    "empty id": ({"id": "", "label": 0}, "'id' must have 1 to 128 characters"),
+    "correct as text": (
+        {"id": "a", "label": 0, "correct": "yes"},
+        "must be true or false, not text",
+    ),
     "unknown key": ({"request_id": REQUEST, "lable": 0}, "unknown key 'lable': there are request_"),
     "no label": (
         {"request_id": REQUEST},
@@ -326,16 +339,9 @@ BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {
         "'labels' is empty: send a label per row",
     ),
     "labels as text": ({"request_id": REQUEST, "labels": "setosa"}, "per row, not text"),
-    "null label": (
-        {"request_id": REQUEST, "label": None},
-        "class number or a class name, not null",
-    ),
-    "true label": ({"request_id": REQUEST, "label": True}, "or a class name, not true or false"),
-    "float label": (
-        {"request_id": REQUEST, "label": 1.0},
-        "a label must be a class number or a cl",
-    ),
-    "list label": ({"request_id": REQUEST, "label": [0]}, "or a class name, not a list"),
+    "null label": ({"request_id": REQUEST, "label": None}, "no label is there, all are null"),
+    "null labels": ({"request_id": REQUEST, "labels": [None, None]}, "no label is there, all are"),
+    "list label": ({"request_id": REQUEST, "label": [0]}, "a class or a number, not a list"),
     "number id": ({"request_id": 5, "label": 0}, "'request_id' must be the 32 hexadecimal digits"),
     "short id": ({"request_id": REQUEST[:-1], "label": 0}, "must be the 32 hexadecimal digits"),
     "spaces": (
