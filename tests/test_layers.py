@@ -16,7 +16,7 @@ PACKAGE = Path(irisab.__file__).parent
 LAYERS = {
     "__main__": "",
     "cli": "train service reports history backup models evaluate | text | arguments output typed",
-    "http": "server | app | last_good listener handshake | dispatch systemd | problem",
+    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
     "lifecycle": "training source backup evaluation kept_models | "
     "frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows",

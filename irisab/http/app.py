@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -25,7 +24,7 @@ from irisab.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from irisab.http import problem
+from irisab.http import openapi, problem
 from irisab.http.dispatch import ARRIVED
 from irisab.rfc3339 import timestamp
 from irisab.serving import settings
@@ -74,7 +73,6 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._openapi = files("irisab.http").joinpath("openapi.json").read_bytes()
         self._routes: Mapping[str, tuple[str, Callable[[WSGIEnvironment], Response]]] = {
             "/predict": ("POST", self._predict),
             "/feedback": ("POST", self._feedback),
@@ -207,7 +205,7 @@ class App:
         return Response(HTTPStatus.OK, body, content_type)
 
     def _describe(self, environ: WSGIEnvironment) -> Response:
-        return Response(HTTPStatus.OK, self._openapi)
+        return _json(openapi.described(self._service.snapshot))
 
 
 _NO_HISTORY = "the history cannot be used now; try again, the log of irisab says why"

@@ -5,6 +5,7 @@ All three read the same history through the same functions, so they cannot disag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,13 +92,33 @@ def _versions(history: History, revision: Revision) -> Json:
     counts = history.version_counts(revision.id)
     classes = history.class_counts(revision.id)
     latencies = history.latencies(revision.id, limit=LATENCY_ROWS)
+    if revision.task == "regression":
+        sums = history.error_sums(revision.id)
+        scores = {version: _errors(sums.get(version, {})) for version in revision.models}
+    else:
+        scores = {
+            version: _classes(classes.get(version, {}), revision.class_names)
+            for version in revision.models
+        }
     return {
         version: {
             **_version(counts.get(version, {}), latencies.get(version, [])),
-            "per_class": _per_class(classes.get(version, {}), revision.class_names),
+            **scores[version],
         }
         for version in revision.models
     }
+
+
+def _errors(sums: Mapping[str, float]) -> Json:
+    """Return the errors of a regression, which has neither accuracy nor classes."""
+    labelled = sums.get("labelled", 0)
+    mae = sums["absolute"] / labelled if labelled else None
+    rmse = math.sqrt(max(sums["squared"], 0.0) / labelled) if labelled else None
+    return {"accuracy": None, "per_class": None, "mae": mae, "rmse": rmse}
+
+
+def _classes(counts: Mapping[int, Mapping[str, int]], names: Sequence[str]) -> Json:
+    return {"per_class": _per_class(counts, names), "mae": None, "rmse": None}
 
 
 def _version(counts: Mapping[str, int], latencies: list[float]) -> Json:
