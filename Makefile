@@ -9,26 +9,37 @@ PINNED := requirements.txt requirements-ui.txt requirements-dev.txt
 export SSH PASSWORD INSECURE PYTHON
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 venv: .venv/ready ## make .venv with irisab and all it needs
 
 install: venv ## the same, as Jenkins calls it
 
-.venv/ready: $(PINNED) setup.cfg
+# pyenv must be told which version a name is to mean; elsewhere the word before it changes nothing.
+.venv-3.13/ready: PYTHON := PYENV_VERSION=3.13 python3.13
+
+.venv/ready .venv-3.13/ready: $(PINNED) setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irisab needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.13" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes $(PINNED:%=-r %)
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes $(PINNED:%=-r %)
+	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 train: venv .run/irisab.ini ## train what .run/irisab.ini has no model of; MIN_ACCURACY=0.9: or stop
 	$(IRISAB) train
 	$(if $(MIN_ACCURACY),@$(BIN)/python delivery/accuracy.py .run/models $(MIN_ACCURACY))
 
-run: train ## serve the API and the browser page until Ctrl-C
-	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
-	@trap : INT; trap 'kill $$api' TERM; \
+run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
+	@# Only where there is no model at all: one that is lost is not for Iris to replace. An INI file
+	@# that is refused is for serve, which may know the last good one.
+	@$(IRISAB) train --first || test -e .run/last-good.ini
+	@listen=$$(sed -n 's/^listen *= *\([^ #]*\).*/\1/p' .run/irisab.ini); \
+	export IRISAB_API="http://$${listen:-127.0.0.1:5000}"; \
+	export STREAMLIT_SERVER_PORT="$${STREAMLIT_SERVER_PORT:-8501}"; \
+	$(BIN)/python -c "import socket; socket.create_server(('127.0.0.1', $$STREAMLIT_SERVER_PORT))" 2>/dev/null || { \
+	  echo "Port $$STREAMLIT_SERVER_PORT, where the browser page would be, is taken. End what uses it, or choose another: make run STREAMLIT_SERVER_PORT=$$((STREAMLIT_SERVER_PORT + 1))" >&2; exit 1; }; \
+	echo "API: $$IRISAB_API    browser page: http://127.0.0.1:$$STREAMLIT_SERVER_PORT    Ctrl-C stops both"; \
+	trap : INT; trap 'kill $$api' TERM; \
 	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \
 	wait $$api; status=$$?; while kill -0 $$api 2>/dev/null; do wait $$api; status=$$?; done; \
 	kill $$page 2>/dev/null; wait; exit $$status
@@ -40,6 +51,9 @@ run: train ## serve the API and the browser page until Ctrl-C
 
 test: venv ## unit and functional tests; no root, under five minutes
 	$(BIN)/pytest --junit-xml=build/reports/tests.xml $(ARGS)
+
+test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets
+	.venv-3.13/bin/pytest $(ARGS)
 
 simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
@@ -61,6 +75,14 @@ test-jenkins: venv ## what Jenkins would say to the Jenkinsfile; needs Debian's 
 
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
 	$(BIN)/pytest -x tests/host $(ARGS)
+
+test-terraform: .venv-terraform/ready ## the Terraform module, a minute; APPLY=1: made in a simulated AWS, ten
+	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)
+
+.venv-terraform/ready: tests/terraform/requirements.txt
+	$(PYTHON) -m venv .venv-terraform
+	.venv-terraform/bin/pip install --quiet --no-compile --only-binary=:all: --require-hashes -r tests/terraform/requirements.txt
+	@touch $@
 
 release: venv ## pack the commit that is checked out into build/irisab-VERSION.tar.gz
 	@$(BIN)/python delivery/release.py
@@ -103,5 +125,5 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv install train run test test-jenkins test-ui test-host release deploy rollback smoke \
+.PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host release deploy rollback smoke \
 	pins wheels simulate figures growthbook lint format clean bench

@@ -15,7 +15,7 @@ OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
 SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
 # What a release consists of.
 FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
-       requirements.txt requirements-ui.txt README.md)
+       requirements.txt requirements-ui.txt README.md docs)
 # What an archive of `make release` has beside these, and a source tree has not.
 PAPERS=(MANIFEST sbom.cdx.json)
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
@@ -255,7 +255,11 @@ install_models() {
   step "User, settings and models"
   getent passwd irisab >/dev/null || run useradd --system --user-group --no-create-home \
     --home-dir $DATA --shell /usr/sbin/nologin irisab
-  [[ -d $DATA ]] || run install -d -o irisab -g irisab -m 0750 $DATA
+  # It may be a disk of its own: a new one, or one from a host on which the user had another number.
+  if [[ $(stat -c %U $DATA 2>/dev/null) != irisab ]]; then
+    run install -d -m 0750 $DATA
+    run chown -R irisab:irisab $DATA  # the directory itself comes last, so that a killed run resumes
+  fi
   [[ -e $INI ]] || run place 0644 "$TREE/irisab.ini.sample" $INI
   # The new release must accept the settings and the models before it takes over. Only a first
   # install makes models: later, one that is missing is the operator's to train, on other data.
@@ -387,7 +391,7 @@ verify() {
     check "https://127.0.0.1/health" curl -sfk -m 10 --noproxy '*' https://127.0.0.1/health
     check "$ETC/tls.crt is valid tomorrow" openssl x509 -noout -checkend 86400 -in $ETC/tls.crt
   fi
-  [[ ! $failed ]] || die "not everything works; README, Troubleshooting, has a command for each case."
+  [[ ! $failed ]] || die "not everything works: docs/operate.md, Troubleshooting, has a command for each case."
 }
 
 # public_address: the one that EC2 gave this host (IMDSv2), else its own.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving import Served, replace_in, write_config
+from processes import Served, replace_in, write_config
 from simulate import train_on_noise
 from sklearn.datasets import load_iris
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import altair
 import api
 import charts
-import live
+import latest
 import pytest
 import sliders
 import words
 from hypothesis import example, given
 from hypothesis import strategies as st
-from serving import ROW, Process, free_port, running, write_config
+from processes import ROW, Answer, Process, free_port, running, write_config
 from streamlit.testing.v1 import AppTest
 
 MAIN = str(Path(words.__file__).with_name("main.py"))
@@ -49,8 +52,8 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def view(name: str) -> AppTest:
     """Draw one view the way main.py does."""
-    live.forget()
-    script = f"import live\nfrom views import {name}\n{name}.draw(live.latest('/config'))"
+    latest.forget()
+    script = f"import latest\nfrom views import {name}\n{name}.draw(latest.look().value('/config'))"
     page = AppTest.from_string(script, default_timeout=20).run()
     assert not page.exception
     return page
@@ -277,21 +280,25 @@ def test_foreign_text_is_no_markup() -> None:
 @pytest.mark.parametrize("voters", [None, 1, 3, 50, 100, 1000])
 def test_votes_are_drawn(voters: int | None) -> None:
     """Any number of trees becomes at most a hundred dots, all in the picture."""
-    chart = charts.votes({"a": 0.9, "b": 0.1}, voters=voters).to_dict()
-    (dots,) = chart["datasets"].values() if "datasets" in chart else [chart["data"]["values"]]
+    (layer,) = charts.votes({"a": 0.9, "b": 0.1}, voters=voters)["layer"]
+    dots = layer["data"]["values"]
     assert 1 <= len(dots) <= 100
-    low, high = chart["encoding"]["y"]["scale"]["domain"][::-1]
+    low, high = layer["encoding"]["y"]["scale"]["domain"][::-1]
     assert all(low < dot["y"] < high for dot in dots)
 
 
 def test_many_classes_share_no_colour() -> None:
     """Past seven classes a picture shows the rest together, and none that got no vote."""
     shares = {f"c{number}": 0.1 for number in range(10)} | {"none": 0.0}
-    shown = charts.votes(shares, voters=50).to_dict()["encoding"]["color"]["scale"]["domain"]
+    shown = colours(charts.votes(shares, voters=50))
     assert [*list(shares)[:7], "all others"] == shown
     assert len(shown) <= len(charts.CYCLE)
-    few = charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50).to_dict()
-    assert few["encoding"]["color"]["scale"]["domain"] == ["a", "c"]
+    assert colours(charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50)) == ["a", "c"]
+
+
+def colours(votes: charts.Spec) -> Any:
+    """Name the classes that have a colour."""
+    return votes["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +315,28 @@ def test_many_classes_share_no_colour() -> None:
 def test_axis_of_values(edges: list[float], spelt: str, whole: bool) -> None:
     """A year is written without a comma, and nothing takes twenty digits."""
     histogram = {"edges": edges, "training": [0.5, 0.5], "window": None}
-    axis = charts.distribution(histogram).to_dict()["layer"][0]["encoding"]["x"]["axis"]
+    axis = charts.distribution(histogram)["layer"][0]["encoding"]["x"]["axis"]
     assert spelt == axis["format"]
     assert whole == ("tickMinStep" in axis)
+
+
+HISTOGRAM = {"edges": [0.0, 1.0, 2.0], "training": [0.4, 0.6], "window": [0.1, 0.9]}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        charts.shares({"v1": 3, "v2": 5}, {"v1": 50.0}),
+        charts.accuracies({"v1": (0.9, 0.8, 0.95)}),
+        charts.against_threshold({"Score": 0.1}, 0.3),
+        charts.distribution(HISTOGRAM, title="Petal length"),
+        charts.distribution(HISTOGRAM | {"window": None}),
+        charts.votes({"a": 0.5, "b": 0.5}, voters=50),
+    ],
+)
+def test_pictures_are_vega_lite(spec: charts.Spec) -> None:
+    """Each picture keeps to the grammar that the browser draws it by."""
+    altair.LayerChart.from_dict(spec)
 
 
 def test_first_sight(address: str) -> None:
@@ -318,7 +344,7 @@ def test_first_sight(address: str) -> None:
     page = AppTest.from_file(MAIN, default_timeout=20).run()
     assert not page.exception
     assert [title.value for title in page.title] == ["Try a prediction"]
-    means = [feature["mean"] for feature in api.get("/config")["features"]]
+    means = [feature["mean"] for feature in api.get("/config").value["features"]]
     assert means == pytest.approx([slider.value for slider in page.slider], abs=0.051)
     assert page.slider[0].label.startswith("Sepal length (cm)")
     assert "The answer appears here" in texts(page)
@@ -326,14 +352,14 @@ def test_first_sight(address: str) -> None:
 
 def test_predict_and_say_yes(address: str) -> None:
     """An example, a click, an answer in words; Yes is on record with the service."""
-    before = api.get("/report")["versions"]
+    before = api.get("/report").value["versions"]
     page = view("predict")
     page.button(key="example setosa").click().run()
     page.button(key="ask").click().run()
     assert [header.value for header in page.header] == ["Setosa, 100%"]
     page.button(key="right").click().run()
     assert "Thank you, noted: Setosa." in texts(page)
-    after = api.get("/report")["versions"]
+    after = api.get("/report").value["versions"]
     for figure in ("requests", "labelled", "correct"):
         assert sum(after[name][figure] - before[name][figure] for name in before) == 1
 
@@ -353,7 +379,8 @@ def test_examples_take_turns(address: str) -> None:
     for _ in range(2):
         page.button(key="example virginica").click().run()
         rows.append([slider.value for slider in page.slider])
-    known = [each for each in api.get("/config")["examples"] if each["class_name"] == "virginica"]
+    examples = api.get("/config").value["examples"]
+    known = [each for each in examples if each["class_name"] == "virginica"]
     assert [each["features"] for each in known[:2]] == rows
 
 
@@ -395,9 +422,9 @@ def test_drift_is_announced(address: str, service: Process) -> None:
 
 def test_about_leaves_no_trace(address: str) -> None:
     """Drawing the vote asks a forced version: nothing enters the drift window or the labels."""
-    before = api.get("/report")
+    before = api.get("/report").value
     assert "trees of v1 vote" in texts(view("about"))
-    assert before["drift"] == api.get("/report")["drift"]
+    assert before["drift"] == api.get("/report").value["drift"]
 
 
 @pytest.mark.usefixtures("nobody")
@@ -405,7 +432,8 @@ def test_nobody_answers() -> None:
     """Without a service the page is a quiet line, not a trace."""
     page = AppTest.from_file(MAIN, default_timeout=20).run()
     assert not page.exception
-    assert "The service is not answering; trying again." in texts(page)
+    said = f"The service at {words.plain(api.address())} is not answering; trying again."
+    assert f"{said} To look elsewhere, set `IRISAB_API`." in texts(page)
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -440,21 +468,75 @@ def test_somebody_else_answers(monkeypatch: pytest.MonkeyPatch, kind: str, said:
 
 
 def test_service_goes_and_comes(
-    address: str, service: Process, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, iris_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page once drawn keeps its place while the service is away, and goes on afterwards."""
-    page = AppTest.from_file(MAIN, default_timeout=20).run()
-    with monkeypatch.context() as away:
-        away.setenv("IRISAB_API", f"http://127.0.0.1:{free_port()}")
-        page.run()
-        page.button(key="ask").click().run()
-        assert not page.exception
-        assert "trying again" in texts(page)
-        assert "No answer this time" in texts(page)
+    port = free_port()
+    config = write_config(tmp_path, iris_models, listen=f"127.0.0.1:{port}")
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{port}")
+    with running(config, port):
+        page = AppTest.from_file(MAIN, default_timeout=20).run()
         assert len(page.slider) == 4
+    latest.forget()
+    page.run()
     page.button(key="ask").click().run()
-    assert "trying again" not in texts(page)
-    assert page.header
+    assert not page.exception
+    assert "trying again" in texts(page)
+    assert "No answer this time" in texts(page)
+    assert len(page.slider) == 4
+    latest.forget()
+    with running(config, port):
+        page.button(key="ask").click().run()
+        assert "trying again" not in texts(page)
+        assert page.header
+
+
+def test_one_question_for_all(address: str, service: Process) -> None:
+    """Who looks within a second of another sees the same; later only what changed is another."""
+    latest.forget()
+    first = latest.look()
+    written(service, lambda: service.post("/predict", {"features": ROW}))
+    assert latest.look() is first
+    latest.forget()
+    second = latest.look()
+    assert second.value("/config") is first.value("/config")
+    assert second.value("/report") is not first.value("/report")
+
+
+def test_what_moves_the_stamps(address: str, service: Process) -> None:
+    """A stamp moves with the part it is of and with no other: a label is not drift."""
+    with moving() as nothing:
+        pass
+    assert nothing <= {"/health", "/health/timestamp"}
+    with moving() as predicted:
+        answer = written(service, lambda: service.post("/predict", {"features": [5, 3, 4, 1]}))
+    assert {"/report/versions", "/report/drift"} <= predicted
+    label = {"request_id": answer.json["request_id"], "label": "setosa"}
+    with moving() as labelled:
+        written(service, lambda: service.post("/feedback", label))
+    assert "/report/versions" in labelled
+    assert not {"/report/drift", "/config", "/health/reload", "answers"} & labelled
+
+
+def written(service: Process, ask: Callable[[], Answer]) -> Answer:
+    """Ask, and wait until the report knows of it: predictions are written in batches."""
+    before = service.get("/report").body
+    answer, deadline = ask(), time.monotonic() + 10
+    while service.get("/report").body == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return answer
+
+
+@contextmanager
+def moving() -> Iterator[set[str]]:
+    """Collect the stamps that move meanwhile."""
+    moved: set[str] = set()
+    latest.forget()
+    before = latest.look().stamps
+    yield moved
+    latest.forget()
+    moved |= {name for name, stamp in latest.look().stamps.items() if before.get(name) != stamp}
 
 
 def test_refusals_are_shown(address: str) -> None:

@@ -56,6 +56,12 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]#!|<>~$:])", r"\\\1", text)
 
 
+def away(address: str, *, empty: bool) -> str:
+    """Say that nobody answers, and on a page that has nothing to show, how to look elsewhere."""
+    said = f"The service at {plain(address)} is not answering; trying again."
+    return f"{said} To look elsewhere, set `IRISAB_API`." if empty else said
+
+
 def share(answered: int, total: int, weight: float) -> str:
     planned = f"planned {number(weight)}%"
     return f"{percent(answered / total)} · {planned}" if total else planned

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
-from serving import Process, free_port, irisab, running, write_config
+from processes import Process, free_port, irisab, running, write_config
 
-from irisab import config, training
+from irisab import config
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -71,7 +73,14 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def website(service_port: int, folder: Path) -> Iterator[str]:
-    """Start the page for a service, as the host does but on a free port."""
+    """Start the page for a service and give its address."""
+    with page_server(service_port, folder) as (base, _):
+        yield base
+
+
+@contextmanager
+def page_server(service_port: int, folder: Path) -> Iterator[tuple[str, int]]:
+    """Start the page for a service, as the host does but on a free port: its address and pid."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui" / "app.py")]
     environment = os.environ | {"IRISAB_API": f"http://127.0.0.1:{service_port}"}
@@ -85,7 +94,7 @@ def website(service_port: int, folder: Path) -> Iterator[str]:
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", child.pid
     finally:
         child.terminate()
         # Streamlit waits for whoever is still connected, on a busy machine longer than we do.
@@ -156,21 +165,21 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield base
 
 
-def train_on_letters(models: Path, version: str, *, trees: int) -> None:
+def train_on_letters(models: Path, version: str, *, trees: int, features: int = 30) -> None:
     """Write the bundle of a forest that has seen many features, odd ones among them."""
     noise, labels = np.random.default_rng(1), np.arange(300) % 10
-    rows = noise.normal(labels[:, None], 4, (300, 30))
+    rows = noise.normal(labels[:, None], 4, (300, features))
     rows[:, 0] *= 1e13
     rows[:, 1] = 7.5
-    dataset = training.Dataset(
+    dataset = Dataset(
         name="letters",
         rows=rows,
         labels=labels,
-        features=tuple((f"stroke_{number}", None) for number in range(30)),
+        features=tuple((f"stroke_{number}", None) for number in range(features)),
         class_names=tuple(f"{letter}_h" for letter in "ABCDEFGHIJ"),
         class_numbers=tuple(range(10)),
     )
-    forest = training.forest(config.Model(n_estimators=trees))
+    forest = training.forest(config.ModelOptions(n_estimators=trees))
     training.fit(models, version, dataset, estimator=forest)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PHONE, WIDE, Tab, website
-from playwright.sync_api import Page, expect
-from serving import Process, free_port, replace_in, running, write_config
+from playwright.sync_api import Page, WebSocketRoute, expect
+from processes import Process, free_port, replace_in, running, write_config
 from simulate import train_on_noise
 
 HEADINGS = {
@@ -22,7 +22,7 @@ HEADINGS = {
     "drift": "Drift",
     "about": "About",
 }
-AWAY = "The service is not answering; trying again."
+AWAY = re.compile("The service at .* is not answering; trying again.")
 # Milliseconds until a page must have said that its service hangs: its own patience, twice, and
 # some for a busy machine.
 HANGING = 12_000
@@ -264,6 +264,106 @@ def test_edit_refused(tab: Tab, served: Process) -> None:
         replace_in(served.config, "v2 = 60", "v2 = 50")
         assert served.run("reload").returncode == 0
     expect(page.get_by_text("was refused")).to_have_count(0)
+
+
+class Wire:
+    """What goes over a tab's connection to the page's server; told to, it loses what comes."""
+
+    def __init__(self, page: Page) -> None:
+        self.messages = 0
+        self.losing = False
+        self.lost = 0
+        page.route_web_socket("**/_stcore/stream", self._join)
+
+    def _join(self, browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+        browser.on_message(lambda message: self._pass(server, message))
+        server.on_message(lambda message: self._pass(browser, message, may_lose=True))
+
+    def _pass(self, to: WebSocketRoute, message: str | bytes, *, may_lose: bool = False) -> None:
+        self.messages += 1
+        if may_lose and self.losing:
+            self.lost += 1
+        else:
+            to.send(message)
+
+
+def looks(page: Page, times: int = 3) -> None:
+    """Wait while the page looks several times at what the service says."""
+    for _ in range(times):
+        with page.expect_response("**/stamps"):
+            pass
+    page.wait_for_timeout(500)  # time to draw
+
+
+@pytest.mark.parametrize("path", HEADINGS)
+def test_nothing_is_drawn_where_nothing_changed(tab: Tab, path: str) -> None:
+    """A page that is merely open looks, and not one message passes between it and its server."""
+    wire = Wire(tab.page)
+    page = tab.open(path)
+    ready(page, HEADINGS[path])
+    looks(page)
+    before = wire.messages
+    assert before
+    looks(page)
+    assert wire.messages == before
+
+
+def test_what_changed_is_drawn(new_tab: Callable[..., Tab], site: str, served: Process) -> None:
+    """A label is drawn where labels are shown, and nothing is drawn where only drift is."""
+    request_id = served.post("/predict", {"features": [5.0, 3.4, 1.5, 0.2]}).json["request_id"]
+    tabs = {path: new_tab(site) for path in ("ab-test", "drift")}
+    wires = {path: Wire(tab.page) for path, tab in tabs.items()}
+    for path, tab in tabs.items():
+        ready(tab.open(path), HEADINGS[path])
+        looks(tab.page)
+    before = {path: wire.messages for path, wire in wires.items()}
+    served.post("/feedback", {"request_id": request_id, "label": "setosa"})
+    for tab in tabs.values():
+        looks(tab.page)
+    assert wires["ab-test"].messages > before["ab-test"]
+    assert wires["drift"].messages == before["drift"]
+
+
+def test_a_lost_redraw_is_made_good(tab: Tab, served: Process) -> None:
+    """Where what was drawn does not arrive, the page asks for it again."""
+    wire = Wire(tab.page)
+    page = tab.open("try")
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
+    before = settled(page, served)
+    wire.losing = True
+    served.post("/predict", {"features": [5.0, 3.4, 1.5, 0.2]})
+    looks(page)
+    assert wire.lost
+    assert answered(page) == before
+    wire.losing = False
+    assert settled(page, served) == before + 1
+
+
+# Has a pointer go down just before each look that finds something new.
+HAND = """
+const ask = window.fetch;
+window.fetch = async (...what) => {
+  const answer = await ask(...what);
+  if (window.hand) dispatchEvent(new PointerEvent("pointerdown"));
+  return answer;
+};
+"""
+
+
+def test_no_redraw_under_a_hand(tab: Tab, served: Process) -> None:
+    """A redraw waits while somebody clicks: Streamlit would do one of the two and forget one."""
+    tab.page.add_init_script(HAND)
+    wire = Wire(tab.page)
+    page = tab.open("try")
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
+    before, messages = settled(page, served), wire.messages
+    page.evaluate("window.hand = true")
+    served.post("/predict", {"features": [5.0, 3.4, 1.5, 0.2]})
+    looks(page)
+    assert wire.messages == messages
+    page.evaluate("window.hand = false")
+    assert settled(page, served) == before + 1
 
 
 def test_service_stopped_and_started(

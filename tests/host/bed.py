@@ -29,9 +29,9 @@ SUITE = os.environ.get("IRISAB_SUITE", "bookworm")
 
 # A small cloud image, no more: what bootstrap.sh needs beyond this it must install itself.
 IMAGE = "systemd,systemd-sysv,dbus,ca-certificates,iproute2,sudo"
-# What an install may ask apt for, what the Amazon stand-in installs behind dnf, and what a deploy
-# comes in by.
-PACKAGES = "python3-venv nginx prometheus openssl curl openssh-server"
+# What an install may ask apt for, what the Amazon stand-in installs behind dnf, what makes the file
+# system of a data volume (Amazon's image has it), and what a deploy comes in by.
+PACKAGES = "python3-venv nginx prometheus openssl curl xfsprogs openssh-server"
 LIBRARIES = "requirements.txt", "requirements-ui.txt"
 ENV = {
     "HOME": "/root",

@@ -60,16 +60,6 @@ def test_every_failure_raises_the_alert() -> None:
         assert ("OnFailure=irisab-alert@%n.service" in unit.read_text()) == expected, unit
 
 
-def test_every_alert_has_its_paragraph() -> None:
-    """The runbook address of each alert is a heading of the README."""
-    readme = (TREE / "README.md").read_text()
-    headings = {title.lower() for title in re.findall(r"(?m)^#+ (.*)$", readme)}
-    alerts = (TREE / "prometheus/alerts.yml").read_text()
-    anchors = re.findall(r"runbook_url: README.md#(\w+)", alerts)
-    assert len(anchors) == len(re.findall("- alert: ", alerts)) <= 7
-    assert set(anchors) <= headings
-
-
 def test_the_stand_in_knows_no_more_names_than_it_needs() -> None:
     """What Amazon does not package can't be asked for by mistake."""
     names = {line.split()[0] for line in (HERE / "amazon/names").read_text().splitlines()}

@@ -15,21 +15,18 @@ def draw(config: dict[str, Any]) -> None:
     _body()
 
 
-@live.section
-def _body() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    if report is None or config is None:
-        return
+@live.section("versions", "comparisons", "sample_ratio")
+def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
     if not report["comparisons"]:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
         live.show(words.verdict(comparison, control=report["control"], split=config["split"]))
-    # Boxes, empty or not: without them all below would change places, and what was opened close.
-    with st.container():
-        _how_to_label(report, config["split"])
-    with st.container():
-        if not report["sample_ratio"]["ok"]:
-            st.warning(words.UNEVEN, icon=":material/warning:")
+    # Something or nothing, else all below would change places, and what was opened close.
+    _how_to_label(report, config["split"])
+    if report["sample_ratio"]["ok"]:
+        st.empty()
+    else:
+        st.warning(words.UNEVEN, icon=":material/warning:")
     _versions(report, config)
     _evidence(report, config["experiment"])
 
@@ -41,6 +38,8 @@ def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
         for comparison in report["comparisons"]
     ):
         st.markdown(words.HOW_TO_LABEL)
+    else:
+        st.empty()
 
 
 def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
@@ -52,7 +51,7 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
     with left:
         st.markdown("**Share of the requests**")
         requests = {name: version["requests"] for name, version in versions.items()}
-        st.altair_chart(charts.shares(requests, config["split"]))
+        st.vega_lite_chart(charts.shares(requests, config["split"]))
         st.caption("Blue: as it is. Orange tick: as configured.")
     with right:
         st.markdown("**Accuracy in use**")
@@ -68,7 +67,7 @@ def _accuracies(versions: dict[str, Any]) -> None:
     if not intervals:
         st.caption("Not known yet: there are no labels.")
         return
-    st.altair_chart(charts.accuracies(intervals))
+    st.vega_lite_chart(charts.accuracies(intervals))
     st.caption("Dot: share of right answers. Line: where the true value lies, 19 times out of 20.")
 
 

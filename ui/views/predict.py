@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import api
+import latest
 import live
 import streamlit as st
 import words
@@ -122,7 +123,7 @@ def _ask(config: dict[str, Any], row: list[float]) -> None:
     try:
         with st.spinner("Waiting for an answer"):
             asked["answer"] = api.predict(row)
-        live.forget()
+        latest.forget()
     except api.ApiError as error:
         asked["trouble"] = str(error)
     st.session_state["asked"] = asked
@@ -188,14 +189,11 @@ def _tell(asked: dict[str, Any], label: str) -> None:
         asked["said"] = words.plain(str(error))
     else:
         asked["said"] = words.thanks(status, label)
-        live.forget()
+        latest.forget()
 
 
-@live.section
-def _statistics() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    if report is None or config is None:
-        return
+@live.section("versions")
+def _statistics(report: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("Who answered", anchor=False)
     total = sum(version["requests"] for version in report["versions"].values())
     with st.container(horizontal=True, gap="medium"):
