@@ -122,7 +122,7 @@ def test_a_model_below_its_accuracy_stops_it(jenkins: Jenkins, serving: str) -> 
     commit(jenkins.remote.tree, "Makefile", "' >$@", poor)
     build = jenkins.build()
     assert stopped_in(build, "Train")
-    assert "not good enough to go on with: v2" in build.log
+    assert "accuracy: below 0.9, so this stops here: v2" in build.log
 
 
 def test_a_release_that_the_host_refuses_stops_it(jenkins: Jenkins, serving: str) -> None:
