@@ -27,7 +27,7 @@ install: venv ## the same, as Jenkins calls it
 
 train: venv .run/irisab.ini ## train what .run/irisab.ini has no model of; MIN_ACCURACY=0.9: or stop
 	$(IRISAB) train
-	$(if $(MIN_ACCURACY),@$(BIN)/python delivery/accuracy.py .run/models $(MIN_ACCURACY))
+	$(if $(MIN_ACCURACY),@$(IRISAB) models --json | $(BIN)/python delivery/accuracy.py $(MIN_ACCURACY))
 
 run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
 	@# Only where there is no model at all: one that is lost is not for Iris to replace. An INI file

@@ -1,37 +1,36 @@
 """Stop where a trained model is not as good as it must be: `make train MIN_ACCURACY=0.9`.
 
-    python3 accuracy.py MODELS MINIMUM
+    irisab models --json | python3 accuracy.py MINIMUM
 
-It judges the five-fold accuracy of each version in the folder MODELS: of the thirty rows that are
-held out when Iris is trained, one more or less is 3 %.
+It judges the five-fold accuracy of the model that each version has now.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from typing import Any
 
 
-def accuracies(models: Path) -> dict[str, float]:
-    """Return the accuracy (0 to 1) of each version's current model."""
-    found = {}
-    for manifest in sorted(models.glob("*/current/manifest.json")):
-        found[manifest.parts[-3]] = float(json.loads(manifest.read_text())["cv_accuracy"])
-    return found
+def judge(models: list[dict[str, Any]], minimum: float) -> list[str]:
+    """Return the versions whose current model falls short, or has no accuracy at all."""
+    return [
+        model["version"]
+        for model in models
+        if model["current"] and not (model["accuracy"] or 0.0) >= minimum
+    ]
 
 
-def main(models: str, minimum: str) -> int:
-    found = accuracies(Path(models))
-    if not found:
-        print(f"accuracy: there is no model in {models}: make train", file=sys.stderr)
+def main(minimum: str) -> int:
+    models = json.load(sys.stdin)
+    poor = judge(models, float(minimum))
+    if not any(model["current"] for model in models):
+        print("accuracy: there is no model yet: make train", file=sys.stderr)
         return 1
-    for version, accuracy in found.items():
-        print(f"Model {version}: five-fold accuracy {accuracy:.4f}, at least {minimum} wanted")
-    poor = [version for version, accuracy in found.items() if accuracy < float(minimum)]
     if poor:
-        print(f"accuracy: not good enough to go on with: {', '.join(poor)}", file=sys.stderr)
-    return 1 if poor else 0
+        print(f"accuracy: below {minimum}, so this stops here: {', '.join(poor)}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

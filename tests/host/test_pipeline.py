@@ -122,14 +122,14 @@ def test_a_model_below_its_accuracy_stops_it(jenkins: Jenkins, serving: str) -> 
     commit(jenkins.remote.tree, "Makefile", "' >$@", poor)
     build = jenkins.build()
     assert stopped_in(build, "Train")
-    assert "not good enough to go on with: v2" in build.log
+    assert "accuracy: below 0.9, so this stops here: v2" in build.log
 
 
 def test_a_release_that_the_host_refuses_stops_it(jenkins: Jenkins, serving: str) -> None:
     """The host does not take what does not accept its settings, and health is not looked at."""
     host = jenkins.remote.host
     commit(jenkins.remote.tree, "README.md", "# irisab", "# irisab!")
-    host.run("cp -p /etc/irisab.ini /root; sed -i 's/^v1 = .*/v9 = 50/' /etc/irisab.ini")
+    host.run("cp -p /etc/irisab.ini /root; echo 'no_such_option = 1' >>/etc/irisab.ini")
     build = jenkins.build()
     host.run("mv /root/irisab.ini /etc/irisab.ini")
     assert stopped_in(build, "Deploy")
@@ -138,7 +138,8 @@ def test_a_release_that_the_host_refuses_stops_it(jenkins: Jenkins, serving: str
 
 def test_a_failed_health_check_brings_the_old_release_back(jenkins: Jenkins, serving: str) -> None:
     """A release that is well on the host itself and can't be reached from outside is taken back."""
-    commit(jenkins.remote.tree, "nginx/nginx.conf", "listen 80 ", "listen 127.0.0.1:80 ")
+    commit(jenkins.remote.tree, "nginx/nginx.conf", "    server_tokens off;\n",
+           "    server_tokens off;\n    allow 127.0.0.0/8;\n    deny all;\n")  # fmt: skip
     build = jenkins.build()
     assert stopped_in(build, "Health")
     assert f"back to {serving}" in build.log
