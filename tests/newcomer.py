@@ -25,11 +25,15 @@ VARIABLE = (
     (r"^  (v\d): .*requests.*", r"  \1: #"),
     (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
     (r"\d+ answers were right", "# answers were right"),
+    # What is learned from the history depends on what was asked before.
+    (r"\b\d+ rows", "# rows"),
+    (r"\b(setosa|versicolor|virginica) \d+", r"\1 #"),
     (r"[+-]?\b\d+\.\d+\b", "#"),
     # Said by the second, where a machine needs more than one.
     (r"^(.*\r)?fitting .*\n?", ""),
 )
 VERDICTS = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
+FOLDER = "/home/you/irisab"
 PORTS = "5000", "8501", "5001", "8502"
 SERVES = re.compile(r"make run| serve$|streamlit run")
 
@@ -50,6 +54,22 @@ def exit_code(printed: str) -> int:
     return 2 if re.search(r"^irisab: ", printed, re.MULTILINE) else 0
 
 
+def lend_libraries(tree: Path) -> None:
+    """Let the libraries of this very run stand in for what make venv downloads."""
+    ours, venv = Path(sys.prefix), tree / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    for name in "lib", "pyvenv.cfg":
+        (venv / name).symlink_to(ours / name)
+    for name in "python", "python3":
+        (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
+    for name in "irisab", "streamlit":
+        # Its first line leads to the Python of its own environment.
+        script = venv / "bin" / name
+        script.write_text((ours / "bin" / name).read_text().replace(str(ours), str(venv)))
+        script.chmod(0o755)
+    (venv / "ready").touch()
+
+
 class Newcomer:
     """A copy of the tree, and a terminal for each command that goes on."""
 
@@ -64,7 +84,7 @@ class Newcomer:
             "IRISAB_API": f"http://127.0.0.1:{self.ports['5000']}",
         }
         self._copy_tree()
-        self._make_venv()
+        lend_libraries(folder)
         subprocess.run(["make", "-s", ".run/irisab.ini"], cwd=folder, check=True)
         self.write(Block("ini", "# .run/irisab.ini\n" + (folder / ".run/irisab.ini").read_text()))
 
@@ -75,21 +95,6 @@ class Newcomer:
             if (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.folder / name)
-
-    def _make_venv(self) -> None:
-        """Let the libraries of this very run stand in for what make venv downloads."""
-        ours, venv = Path(sys.prefix), self.folder / ".venv"
-        (venv / "bin").mkdir(parents=True)
-        for name in "lib", "pyvenv.cfg":
-            (venv / name).symlink_to(ours / name)
-        for name in "python", "python3":
-            (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
-        for name in "irisab", "streamlit":
-            # Its first line leads to the Python of its own environment.
-            script = venv / "bin" / name
-            script.write_text((ours / "bin" / name).read_text().replace(str(ours), str(venv)))
-            script.chmod(0o755)
-        (venv / "ready").touch()
 
     def follow(self, block: Block) -> None:
         """Do what a block says; AssertionError if something else comes of it than it shows."""
@@ -178,6 +183,7 @@ class Newcomer:
         return re.sub(r"\b(?:5000|8501|5001|8502)\b", lambda found: self.ports[found[0]], text)
 
     def _as_documented(self, text: str) -> str:
+        text = text.replace(str(self.folder), FOLDER)
         for documented, port in self.ports.items():
             text = re.sub(rf"\b{port}\b", documented, text)
         return text

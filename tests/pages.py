@@ -24,7 +24,16 @@ FOLLOWED_BY = {
     # What is typed on a host, or asked of its Prometheus.
     "sh": "tests/host/test_written.py",
     "promql": "tests/host/test_written.py",
+    # In a checkout, and on a machine that runs Jenkins; a host is in reach of ssh.
+    "sh deploy": "tests/host/test_deploy.py",
+    "sh agent": "tests/host/test_deploy.py",
+    "groovy": "tests/jenkins/test_jenkinsfile.py",
+    # In terraform/, against a simulation of AWS; on an instance that it made.
+    "console terraform": "tests/terraform/test_apply.py",
+    "sh instance": "tests/host/test_user_data.py",
 }
+# What needs an account at AWS or servers of others; a page that has it says so.
+UNTRIED = {"sh aws", "sh internet"}
 # Pictures and forms.
 FOR_NOBODY = {"text"}
 FENCE = re.compile(r"^( *)(```+|~~~+)(.*)\n((?:.*\n)*?)\1\2$", re.MULTILINE)

@@ -15,18 +15,20 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train service reports history backup | text | arguments output typed",
+    "cli": "train service reports history backup models evaluate | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training source backup | frames kept summary dataset findings scores | "
+    "lifecycle": "training source backup evaluation kept_models | "
+    "frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows",
-    "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
-    "split payload encoder cost ids metrics | values",
-    "store": "recorder export | history | writer labels | reader evidence | database revision | "
-    "rows",
-    "model": "publish | bundle | plain estimator | forest trees linear | ensembles writing wide | "
-    "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
-    "answer schema",
-    "stats": "paired unpaired | comparison | sequential ratio drift",
+    "serving": "service | feedback shadow gauges settings | report prepared | comparisons | "
+    "snapshot | advice split payload encoder cost ids metrics | values",
+    "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
+    "evidence | counters counts | database revision | rows",
+    "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
+    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
+    "columns links nested | arrays written known seats | answer schema",
+    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
+    "drift exact",
     "config": "",
     "versions": "",
     "ini": "",

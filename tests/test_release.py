@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import release
 import sbom
-from checkout import ROOT, git, new_repository
+from checkout import git, new_repository
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
@@ -225,14 +225,3 @@ def test_the_archive_holds_the_bill_that_lies_beside_it(
     [bill] = (data for name, data in made.items() if name.endswith(".cdx.json"))
     assert (unpacked / "sbom.cdx.json").read_bytes() == bill
     assert hashlib.sha256(bill).hexdigest() in (unpacked / "MANIFEST").read_text()
-
-
-@pytest.mark.parametrize("name", ["release.md", "jenkins.md"])
-def test_what_the_documents_say_to_type_exists(name: str) -> None:
-    """Each make target, and each file that they link to."""
-    text = (ROOT / "docs" / name).read_text()
-    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
-    lines = re.findall(r"(?m)(?:^|`|')make ((?:[a-z-]+ ?)+)(?![\w-])", text)
-    assert lines and {word for line in lines for word in line.split()} <= targets
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-        assert (ROOT / "docs" / target).exists(), target

@@ -1,7 +1,8 @@
 """One model version on disk, read and verified. Start at `load()`.
 
     models/<version>/<sha12>/manifest.json   what it is; <sha12> begins the sha256 of this file
-                             forest.npz      the plain form, where the model has one
+                             forest.npz      the plain form of a forest of numbers
+                             plain.npz       any other plain form, with "plain" in the manifest
                              model.joblib    the fitted estimator
                              training.csv.gz the labelled rows it was made from, if kept
     models/<version>/current -> <sha12>
@@ -29,15 +30,16 @@ from irisab.errors import BundleError
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
+from irisab.model.plain import PlainModel, restore
 from irisab.model.schema import Feature, Task, row_from_json
 from irisab.stats.drift import Reference
 
-MANIFEST, PLAIN, PICKLE = "manifest.json", "forest.npz", "model.joblib"
+MANIFEST, FOREST, PLAIN, PICKLE = "manifest.json", "forest.npz", "plain.npz", "model.joblib"
 CURRENT = "current"
 # 2 is what an irisab of format 1 cannot serve: text, gaps, values instead of classes.
 FORMATS = (1, 2)
 FOLDER_DIGITS = 12
-# Another library or processor may round the last digits otherwise; a plain form may not.
+# Another library or processor may round the last digits otherwise; what only adds may not.
 TOLERANCE = 1e-6
 
 
@@ -80,7 +82,7 @@ def versions(models: Path) -> list[str]:
 def read_manifest(models: Path, version: str) -> Mapping[str, Any] | None:
     """Return the manifest of a version's current bundle; None where there is none to be read."""
     try:
-        return _manifest((models / version / CURRENT).resolve(strict=True))
+        return manifest_of((models / version / CURRENT).resolve(strict=True))
     except (OSError, ValueError, LookupError, BundleError):
         return None
 
@@ -105,15 +107,23 @@ def load(models: Path, version: str) -> Bundle:
     """
     folder = models / version / CURRENT
     try:
-        return _load(folder.resolve(strict=True), version)
+        return load_folder(folder.resolve(strict=True), version)
     except FileNotFoundError as error:
         again = "--force " if exists(models, version) else ""
         raise BundleError(
             f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
             f"run 'irisab train {again}{version}'"
         ) from error
-    except OSError as error:
-        raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is the latter
+        raise BundleError(f"{folder}: the bundle cannot be read: {error}; {_REMEDY}") from error
+
+
+def load_folder(folder: Path, version: str) -> Bundle:
+    """Do the same with any bundle of `version`; raises also `OSError`."""
+    try:
+        return _load(folder, version)
+    except OSError:
+        raise
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything
@@ -124,7 +134,7 @@ _REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside i
 
 
 def _load(folder: Path, version: str) -> Bundle:
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     reference = manifest["reference"]
     features = features_of(manifest)
     bundle = Bundle(
@@ -144,11 +154,12 @@ def _load(folder: Path, version: str) -> Bundle:
         model=_model(folder, manifest, features),
         manifest=manifest,
     )
-    _replay(bundle, folder, exact=PLAIN in manifest["files"])
+    _replay(bundle, folder, exact=_is_exact(bundle.model))
     return bundle
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
     path = folder / MANIFEST
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
@@ -166,14 +177,15 @@ def _floats(values: Sequence[float | None]) -> Any:
 
 
 def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature]) -> Model:
-    form = PLAIN if PLAIN in manifest["files"] else PICKLE
+    form = form_of(manifest)
     for name in manifest["files"]:
         if name != form:
             _verified(folder, name, manifest)
     data = _verified(folder, form, manifest)
-    if form == PLAIN:
+    if form != PICKLE:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Forest(dict(arrays))
+            found = dict(arrays)
+        return Forest(found) if form == FOREST else restore(manifest["plain"], found)
     _refuse_other_libraries(folder, manifest["libraries"])
     import joblib  # only here: a plain form needs neither pickle nor scikit-learn
 
@@ -182,6 +194,11 @@ def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature
         n_classes=len(manifest["class_names"]),
         numeric=all(feature.is_numeric for feature in features),
     )
+
+
+def form_of(manifest: Mapping[str, Any]) -> str:
+    """Return the file that a bundle is served from."""
+    return next((name for name in (FOREST, PLAIN) if name in manifest["files"]), PICKLE)
 
 
 def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
@@ -206,6 +223,10 @@ def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:
             f"{folder}: was pickled by scikit-learn {trained['scikit-learn']}, "
             f"which is {installed} here: install that one"
         )
+
+
+def _is_exact(model: Model) -> bool:
+    return isinstance(model, Forest) or (isinstance(model, PlainModel) and model.exact)
 
 
 def _replay(bundle: Bundle, folder: Path, *, exact: bool) -> None:

@@ -80,7 +80,7 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         encoder=Encoder(
             version, class_names=bundle.class_names, class_numbers=bundle.class_numbers
         ),
-        cost=measured(bundle.model, bundle.manifest),
+        cost=measured(bundle),
         requests=metrics.version_requests.labels(version),
         latency=metrics.latency.labels(version),
         classes=[metrics.classes.labels(version, name) for name in bundle.class_names],

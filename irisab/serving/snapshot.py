@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from irisab import config
-from irisab.errors import BundleError
+from irisab.errors import BundleError, ConfigError
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
 from irisab.model.schema import Feature
 from irisab.serving.split import Split
 from irisab.stats.drift import Reference
+from irisab.stats.metric import chosen
 from irisab.store.revision import Revision
 
 
@@ -102,6 +103,7 @@ def assemble(options: config.Config, *, source: Path) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
     bundles = {name: _load(options, name, source) for name in options.split}
     _refuse_different(bundles, options, source)
+    _refuse_unknown_classes(bundles[options.control], options, source)
     return Snapshot(
         config=options,
         revision_id=_revision_id(options, bundles),
@@ -142,6 +144,19 @@ def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, sou
 
 def _types(bundle: Bundle) -> tuple[str, ...]:
     return tuple(feature.type for feature in bundle.features)
+
+
+def _refuse_unknown_classes(control: Bundle, options: config.Config, source: Path) -> None:
+    experiment = options.experiment
+    try:
+        chosen(
+            experiment.metric,
+            experiment.weights,
+            names=control.class_names,
+            numbers=control.class_numbers,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{source}: [experiment] weights: {error}") from None
 
 
 def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:

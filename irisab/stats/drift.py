@@ -21,7 +21,8 @@ REFERENCE_VALUES = 2000
 BINS = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Compared by identity, so that what is worked out from one can be kept.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
     """The training data of a model, as far as drift needs it.
 
@@ -34,6 +35,14 @@ class Reference:
     std: Array
     columns: tuple[Array, ...]
 
+    @property
+    def varied(self) -> NDArray[np.bool_]:
+        """Which features have more than one value: shape (n_features,)."""
+        low, high = np.array([(column[0], column[-1]) for column in self.columns]).T
+        # Both: the std of equal numbers need not come out as 0, and that of tiny ones may.
+        varied: NDArray[np.bool_] = (low < high) & (self.std > 0)
+        return varied
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftScores:
@@ -41,10 +50,6 @@ class DriftScores:
 
     score: float
     features: Mapping[str, float]
-
-    def exceeds(self, threshold: float) -> bool:
-        """Tell whether the mean shift or any single feature is above `threshold`."""
-        return self.score > threshold or max(self.features.values()) > threshold
 
 
 def summarise(rows: Array, *, names: Sequence[str]) -> Reference:
@@ -74,17 +79,20 @@ def measure(window: Array, reference: Reference) -> DriftScores:
 
 
 def mean_shift(window: Array, reference: Reference) -> float:
-    """Return the mean over features of |mean(window) - mean(train)| / std(train), capped at 1.
+    """Return the mean over features of `shifts`, capped at 1."""
+    return float(min(shifts(window, reference).mean(), 1.0))
+
+
+def shifts(window: Array, reference: Reference) -> Array:
+    """Return |mean(window) - mean(train)| / std(train) by feature: shape (n_features,).
 
     A feature that never varied in training counts 0 where the window equals it, else 1.
     """
     distance = np.abs(window.mean(axis=0) - reference.mean)
-    low, high = np.array([(column[0], column[-1]) for column in reference.columns]).T
-    # Both: the std of equal numbers need not come out as 0, and that of tiny ones may.
-    varied = (low < high) & (reference.std > 0)
-    shift = np.divide(distance, reference.std, out=np.zeros_like(distance), where=varied)
-    left_constant = ~varied & (window != low).any(axis=0)
-    return float(min(np.where(left_constant, 1.0, shift).mean(), 1.0))
+    shift = np.divide(distance, reference.std, out=np.zeros_like(distance), where=reference.varied)
+    constant = np.array([column[0] for column in reference.columns])
+    left_constant = ~reference.varied & (window != constant).any(axis=0)
+    return np.where(left_constant, 1.0, shift)
 
 
 def ks_distance(ordered: Array, values: Array) -> float:

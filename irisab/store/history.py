@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from irisab.store import counts
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
@@ -115,12 +116,22 @@ class History:
 
     def version_counts(self, revision: str) -> dict[str, dict[str, int]]:
         """Return requests, errors, labelled and correct for each version of `revision`."""
-        names = ("requests", "errors", "labelled", "correct")
         with self._reading() as connection:
-            rows = connection.execute(
-                f"SELECT version, {', '.join(names)} FROM versions WHERE revision = ?", (revision,)
-            ).fetchall()
-        return {version: dict(zip(names, counts, strict=True)) for version, *counts in rows}
+            return counts.of_versions(connection, revision)
+
+    def class_counts(self, revision: str) -> dict[str, dict[int, dict[str, int]]]:
+        """Return labels by version and true class (index): labelled and correct rows, and `units`
+        and `units_correct`, which have the first labelled row of each user (else request)."""
+        with self._reading() as connection:
+            return counts.of_classes(connection, revision)
+
+    def has_labellers(self, revision: str) -> bool:
+        """Tell whether a label of `revision` is for the request of a named user."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM labellers WHERE revision = ? LIMIT 1", (revision,)
+            ).fetchone()
+        return found is not None
 
     def user_counts(self, revision: str) -> dict[str, int]:
         """Return the distinct users of each version in `revision`."""
@@ -149,32 +160,33 @@ class History:
         return int(count)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
-        """Return how many requests two models, by their hashes, scored and disagreed on."""
-        names = ("scored", "disagreed", "differed")
+        """Return how many users (else requests) two models, by their hashes, scored, disagreed on
+        (by the first row of the first request), and differed on (in any row of any request)."""
         with self._reading() as connection:
-            row = connection.execute(
-                f"SELECT {', '.join(names)} FROM pairs WHERE one = ? AND two = ?",
+            return counts.of_agreement(connection, control, challenger)
+
+    def has_users(self, control: str, challenger: str) -> bool:
+        """Tell whether a user is among what `agreement` counts."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM units WHERE one = ? AND two = ? AND users > 0",
                 sorted((control, challenger)),
             ).fetchone()
-        return dict(zip(names, row or (0, 0, 0), strict=True))
+        return found is not None
 
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
         """Return, by the hash of the model shown, who was right on the labelled rows.
 
-        The keys are the fields of `verdict.Tally`.
+        The keys are the fields of `tally.Tally`.
         """
-        alone = ("control_only", "challenger_only")
-        names = (
-            *("both", *(alone if control <= challenger else reversed(alone))),
-            *("neither", "neither_differ"),
-        )
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT shown, both, one_only, two_only, neither, neither_differ FROM tally"
-                " WHERE one = ? AND two = ?",
-                sorted((control, challenger)),
-            ).fetchall()
-        return {shown: dict(zip(names, counts, strict=True)) for shown, *counts in rows}
+            return counts.of_tally(connection, control, challenger)
+
+    def class_tally(self, control: str, challenger: str) -> dict[int, dict[str, dict[str, int]]]:
+        """Return `tally` by true class (index), with `units`: the users (else requests) whose
+        first labelled row is of that class."""
+        with self._reading() as connection:
+            return counts.of_class_tally(connection, control, challenger)
 
     def revision(self, revision: str | None = None) -> Revision | None:
         """Return a revision by its id, or the newest one that was served."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from irisab.errors import HistoryError
 from irisab.store import evidence
-from irisab.store.database import BUSY_SECONDS, connect, identity, transaction
+from irisab.store.database import BUSY_SECONDS, identity, transaction
 from irisab.store.reader import explained
+from irisab.store.upgrade import open_history
 
 # How long a label waits for a locked file when the label before it has already waited the whole
 # BUSY_SECONDS in vain: a lock that stays would otherwise hold every thread for seconds each.
@@ -45,7 +46,7 @@ class LabelWriter:
         self._notice_another_file()
         with self._in_turn(), explained(self._path):
             if self._connection is None:
-                self._connection = connect(self._path, synchronous="FULL")
+                self._connection = open_history(self._path, synchronous="FULL")
             patience = RETRY_SECONDS if self._failing else BUSY_SECONDS
             self._connection.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._connection):

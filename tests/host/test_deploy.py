@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pages
 import pytest
 from actions import ask, state, version_served
 from bed import TREE, Host, sh
 from checkout import commit, git
+from newcomer import lend_libraries
 from power import Disk
 from remote import Remote, picture, running_release
 
@@ -61,6 +63,44 @@ def test_a_second_deploy_changes_nothing(deployed: Deployed) -> None:
 def test_smoke_reads_the_password_itself(deployed: Deployed) -> None:
     """HOST=user@host is enough for all ten checks, from outside."""
     assert deployed.remote.make("smoke").count("✔") == 10
+
+
+def test_what_the_page_has_for_a_checkout_works(deployed: Deployed) -> None:
+    """From a release to the way back; where that release runs already, nothing is changed."""
+    remote = deployed.remote
+    lend_libraries(remote.tree)
+    blocks = pages.blocks("docs/release.md", "sh deploy")
+    assert [block.text.split()[1] for block in blocks] == ["release", "deploy", "rollback"]
+    before = state(remote.host)
+    for block in blocks:
+        sh("bash", "-ec", spoken_of(remote, block), cwd=remote.tree,
+           env=os.environ | {"SSH": remote.ssh})  # fmt: skip
+    assert state(remote.host) == before
+
+
+def spoken_of(remote: Remote, block: pages.Block) -> str:
+    """A block with the host that is meant."""
+    return block.text.replace("models.example.org", remote.host.address)
+
+
+def test_what_the_page_has_for_an_agent_lets_it_in(deployed: Deployed, tmp_path: Path) -> None:
+    """It has a key of its own on the host afterwards, and the host's key in its known_hosts."""
+    remote = deployed.remote
+    (tmp_path / ".ssh").mkdir()
+    # Somebody who may get in already lets it in.
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(f'#!/bin/sh\nexec /usr/bin/{remote.ssh} "$@"\n')
+    (programs / "ssh").chmod(0o755)
+    environment = os.environ | {"HOME": str(tmp_path), "PATH": f"{programs}:{os.environ['PATH']}"}
+    blocks = pages.blocks("docs/jenkins.md", "sh agent")
+    assert len(blocks) == 2
+    for block in blocks:
+        line = f"set -euo pipefail\n{spoken_of(remote, block)}"
+        sh("bash", "-c", line, cwd=tmp_path, env=environment)
+    key = f"/usr/bin/ssh -i {tmp_path}/irisab-host -o IdentitiesOnly=yes"
+    known = f"-o UserKnownHostsFile={tmp_path}/.ssh/known_hosts -o StrictHostKeyChecking=yes"
+    sh("bash", "-c", f"{key} {known} -o BatchMode=yes {remote.name} sudo -n true")
 
 
 def test_a_rollback_undoes_what_was_deployed_from_here(deployed: Deployed) -> None:

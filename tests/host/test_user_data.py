@@ -8,7 +8,6 @@ that udev makes the name, and that systemd mounts the volume again after a reboo
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
+import pages
 import pytest
 from actions import ask, pin_local_prometheus, state
-from bed import TREE, Host, sh
+from bed import Host, sh
 from test_interrupted import nothing_runs
 from user_data import render
 
@@ -153,7 +153,7 @@ def test_a_new_instance_installs_itself(host: Host, volume: Path, releases: Path
     assert "nosuid,nodev" in host.run("findmnt -no OPTIONS /var/lib/irisab")
     assert host.run("stat -c %U%a /var/lib/irisab") == "irisab750"
     assert ask(f"{host.url}/predict", ROW).json["class_name"] == "setosa"
-    assert host.run("ls /var/tmp") == ""
+    assert host.run("find /var/tmp -name 'tmp.*'") == ""
     # Without its disk the service must not start on an empty folder.
     assert "var-lib-irisab.mount" in host.run("systemctl show -p Requires irisab.service")
 
@@ -204,6 +204,6 @@ def test_the_next_instance_has_models_and_history(
 
 def documented(command: str) -> str:
     """The block of commands of terraform/README.md that begins with this one."""
-    text = (TREE / "terraform/README.md").read_text()
-    [found] = re.findall(rf"```sh\n({re.escape(command)}.*?)```", text, re.DOTALL)
-    return str(found)
+    blocks = pages.blocks("terraform/README.md", "sh instance")
+    [found] = (block.text for block in blocks if block.text.startswith(command))
+    return found

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
 from jenkinsfile import STEPS, JenkinsfileError, Node, faults, judge_syntax, parse, read
 
@@ -51,6 +52,14 @@ def test_the_document_names_every_plugin(pipeline: Node) -> None:
     for name in STEPS:
         if any(every(pipeline, name)):
             assert f"`{name}`" in text, name
+
+
+def test_the_second_job_of_the_document_is_one(tmp_path: Path) -> None:
+    """Groovy reads docs/jenkins.md's script, and what it runs is there."""
+    (script,) = pages.blocks("docs/jenkins.md", "groovy")
+    path = tmp_path / "Jenkinsfile"
+    path.write_text(script.text)
+    assert "make pins" in [step.positional[0]["value"] for step in every(read(path), "sh")]
 
 
 def every(node: Node, name: str) -> list[Node]:

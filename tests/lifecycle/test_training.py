@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_bytes(iris_models: Path, tmp_path: Path) -
     accuracy = training.fit(tmp_path, "again", IRIS, estimator=estimator)
     ours, theirs = manifest(tmp_path, "again"), manifest(iris_models, "v1")
     plain = [
-        (models / version / "current" / bundle.PLAIN).read_bytes()
+        (models / version / "current" / bundle.FOREST).read_bytes()
         for models, version in ((tmp_path, "again"), (iris_models, "v1"))
     ]
     assert plain[0] == plain[1]
@@ -128,7 +128,7 @@ def test_examples_sent_in_turn_are_no_drift(iris_models: Path) -> None:
         examples = found.manifest["examples"]
         assert {each["class_name"] for each in examples} == set(found.class_names)
         rows = np.array([each["features"] for each in islice(cycle(examples), 100)])
-        assert not drift.measure(rows, found.reference).exceeds(0.3)
+        assert max(drift.measure(rows, found.reference).features.values()) <= 0.3
         for each in examples:
             position = IRIS.rows.tolist().index(each["features"])
             assert each["class_name"] == IRIS.class_names[IRIS.labels[position]]

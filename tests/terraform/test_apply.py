@@ -92,7 +92,7 @@ class Account:
 def documented(chapter: str) -> list[tuple[str, str]]:
     """(command, what it prints) of each `$` line in a chapter of the README."""
     text = re.split(rf"(?m)^## {chapter}\n", README)[1].split("\n## ")[0]
-    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```console terraform\n(.*?)```", text, re.DOTALL)
     parts = [part for block in blocks for part in block.split("$ ")[1:]]
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 

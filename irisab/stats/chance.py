@@ -1,0 +1,112 @@
+"""What drift scores reach by chance, where nothing has drifted. Start at `limits()`.
+
+Rows of a window are taken as independent draws from what the training rows were drawn from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from irisab.stats.drift import Array, Reference, shifts
+
+# At most so many calm windows warn: by any feature, and by the mean shift. The mean shift needs
+# little of it, as its limit hardly depends on this.
+FEATURES_LEVEL = 0.008
+MEAN_SHIFT_LEVEL = 0.002
+# Of two samples of one size; for others 2 is known to do (Wei and Dudley, Statistics &
+# Probability Letters 2012).
+DKW_CONSTANT = 2.17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftLimits:
+    """The scores above which a window warns: of the mean shift, and per feature."""
+
+    score: float
+    features: Mapping[str, float]
+
+
+def limits(window: Array, reference: Reference, *, threshold: float) -> DriftLimits:
+    """Return what the scores of a window must exceed: the threshold, and what chance reaches."""
+    rows = len(window)
+    level = FEATURES_LEVEL / len(reference.names)
+    columns = zip(reference.names, reference.columns, strict=True)
+    return DriftLimits(
+        score=min(_score_limit(window, reference, threshold), 1.0),
+        features={name: max(threshold, ks_limit(len(each), rows, level)) for name, each in columns},
+    )
+
+
+def _score_limit(window: Array, reference: Reference, threshold: float) -> float:
+    limit = max(threshold, mean_shift_limit(reference, len(window)))
+    shift = float(shifts(window, reference).mean())
+    if shift <= limit:
+        return limit
+    # One row far out, such as incomes have, may have made the shift. If so, it is as likely to lie
+    # in the training rows, and has to be reckoned with.
+    both = [np.concatenate(each) for each in zip(reference.columns, window.T, strict=True)]
+    with_window = _mean_shift_bound(both, reference, len(window))
+    return limit if shift > with_window else with_window
+
+
+def ks_limit(trained: int, rows: int, level: float) -> float:
+    """Return what the KS distance of two samples exceeds with a probability of at most `level`.
+
+    The inequality of Dvoretzky, Kiefer and Wolfowitz for two samples; any distribution will do.
+    """
+    limit = math.sqrt(math.log(DKW_CONSTANT / level) * (1 / trained + 1 / rows) / 2)
+    return min(limit, 1.0)
+
+
+# A report is asked for again and again; the model and the window seldom change.
+@lru_cache(maxsize=4)
+def mean_shift_limit(reference: Reference, rows: int) -> float:
+    """Return what the mean shift exceeds with a probability of at most MEAN_SHIFT_LEVEL."""
+    return _mean_shift_bound(reference.columns, reference, rows)
+
+
+def _mean_shift_bound(columns: Sequence[Array], reference: Reference, rows: int) -> float:
+    """Bound the mean shift of rows whose features have the moments of these columns.
+
+    Chernoff's bound. Features may depend on each other in any way: by Hoelder's inequality the
+    moment generating function of an average is at most the geometric mean of those of its parts.
+    """
+    values = [
+        (column - column.mean()) / std
+        for column, std, varied in zip(columns, reference.std, reference.varied, strict=True)
+        if varied
+    ]
+    if not values:
+        return 0.0
+    trained = len(reference.columns[0])
+    rare = -math.log(MEAN_SHIFT_LEVEL)
+
+    def bound(theta: float) -> float:
+        rise = sum(_log_moment(each, theta, rows, trained) for each in values) / len(values)
+        return (rare + rise) / theta
+
+    # Any theta gives a bound; for normal features the best one is near the middle.
+    usual = math.sqrt(2 * rare / (1 / rows + 1 / trained))
+    best = min(bound(step * usual) for step in np.geomspace(0.25, 1.5, 9).tolist())
+    # Features that never varied in training add nothing to the sum while they do not.
+    return best * len(values) / len(reference.names)
+
+
+def _log_moment(values: Array, theta: float, rows: int, trained: int) -> float:
+    """Log of E exp(theta |X|) at most, X the mean of `rows` values less that of `trained` ones."""
+    tails = [
+        rows * _log_mean_exp(values * (sign / rows))
+        + trained * _log_mean_exp(values * (-sign / trained))
+        for sign in (theta, -theta)
+    ]
+    return float(np.logaddexp(tails[0], tails[1]))
+
+
+def _log_mean_exp(values: Array) -> float:
+    top = values.max()
+    return float(top + np.log(np.exp(values - top).mean()))
