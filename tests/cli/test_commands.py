@@ -332,7 +332,7 @@ def test_verdict_wants_a_known_challenger_and_revision(
     served.predict()
     served.recorder.flush()
     assert command(served.config, "verdict", "v9") == 2
-    assert "there is v2" in capsys.readouterr().err
+    assert "verdict v2" in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", "abc") == 2
     assert served.service.snapshot.revision_id in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", served.service.snapshot.revision_id) == 3
