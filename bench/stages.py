@@ -39,7 +39,7 @@ STAGES: dict[str, Sequence[Callable[..., Any]]] = {
     "kernel: receive": (wasyncore.dispatcher.recv,),
     "waitress: task, environ, headers": (HTTPChannel.service,),
     "kernel: send": (wasyncore.dispatcher.send,),
-    "waitress: which sockets are ready": (dispatch.Server.turn,),
+    "waitress: which sockets are ready": (dispatch.HttpServer.turn,),
     "app: route, body, response": (App.__call__,),
     "parse": (payload.Parser.prediction,),
     "split": (split.Split.choose,),

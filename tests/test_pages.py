@@ -160,7 +160,7 @@ def test_commands_of_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
 
 def documented_commands() -> list[str]:
     table = pages.chapter("docs/reference.md", "Commands")
-    return re.findall(r"^\| `([a-z]+)", table, re.MULTILINE)
+    return list(dict.fromkeys(re.findall(r"^\| `([a-z]+)", table, re.MULTILINE)))
 
 
 def test_every_metric_is_documented(newcomer: Newcomer) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irisab.config import Config
 from irisab.serving.comparisons import comparisons
@@ -34,7 +35,8 @@ def build(history: History, snapshot: Snapshot) -> Json:
 def drift_report(history: History, snapshot: Snapshot) -> Json:
     """Return scores, what they must exceed, and histograms; no score before the window is full."""
     options, reference = snapshot.config.drift, snapshot.reference
-    window = history.window(options.window, features=reference.names)
+    types = [feature.type for feature in snapshot.control.features]
+    window = history.window(options.window, features=reference.names, types=types)
     full = len(window) >= options.window
     return {
         "threshold": options.threshold,
@@ -51,7 +53,7 @@ def _unjudged(reference: drift.Reference) -> Json:
     return {"status": NOT_ENOUGH, **nothing, "above": []}
 
 
-def _judged(window: drift.Array, reference: drift.Reference, threshold: float) -> Json:
+def _judged(window: NDArray[Any], reference: drift.Reference, threshold: float) -> Json:
     scores = drift.measure(window, reference)
     limits = chance.limits(window, reference, threshold=threshold)
     above = [name for name, limit in limits.features.items() if scores.features[name] > limit]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import struct
 from pathlib import Path
 
@@ -34,16 +35,17 @@ class Disk:
         fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         os.close(handle)
         assert host.nspawn
-        host.nspawn.kill()
+        os.kill(host.pid, signal.SIGKILL)  # its first process, and with it all
         host.nspawn.wait()
         host.nspawn, host.pid = None, 0
         self.unmount(host.root)
         self.unmount(self.folder)
+        # What still dies keeps the dead disk alive, and mounting it now would find that one.
+        Host.wait(lambda: sh("losetup", "-j", self.image) == "")
         self.mount()
         host.mount()
         host.boot()
 
     @staticmethod
     def unmount(folder: Path) -> None:
-        # The last processes of the host die a moment after the first.
         Host.wait(lambda: os.system(f"umount -R {folder} 2>/dev/null") == 0)

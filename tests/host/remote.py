@@ -119,7 +119,9 @@ def picture(host: Host) -> list[str]:
     text = "\n".join(sorted(line for line in lines if not re.search(OWN, line)))
     for name, word in zip([current, *previous], ["NEW", "OLD"], strict=False):
         text = text.replace(name, word)
-    return sorted(re.sub(r"/models/(v\d+)/[0-9a-f]{12}", r"/models/\1/#", text).splitlines())
+    text = re.sub(r"/models/(v\d+)/[0-9a-f]{12}", r"/models/\1/#", text)
+    # Where the one before came from is no longer on this host.
+    return sorted(line for line in text.splitlines() if "/OLD/previous " not in line)
 
 
 # What each host, release or start has of its own: contents that differ, and private folders.
