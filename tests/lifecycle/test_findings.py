@@ -47,7 +47,7 @@ def test_what_teaches_nothing_is_said(tmp_path: Path) -> None:
     """Constant and duplicate columns; codes that are taken as text."""
     lines = [f"7,{n % 9},{n % 9},0{n % 3}1,,{'pq'[n % 2]}" for n in range(40)]
     said = findings.report(read(tmp_path, "c,a,b,zip,empty,y", lines))
-    assert said[0] == "40 rows, 4 features: 3 numbers, 1 categories"
+    assert said[0] == "40 rows, 4 features: 3 numbers, 1 category"
     assert said[2:] == [
         "Column 'c' is the same in each row. To leave it out: [training] ignore = c",
         "Column 'zip' has codes, such as 001: it is taken as text, not as numbers",

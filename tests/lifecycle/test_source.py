@@ -67,5 +67,6 @@ def test_other_data_is_refused(version: str, data: Path | None, options: Any, re
     with pytest.raises(DataError) as caught:
         refuse(version, data, **options)
     assert reason in str(caught.value)
-    said = f"irisab train {version} --data FILE --target COLUMN"
+    again = "--force " if version in options.get("manifests", {}) else ""
+    said = f"irisab train {again}{version} --data FILE --target COLUMN"
     assert said in str(caught.value) or "[training] data = FILE" in str(caught.value)
