@@ -74,7 +74,7 @@ def attach(host: Host, device: Path) -> None:
     number = device.name.removeprefix("loop")
     host.run(f"mkdir -p /dev/disk/by-id /dev/disk/by-uuid && mknod /dev/nvme1n1 b 7 {number}")
     host.run(f"ln -s ../../nvme1n1 {DEVICE}")
-    host.run(f"ln -s ../../nvme1n1 /dev/disk/by-uuid/$(blkid -p -s UUID -o value {DEVICE})")
+    host.run(f"ln -sf ../../nvme1n1 /dev/disk/by-uuid/$(blkid -p -s UUID -o value {DEVICE})")
 
 
 @contextmanager
