@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol, TypeVar
 
 from irisab.store import counters
-from irisab.store.counters import Counts, Pair, admits, pair_id
+from irisab.store.counters import MOST_USERS, Counts, Pair, admits, pair_id
 from irisab.store.revision import Revision
 
 T = TypeVar("T")
@@ -172,7 +172,12 @@ class _Noted:
         self._connection = connection
 
     def first_label(self, revision: str, user: bytes | None) -> bool:
-        return user is None or self._added(
+        if user is None:
+            return True
+        (units,) = self._connection.execute(
+            "SELECT coalesce(sum(units), 0) FROM version_classes WHERE revision = ?", (revision,)
+        ).fetchone()
+        return units < MOST_USERS and self._added(
             "INSERT OR IGNORE INTO labellers (revision, user) VALUES (?, ?)", (revision, user)
         )
 
