@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from irisab.store.counters import Pair, admits, pair_id
+from irisab.store.counters import MOST_USERS, Pair, admits, pair_id
 
 T = TypeVar("T")
 # Stands beside a labelled request whether or not it is one that counts.
@@ -32,7 +32,12 @@ class Noted:
         self._note(NOTED)
 
     def first_label(self, revision: str, user: bytes | None) -> bool:
-        return self._first(
+        if user is None:
+            return True
+        (units,) = self._connection.execute(
+            "SELECT coalesce(sum(units), 0) FROM version_classes WHERE revision = ?", (revision,)
+        ).fetchone()
+        return units < MOST_USERS and self._first(
             "label",
             user,
             "INSERT OR IGNORE INTO labellers (revision, user) VALUES (?, ?)",
