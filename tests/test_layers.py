@@ -22,7 +22,7 @@ LAYERS = {
     "serving": "service | feedback shadow gauges | report prepared | snapshot | "
     "split payload encoder cost ids metrics",
     "store": "recorder export | history | writer labels | reader evidence | database revision",
-    "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
+    "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
     "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
     "columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
