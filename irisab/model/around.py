@@ -64,10 +64,9 @@ class _Feature:
     def _seen(self, model: PlainModel, at: int, like: Row) -> NDArray[np.float64]:
         if model.columns is None:
             return np.array(self.values, dtype=np.float64)[:, None]
-        see = model.columns.function()
-        rows = [see(_with(like, {at: value})) for value in self.values]
-        found = [[row[column] for column in self.columns] for row in rows]
-        return np.array(found, dtype=np.float64).reshape(len(rows), len(self.columns))
+        see = model.columns.function(self.columns)
+        found = [see(_with(like, {at: value})) for value in self.values]
+        return np.array(found, dtype=np.float64).reshape(len(found), len(self.columns))
 
     def of_column(self, column: int) -> NDArray[np.float64]:
         return self.seen[:, self.columns.index(column)]
