@@ -24,7 +24,7 @@ LAYERS = {
     "snapshot | advice split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
     "evidence | seen | counters counts | database revision | rows",
-    "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
+    "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
     "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
     "columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "

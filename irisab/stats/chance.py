@@ -98,7 +98,7 @@ def _left_by_chance(window: Array, reference: Reference) -> int:
     new: all k are with a probability below (new / all) ** k.
     """
     constant = np.array([column[0] for column in reference.columns])
-    others = (window != constant).sum(axis=0)[~reference.varied]
+    others = ((window != constant) & ~np.isnan(window)).sum(axis=0)[~reference.varied]
     new = len(window) / (len(window) + len(reference.columns[0]))
     enough = math.log(CONSTANTS_LEVEL / len(reference.names)) / math.log(new)
     return int(((others > 0) & (others < enough)).sum())
