@@ -72,6 +72,13 @@ format: venv ## let ruff rewrite what it can
 bench: .venv-bench/ready ## measure speed and memory beside others, eight minutes; QUICK=1: one
 	.venv-bench/bin/python -m bench $(if $(QUICK),--quick)
 
+matrix: venv ## each estimator on each kind of data: form, difference, speed; a quarter of an hour
+	$(BIN)/python -m bench.matrix $(if $(QUICK),--quick)
+
+FUZZ ?= 2000
+fuzz: venv ## random estimators against scikit-learn; FUZZ=2000 of them take an hour
+	$(BIN)/python -m bench.fuzz $(FUZZ)
+
 .venv-bench/ready: bench/requirements.txt setup.cfg
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --require-hashes -r bench/requirements.txt
@@ -82,4 +89,4 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean bench
+.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean bench matrix fuzz
