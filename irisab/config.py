@@ -1,36 +1,36 @@
 """The INI file as frozen dataclasses. Start at `load()`.
 
 Every option is a field below with its default and its bounds; nothing else is accepted. An error
-names file, section, option, value and reason, and nothing is applied.
-"""
+names file, section, option, value and reason, and nothing is applied."""
 
 from __future__ import annotations
 
-import configparser
-import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from irisab.errors import ConfigError
+from irisab.ini import Sections, read_section, read_sections
+from irisab.versions import ModelOptions, read_models, read_split
 
-# A version is a folder, a metric label and a word in a URL or a log line.
-VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STATE = Path("/var/lib/irisab")
 # waitress stops reading here by itself, and answers without us.
 HARD_BODY_LIMIT = 16 * 1024 * 1024
-DEFAULT_ESTIMATORS = {"v1": 50, "v2": 100}
 
 
 def _bounded(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
 
 
+def _choice(*choices: str) -> Any:
+    """An option that takes one of some words; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class ServerOptions:
     listen: str = "127.0.0.1:5000"
     threads: int = _bounded(4, 1, 64)
     max_body_bytes: int = _bounded(65536, 1, HARD_BODY_LIMIT)
@@ -46,47 +46,64 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class DataOptions:
     models: Path = STATE / "models"
     history: Path = STATE / "history.sqlite3"
     keep_rows: int = _bounded(1_000_000, 1, 1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """How `train` builds a version: the parameters of scikit-learn's RandomForestClassifier."""
+class TrainingOptions:
+    """What `train` learns from. `data` is None for Iris."""
 
-    n_estimators: int = _bounded(100, 1, 100_000)
-    max_depth: int | None = _bounded(None, 1, 10_000)
-    min_samples_leaf: int = _bounded(1, 1, 1_000_000)
-    random_state: int = _bounded(42, 0, 2**32 - 1)
+    data: Path | None = None
+    target: str | None = None
+    ignore: tuple[str, ...] = ()
+    group: str | None = None
+    separator: str = _choice("auto", ",", ";", "tab", "|")
+    decimal: str = _choice("auto", ".", ",")
+    task: str = _choice("auto", "classification", "regression")
+    class_weight: str | None = None
+    salt: str = "irisab"
+    keep_mb: int = _bounded(50, 0, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
+class ExperimentOptions:
     name: str = "experiment"
     control: str | None = None
     shadow: bool = True
     alpha: float = _bounded(0.05, 1e-6, 0.5)
     margin: float = _bounded(0.01, 1e-6, 1)
+    # Of a regression, in units of the target: answers no further apart are the same.
+    tie: float = _bounded(0.0, 0, 1e30)
+    metric: str = field(default="accuracy", metadata={"choices": ("accuracy", "balanced")})
+    # By class name, or number; the classes are known where the models are.
+    weights: Mapping[str, float] | None = _bounded(None, 1e-3, 1e6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
+class DriftOptions:
     window: int = _bounded(100, 10, 100_000)
     threshold: float = _bounded(0.3, 1e-6, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One accepted INI file. `text` is what was read, so that exactly this can be kept."""
+    """One accepted INI file. `text` is what was read, so that exactly this can be kept.
 
-    server: Server
-    data: Data
+    `models` has an entry for each version of [split] and of [model.*]. `names_data` tells whether
+    [training] says what to learn from, or nobody does.
+    """
+
+    server: ServerOptions
+    data: DataOptions
+    training: TrainingOptions
     split: Mapping[str, float]
-    models: Mapping[str, Model]
-    experiment: Experiment
-    drift: Drift
+    models: Mapping[str, ModelOptions]
+    experiment: ExperimentOptions
+    drift: DriftOptions
+    names_data: bool = field(compare=False)
     text: str = field(repr=False, compare=False)
 
     @property
@@ -113,15 +130,18 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
     """Turn INI text into a `Config`; `source` is the name used in errors."""
     if "\0" in text:
         raise ConfigError(f"{source}: is not text: it has a NUL byte")
-    sections = _sections(text, source)
+    sections = read_sections(text, source)
     _refuse_unknown_sections(sections, source)
+    split = read_split(sections, source)
     config = Config(
-        server=_section(Server, "server", sections, source, base),
-        data=_section(Data, "data", sections, source, base),
-        split=_split(sections, source),
-        models=_models(sections, source, base),
-        experiment=_section(Experiment, "experiment", sections, source, base),
-        drift=_section(Drift, "drift", sections, source, base),
+        server=read_section(ServerOptions, "server", sections, source, base),
+        data=read_section(DataOptions, "data", sections, source, base),
+        training=read_section(TrainingOptions, "training", sections, source, base),
+        split=split,
+        models=read_models(sections, split, source),
+        experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
+        drift=read_section(DriftOptions, "drift", sections, source, base),
+        names_data="data" in sections.get("training", {}),
         text=text,
     )
     _check_together(config, source)
@@ -131,52 +151,12 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
 def history_path(text: str, *, base: Path) -> Path:
     """Where an INI that cannot be accepted says its history is: last-good.ini lies beside it."""
     pattern = r"^[ \t]*history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
-    found = re.search(pattern, text, re.MULTILINE)
-    return base / found[1] if found else Data().history
+    line = re.search(pattern, text, re.MULTILINE)
+    return base / line[1] if line else DataOptions().history
 
 
-_Sections = Mapping[str, Mapping[str, str]]
-
-
-def _sections(text: str, source: Path) -> _Sections:
-    parser = configparser.ConfigParser(
-        interpolation=None,
-        delimiters=("=",),
-        inline_comment_prefixes=("#",),
-        empty_lines_in_values=False,
-        # [DEFAULT] would leak its options into every section; unnamable, it is an ordinary one.
-        default_section="\0",
-    )
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    # configparser's own pattern drops what stands behind the bracket.
-    parser.SECTCRE = re.compile(r"\[(?P<header>.+)\]$")
-    try:
-        parser.read_string(text, source=str(source))
-    except configparser.DuplicateOptionError as error:
-        raise ConfigError(
-            f"{source}: [{error.section}] {error.option}: is there twice (line {error.lineno})"
-        ) from error
-    except configparser.DuplicateSectionError as error:
-        raise ConfigError(
-            f"{source}: [{error.section}]: is there twice (line {error.lineno})"
-        ) from error
-    except configparser.MissingSectionHeaderError as error:
-        raise ConfigError(
-            f"{source}: line {error.lineno}: {error.line.strip()!r} stands before any [section]"
-        ) from error
-    except configparser.ParsingError as error:
-        number, _ = error.errors[0]
-        line = text.splitlines()[number - 1].strip()
-        raise ConfigError(f"{source}: line {number}: {line!r} is not 'option = value'") from error
-    sections = {name: dict(parser[name]) for name in parser.sections()}
-    for option in (option for options in sections.values() for option in options):
-        if option.startswith("["):
-            raise ConfigError(f"{source}: {option} ...: a [section] needs a line of its own")
-    return sections
-
-
-def _refuse_unknown_sections(sections: _Sections, source: Path) -> None:
-    known = ("server", "data", "split", "experiment", "drift")
+def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
+    known = ("server", "data", "training", "split", "experiment", "drift")
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(
@@ -185,122 +165,18 @@ def _refuse_unknown_sections(sections: _Sections, source: Path) -> None:
             )
 
 
-def _section(cls: type[Any], name: str, sections: _Sections, source: Path, base: Path) -> Any:
-    options = sections.get(name, {})
-    fields = {each.name: each for each in dataclasses.fields(cls)}
-    types = get_type_hints(cls)
-    values = {}
-    for option, text in options.items():
-        where = f"{source}: [{name}] {option} = {_one_line(text)}"
-        if option not in fields:
-            raise ConfigError(f"{where}: unknown option; there are {', '.join(fields)}")
-        try:
-            values[option] = _convert(text, types[option], base)
-            _check_bounds(values[option], fields[option].metadata)
-        except ValueError as error:
-            raise ConfigError(f"{where}: {error}") from None
-    return cls(**values)
-
-
-def _convert(text: str, kind: Any, base: Path) -> Any:
-    if kind == int | None or kind == str | None:
-        return _convert(text, int if kind == int | None else str, base) if text else None
-    if not text:
-        raise ValueError("needs a value")
-    if "\n" in text:
-        raise ValueError("goes on in an indented line; write each option at the start of its line")
-    return _CONVERTERS[kind](text, base)
-
-
-def _bool(text: str, _: Path) -> bool:
-    try:
-        return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
-    except KeyError:
-        raise ValueError("must be yes or no") from None
-
-
-def _int(text: str, _: Path) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        raise ValueError("must be a whole number")
-    return int(text)
-
-
-def _float(text: str, _: Path) -> float:
-    try:
-        return float(_decimal(text))
-    except InvalidOperation:
-        raise ValueError("must be a number") from None
-
-
-def _decimal(text: str) -> Decimal:
-    """Read a number; Python also takes 1_0 and digits of other scripts for one."""
-    if not re.fullmatch(r"[0-9.eE+-]+", text):
-        raise InvalidOperation(text)
-    return Decimal(text)
-
-
-def _str(text: str, _: Path) -> str:
-    return text
-
-
-def _path(text: str, base: Path) -> Path:
-    return base / text
-
-
-_CONVERTERS = {bool: _bool, int: _int, float: _float, str: _str, Path: _path}
-
-
-def _check_bounds(value: Any, bounds: Mapping[str, Any]) -> None:
-    if value is None or not bounds:
-        return
-    if not bounds["low"] <= value <= bounds["high"]:
-        raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
-
-
-def _split(sections: _Sections, source: Path) -> dict[str, float]:
-    # Of the sample only the [split] line may be left.
-    shares = dict(_shares(sections.get("split") or {"v1": "50", "v2": "50"}, source))
-    total = sum(shares.values())
-    if total != 100:
-        lines = ", ".join(f"{name} = {share}" for name, share in shares.items())
-        raise ConfigError(f"{source}: [split] {lines}: the percentages add up to {total}, not 100")
-    return {name: float(shares[name]) for name in sorted(shares)}
-
-
-def _shares(options: Mapping[str, str], source: Path) -> Iterator[tuple[str, Decimal]]:
-    for name, text in options.items():
-        where = f"{source}: [split] {name} = {_one_line(text)}"
-        if not VERSION_NAME.fullmatch(name):
-            raise ConfigError(f"{where}: {_VERSION_NAME_RULE}")
-        try:
-            share = _decimal(text)
-        except InvalidOperation:
-            raise ConfigError(f"{where}: must be a percentage such as 50 or 33.3") from None
-        # A NaN refuses to be compared.
-        if not (share.is_finite() and 0 <= share <= 100):
-            raise ConfigError(f"{where}: must be between 0 and 100")
-        yield name, share
-
-
-_VERSION_NAME_RULE = "a version's name is 1 to 64 letters, digits, '.', '_' or '-'"
-
-
-def _models(sections: _Sections, source: Path, base: Path) -> dict[str, Model]:
-    names = [name.removeprefix("model.") for name in sections if name.startswith("model.")]
-    if not names:
-        return {name: Model(n_estimators=count) for name, count in DEFAULT_ESTIMATORS.items()}
-    for name in names:
-        if not VERSION_NAME.fullmatch(name):
-            raise ConfigError(f"{source}: [model.{name}]: {_VERSION_NAME_RULE}")
-    return {name: _section(Model, f"model.{name}", sections, source, base) for name in names}
-
-
 def _check_together(config: Config, source: Path) -> None:
+    _check_training(config.training, source)
     control = config.experiment.control
     if control is not None and control not in config.split:
         raise ConfigError(
             f"{source}: [experiment] control = {control}: is not in [split], "
             f"which has {', '.join(config.split)}"
+        )
+    if config.experiment.weights and config.experiment.metric == "balanced":
+        raise ConfigError(
+            f"{source}: [experiment] metric = balanced: weighs the classes by itself; "
+            "leave out metric or weights"
         )
     if config.data.keep_rows < config.drift.window:
         raise ConfigError(
@@ -319,5 +195,12 @@ def _check_together(config: Config, source: Path) -> None:
         )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _check_training(training: TrainingOptions, source: Path) -> None:
+    if training.data is not None and training.target is None:
+        raise ConfigError(
+            f"{source}: [training] data = {training.data}: needs target = COLUMN, the title of the "
+            "column to predict"
+        )
+    for option, text in (("target", training.target), ("group", training.group)):
+        if text is not None and text in training.ignore:
+            raise ConfigError(f"{source}: [training] ignore = {text}: is the {option}")

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import settings
 from traffic import prediction, revision
 
-from irisab import config, training
-from irisab.history import History
-from irisab.recorder import Recorder
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import load_iris
+from irisab.store.history import History
+from irisab.store.recorder import Recorder
+from irisab.versions import DEFAULT_ESTIMATORS, default_model
 
 # The same examples each time, however slow the machine: a red test means a change.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -22,9 +24,9 @@ settings.load_profile("steady")
 def iris_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with bundles of v1 (50 trees) and v2 (100 trees), trained on Iris."""
     models = tmp_path_factory.mktemp("iris") / "models"
-    iris = training.load_iris()
-    for version, count in config.DEFAULT_ESTIMATORS.items():
-        forest = training.forest(config.Model(n_estimators=count))
+    iris = load_iris()
+    for version in DEFAULT_ESTIMATORS:
+        forest = training.forest(default_model(version))
         training.fit(models, version, iris, estimator=forest)
     return models
 

@@ -1,8 +1,9 @@
-"""The layers of the package: imports point down."""
+"""The rooms of the package: imports point down, between packages and inside each."""
 
 from __future__ import annotations
 
 import ast
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,44 +11,92 @@ import pytest
 import irisab
 
 PACKAGE = Path(irisab.__file__).parent
-LAYERS = [
-    {"errors", "__init__"},
-    {"forest", "split", "drift", "verdict", "revision", "database", "systemd", "dispatch"},
-    {"bundle", "config", "payload", "recorder", "evidence"},
-    {"snapshot", "training", "history"},
-    {"export", "report", "metrics"},
-    {"gauges"},
-    {"service"},
-    {"app"},
-    {"server"},
-    {"__main__"},
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+# From the top to the bottom. A package sees those below it; a module of it those further right,
+# or in a later line of its own.
+LAYERS = {
+    "__main__": "",
+    "cli": "train service reports history backup models evaluate | text | arguments output typed",
+    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
+    "lifecycle": "training source backup evaluation kept_models | "
+    "frames kept summary dataset findings scores | "
+    "estimators exam prepare weights columns targets | known cells | reading rows",
+    "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
+    "snapshot | advice split payload encoder cost ids metrics | values",
+    "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
+    "evidence | seen | counters counts | database revision | rows",
+    "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
+    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
+    "columns links nested | arrays written known seats | answer schema",
+    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
+    "drift exact",
+    "config": "",
+    "versions": "",
+    "ini": "",
+    "files": "",
+    "rfc3339": "",
+    "errors": "",
+    "__init__": "",
+}
+
+
+def levels() -> dict[str, tuple[int, int]]:
+    """Return the height of each module: that of its package, and inside it."""
+    found = {}
+    for height, (package, floors) in enumerate(reversed(LAYERS.items())):
+        if not floors:
+            found[package] = height, 0
+            continue
+        found[f"{package}.__init__"] = height, -1
+        for floor, modules in enumerate(reversed(floors.split("|"))):
+            found |= {f"{package}.{module}": (height, floor) for module in modules.split()}
+    return found
+
+
+LEVEL = levels()
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def imports(module: str) -> set[str]:
     """Return the modules of the package that a module imports, at the top or inside."""
-    found = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "irisab":
-            found |= {each.name for each in node.names if each.name != "__version__"}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("irisab."):
-            found.add(node.module.removeprefix("irisab."))
-        elif isinstance(node, ast.Import):
-            found |= {
-                each.name.removeprefix("irisab.")
-                for each in node.names
-                if each.name.startswith("irisab.")
-            }
-    return found
+    tree = ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text())
+    names = chain.from_iterable(
+        _imported(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+    return {name for name in map(_module, names) if name}
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    return [f"{node.module}.{each.name}" for each in node.names]
+
+
+def _module(name: str) -> str | None:
+    """Return the module that an imported name is, or lives in; None where it is not ours."""
+    package, _, inner = name.partition(".")
+    if package != "irisab":
+        return None
+    for candidate in (inner, inner.rpartition(".")[0], f"{inner}.__init__", "__init__"):
+        if candidate in LEVEL:
+            return candidate
+    return None
 
 
 def test_every_module_has_a_layer() -> None:
     """A new module is given its place here before it is imported anywhere."""
-    assert {path.stem for path in PACKAGE.glob("*.py")} == set(LEVEL)
+    assert {name_of(path) for path in PACKAGE.rglob("*.py")} == set(LEVEL)
 
 
 @pytest.mark.parametrize("module", sorted(LEVEL))
 def test_imports_point_down(module: str) -> None:
-    """A module imports from layers below its own only."""
+    """A module imports from below only: lower packages, or lower floors of its own."""
     assert {name for name in imports(module) if LEVEL[name] >= LEVEL[module]} == set()
+
+
+def test_no_module_has_outgrown_a_look() -> None:
+    """300 lines are the limit: beyond, two nouns live in one room."""
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}

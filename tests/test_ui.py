@@ -20,7 +20,7 @@ import sliders
 import words
 from hypothesis import example, given
 from hypothesis import strategies as st
-from serving import ROW, Answer, Process, free_port, running, write_config
+from processes import ROW, Answer, Process, free_port, running, write_config
 from streamlit.testing.v1 import AppTest
 
 MAIN = str(Path(words.__file__).with_name("main.py"))

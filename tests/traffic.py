@@ -7,8 +7,8 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from irisab.recorder import Prediction
-from irisab.revision import Revision
+from irisab.store.revision import Revision
+from irisab.store.writer import Record
 
 NOW = 1_763_800_000.0
 AGREE, DIFFER = {"v1": 0, "v2": 0}, {"v1": 0, "v2": 1}
@@ -19,7 +19,7 @@ def revision(name: str = "r1", **changes: object) -> Revision:
     """Return a revision with two versions of two features and three classes."""
     return Revision(
         **{
-            "revision": name,
+            "id": name,
             "control": "v1",
             "split": {"v1": 50.0, "v2": 50.0},
             "models": {"v1": "hash-1", "v2": "hash-2"},
@@ -46,9 +46,9 @@ def prediction(
     forced: bool = False,
     user_id: str | None = None,
     at: float = NOW,
-) -> Prediction:
+) -> Record:
     """Return a request whose rows the versions voted on; `version` answered it."""
-    return Prediction(
+    return Record(
         request_id=request_id(at, next(_numbers)),
         time=at,
         revision=revision,

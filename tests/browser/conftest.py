@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
-from serving import Process, free_port, irisab, running, write_config
+from processes import Process, free_port, irisab, running, write_config
 
-from irisab import config, training
+from irisab import config
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -169,7 +171,7 @@ def train_on_letters(models: Path, version: str, *, trees: int, features: int = 
     rows = noise.normal(labels[:, None], 4, (300, features))
     rows[:, 0] *= 1e13
     rows[:, 1] = 7.5
-    dataset = training.Dataset(
+    dataset = Dataset(
         name="letters",
         rows=rows,
         labels=labels,
@@ -177,7 +179,7 @@ def train_on_letters(models: Path, version: str, *, trees: int, features: int = 
         class_names=tuple(f"{letter}_h" for letter in "ABCDEFGHIJ"),
         class_numbers=tuple(range(10)),
     )
-    forest = training.forest(config.Model(n_estimators=trees))
+    forest = training.forest(config.ModelOptions(n_estimators=trees))
     training.fit(models, version, dataset, estimator=forest)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from conftest import CHROMIUM, FLAGS, WIDE, page_server, train_on_letters
 from playwright.sync_api import Browser, sync_playwright
-from serving import Process, free_port, running, write_config
+from processes import Process, free_port, running, write_config
 
 PAGES = ("try", "ab-test", "drift", "about")
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import PHONE, WIDE, Tab, website
 from playwright.sync_api import Page, WebSocketRoute, expect
-from serving import Process, free_port, replace_in, running, write_config
+from processes import Process, free_port, replace_in, running, write_config
 from simulate import train_on_noise
 
 HEADINGS = {

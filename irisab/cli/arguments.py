@@ -1,0 +1,35 @@
+"""What every command's arguments have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from irisab import __version__
+
+
+def add(
+    commands: Any, name: str, command: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    add_version(parser)
+    # Not given here, it is what stands before the command.
+    add_config(parser, default=argparse.SUPPRESS)
+    return parser
+
+
+def add_config(parser: argparse.ArgumentParser, *, default: Path | str) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=default,
+        metavar="FILE",
+        help="the INI file (default: $IRISAB_CONFIG, else /etc/irisab.ini)",
+    )
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"irisab {__version__}")

@@ -1,0 +1,89 @@
+"""irisab serve, check, reload: the service, from outside."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping
+from os import EX_SOFTWARE
+from pathlib import Path
+from typing import Any
+
+from irisab import config
+from irisab.cli.arguments import add
+from irisab.cli.output import say
+from irisab.errors import ConfigError, IrisabError, NotRunning
+from irisab.http import systemd
+from irisab.http.handshake import Handshake
+from irisab.serving import snapshot
+
+log = logging.getLogger(__name__)
+
+
+def add_to(commands: Any) -> None:
+    add(commands, "serve", _serve, "run the API until SIGTERM")
+    add(commands, "check", _check, "validate the INI file and the bundles; exit 2 if refused")
+    add(commands, "reload", _reload, "let the running service reload; exit 2 if refused")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from irisab.http import server
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        server.serve(options.config)
+    except IrisabError:
+        raise
+    except Exception:
+        # Not 2, which means that the INI was refused and tells systemd not to try again.
+        log.exception("the service ended")
+        return EX_SOFTWARE
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    candidate = snapshot.build(options.config)
+    say(f"{options.config} is good (revision {candidate.revision_id}). It would serve:")
+    for version, share in candidate.config.split.items():
+        about = candidate.bundles[version].manifest
+        role = "control" if version == candidate.config.control else "challenger"
+        say(
+            f"  {version}  {share:g} %  {role}, {about['estimator']}, "
+            f"{_score(about)}, trained {about['trained_at']}"
+        )
+    return 0
+
+
+def _score(about: Mapping[str, Any]) -> str:
+    accuracy = about["accuracy"]
+    return f"MAE {about['mae']:.4g}" if accuracy is None else f"accuracy {accuracy:.4f}"
+
+
+def _reload(options: argparse.Namespace) -> int:
+    folder, *others = _state_folders(options.config)
+    try:
+        revision = Handshake(folder).reload()
+    except NotRunning:
+        # An edit of [data] history, or an INI that cannot be read, does not move the service: it
+        # is the one to say what is wrong.
+        running = [each for each in others if Handshake(each).is_running()]
+        if not running:
+            raise
+        revision = Handshake(running[0]).reload()
+    say(f"reloaded: revision {revision} serves")
+    return 0
+
+
+def _state_folders(path: Path) -> list[Path]:
+    """Return where the service may keep its pid: as the INI says, then where it usually is."""
+    usual = [systemd.state_folder(), path.absolute().parent]
+    return list(dict.fromkeys([_history_path(path).parent, *filter(None, usual)]))
+
+
+def _history_path(path: Path) -> Path:
+    """Where the history is, also where the INI is refused: the service is to say why it is."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    return config.history_path(text, base=path.absolute().parent)

@@ -1,0 +1,260 @@
+"""waitress around the app: signals, reload and drain. Start at `serve()`.
+
+The main thread does waitress's I/O. Signal handlers only queue a word; a control thread takes it
+and reloads or drains, so that no answer waits for either.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import logging
+import queue
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from irisab import config
+from irisab.errors import ConfigError, IrisabError
+from irisab.http import dispatch, last_good, systemd
+from irisab.http.app import App
+from irisab.http.handshake import Handshake
+from irisab.http.listener import adjustments, listening_socket
+from irisab.serving import snapshot
+from irisab.serving.metrics import Metrics
+from irisab.serving.service import Service
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.store.history import History
+from irisab.store.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+# To write the history after the last answer, at the most.
+FLUSH_SECONDS = 15
+
+
+def serve(path: Path) -> None:
+    """Serve the INI at `path` until SIGTERM or SIGINT, and answer what was accepted.
+
+    Raises `IrisabError` where there is nothing to serve: the INI is refused, and no earlier one
+    was accepted.
+    """
+    commands: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number, word in (
+        (signal.SIGHUP, "reload"),
+        (signal.SIGTERM, "stop"),
+        (signal.SIGINT, "stop"),
+    ):
+        signal.signal(number, lambda *_, word=word: commands.put(word))
+    # waitress warns of nearly every request under load, and the histogram says it better.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # What the imports made is never garbage: looking through it took 7 ms each time, under load.
+    gc.freeze()
+    first, reload = _first_snapshot(path)
+    handshake = Handshake(first.config.data.history.parent)
+    try:
+        with handshake.running():
+            Run(path, first, reload, handshake).run(commands)
+    except BlockingIOError:
+        raise ConfigError(
+            f"{path}: [data] history = {first.config.data.history}: "
+            "another irisab serves from there"
+        ) from None
+
+
+def _first_snapshot(path: Path) -> tuple[Snapshot, ReloadOutcome]:
+    """Load the INI, or the last one that was accepted where it is refused."""
+    now = time.time()
+    try:
+        accepted = snapshot.build(path)
+        _refuse_unwritable(accepted.config, path)
+    except IrisabError as error:
+        earlier = last_good.find(path)
+        if earlier is None:
+            raise
+        log.error("%s", error)
+        accepted = last_good.build(earlier, base=path.absolute().parent)
+        log.error("serving the last good configuration instead: %s", earlier)
+        reload = ReloadOutcome(ok=False, error=str(error), at=now, accepted=earlier.stat().st_mtime)
+        return accepted, reload
+    return accepted, ReloadOutcome(ok=True, error=None, at=now, accepted=now)
+
+
+def _refuse_unwritable(options: config.Config, path: Path) -> None:
+    """Refuse a history that could not be written from the start."""
+    history = options.data.history
+    try:
+        history.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=history.parent):
+            pass
+    except OSError as error:
+        # A full disk passes, and costs no prediction.
+        if error.errno != errno.ENOSPC:
+            raise ConfigError(
+                f"{path}: [data] history = {history}: its folder cannot be written: "
+                f"{error.strerror}"
+            ) from error
+
+
+class Run:
+    """One run of the service."""
+
+    def __init__(
+        self, path: Path, first: Snapshot, reload: ReloadOutcome, handshake: Handshake
+    ) -> None:
+        data = first.config.data
+        self._path = path
+        self._handshake = handshake
+        self._history = History(data.history)
+        self._recorder = Recorder(data.history, keep_rows=data.keep_rows)
+        self._service = Service(
+            first, history=self._history, recorder=self._recorder, metrics=Metrics()
+        )
+        self._service.reload = reload
+        app, options = App(self._service), first.config.server
+        self._http = dispatch.create(
+            app,
+            listening_socket(path, options),
+            is_quick=app.is_quick,
+            **adjustments(options),
+        )
+        self._stopped = threading.Event()
+
+    def run(self, commands: queue.SimpleQueue[str]) -> None:
+        """Serve until a stop has been drained."""
+        if self._service.reload.ok:
+            last_good.keep(self._service.snapshot)
+        self._recorder.start()
+        control = threading.Thread(target=self._control, args=(commands,), daemon=True)
+        control.start()
+        watchdog = systemd.Watchdog([control.is_alive, self._recorder.is_turning])
+        log.info("serving %s on %s", _summary(self._service.snapshot), self._address())
+        systemd.notify("READY=1")
+        while not self._stopped.is_set():
+            self._http.turn()
+            watchdog.feed()
+        self._service.close()
+        self._recorder.close()
+        self._history.close()
+        log.info("stopped")
+
+    def _address(self) -> str:
+        host, port = self._http.effective_host, self._http.effective_port
+        return f"http://{host}:{port}"
+
+    def _control(self, commands: queue.SimpleQueue[str]) -> None:
+        while commands.get() == "reload":
+            try:
+                self._reload()
+            except Exception:
+                # Without this thread, nothing would hear the next reload, or the stop.
+                log.exception("a reload was not completed")
+        try:
+            self._drain(commands)
+        except Exception:
+            log.exception("not all requests may have been answered")
+        finally:
+            self._stopped.set()
+            self._http.pull_trigger()
+
+    # -- reload -----------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        request_id = self._handshake.request_id()
+        systemd.notify_reloading()
+        self._service.reload = self._load()
+        systemd.notify("READY=1")
+        outcome = self._service.reload
+        revision = self._service.snapshot.revision_id
+        self._handshake.answer(
+            request_id, {"ok": outcome.ok, "error": outcome.error, "revision": revision}
+        )
+
+    def _load(self) -> ReloadOutcome:
+        now = time.time()
+        try:
+            candidate = snapshot.build(self._path)
+            _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
+            self._service.swap(candidate)
+        except Exception as error:
+            return self._refused(error, now)
+        last_good.keep(candidate)
+        log.info("reloaded: serving %s", _summary(candidate))
+        return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
+
+    def _refused(self, error: Exception, now: float) -> ReloadOutcome:
+        if isinstance(error, IrisabError):
+            reason = str(error)
+            log.error("reload refused: %s", reason)
+        else:
+            reason = f"the reload failed: {error!r}"
+            log.exception("reload failed")
+        log.error("the old configuration serves on: %s", _summary(self._service.snapshot))
+        return ReloadOutcome(ok=False, error=reason, at=now, accepted=self._service.reload.accepted)
+
+    # -- drain ------------------------------------------------------------------------------
+
+    def _drain(self, commands: queue.SimpleQueue[str]) -> None:
+        """Accept no more, answer what was accepted, and end; a second stop ends at once."""
+        seconds = self._service.snapshot.config.server.drain_seconds
+        log.info("stopping: answering what was accepted, for up to %g s", seconds)
+        # systemd would cut off a longer drain than its unit expects.
+        systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((seconds + FLUSH_SECONDS) * 1e6)}")
+        self._service.draining = self._http.draining = True
+        self._http.accepting = False
+        self._http.pull_trigger()
+        deadline = time.monotonic() + seconds
+        while not (quiet := self._is_quiet()) and time.monotonic() < deadline:
+            if self._told_to_stop_again(commands):
+                break
+            time.sleep(POLL_SECONDS)
+        if not quiet:
+            log.warning("not all requests were answered in time")
+
+    def _told_to_stop_again(self, commands: queue.SimpleQueue[str]) -> bool:
+        """Hear what came during the drain; who asks for a reload is told that it is too late."""
+        while not commands.empty():
+            if commands.get() == "stop":
+                return True
+            revision = self._service.snapshot.revision_id
+            self._handshake.answer(
+                self._handshake.request_id(),
+                {"ok": False, "error": "the service is stopping", "revision": revision},
+            )
+        return False
+
+    def _is_quiet(self) -> bool:
+        """Tell whether nothing is left to do, after a whole turn in which what came was read."""
+        begun = self._http.turns
+        # A request may have arrived in the turn that is under way now, after that turn had looked
+        # at its sockets. Only the turn after it is sure to have read it.
+        while self._http.turns < begun + 2 and not self._stopped.is_set():
+            self._http.pull_trigger()
+            time.sleep(POLL_SECONDS)
+        channels = list(self._http.active_channels.values())
+        return not self._http.task_dispatcher.queue and not any(
+            each.requests or each.request is not None or each.total_outbufs_len for each in channels
+        )
+
+
+def _refuse_fixed(old: config.Config, new: config.Config, path: Path) -> None:
+    """Refuse what a running process cannot change."""
+    fixed = [
+        ("server", name, getattr(old.server, name), getattr(new.server, name))
+        for name in config.ServerOptions.__slots__
+    ]
+    fixed.append(("data", "history", old.data.history, new.data.history))
+    for section, option, before, after in fixed:
+        if before != after:
+            raise ConfigError(
+                f"{path}: [{section}] {option} = {after}: was {before}; "
+                "this needs systemctl restart irisab"
+            )
+
+
+def _summary(serving: Snapshot) -> str:
+    shares = ", ".join(f"{name} {share:g} %" for name, share in serving.config.split.items())
+    return f"{shares} (revision {serving.revision_id})"

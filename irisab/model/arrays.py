@@ -1,0 +1,104 @@
+"""The plain arrays of a forest: made from a fitted estimator, checked when they are read.
+
+Nodes in preorder (a node, its left subtree, its right subtree), tree after tree:
+
+    feature     int32 (nodes,)             feature tested by the node, -1 at a leaf
+    threshold   float64 (splits,)          left if float32(x) <= threshold; same order
+    value       float64 (leaves, classes)  class probabilities of each leaf; same order
+    n_features  int64 ()
+
+Preorder makes the structure implicit, so there are no child indices that could be wrong.
+Start at `flatten`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irisab.errors import BundleError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+_FORESTS = {"RandomForestClassifier", "ExtraTreesClassifier"}
+_TREES = {"DecisionTreeClassifier", "ExtraTreeClassifier"}
+
+
+def flatten(estimator: Any) -> dict[str, np.ndarray] | None:
+    """Return the plain arrays of a fitted forest or tree classifier, else None.
+
+    None stands for everything whose `predict_proba` the plain form might not reproduce:
+    subclasses, several outputs, leaves that hold counts (scikit-learn before 1.3).
+    """
+    trees = _trees(estimator)
+    if not trees or estimator.n_outputs_ != 1:
+        return None
+    parts = [_preorder(tree.tree_) for tree in trees]
+    feature, threshold, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if not _are_probabilities(value):
+        return None
+    n_features = np.array(estimator.n_features_in_, dtype=np.int64)
+    return {"feature": feature, "threshold": threshold, "value": value, "n_features": n_features}
+
+
+def _trees(estimator: Any) -> list[Any]:
+    if _is_exactly(estimator, _TREES) and hasattr(estimator, "tree_"):
+        return [estimator]
+    trees = getattr(estimator, "estimators_", []) if _is_exactly(estimator, _FORESTS) else []
+    return list(trees) if all(_is_exactly(tree, _TREES) for tree in trees) else []
+
+
+def _is_exactly(estimator: Any, names: set[str]) -> bool:
+    """Whether the class is scikit-learn's own: a subclass may predict differently."""
+    kind = type(estimator)
+    return kind.__name__ in names and kind.__module__.startswith("sklearn.")
+
+
+def _preorder(tree: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return feature, threshold and value of one `sklearn.tree._tree.Tree` in preorder."""
+    order = preorder(tree.children_left, tree.children_right)
+    split = tree.children_left[order] >= 0
+    feature = np.where(split, tree.feature[order], -1).astype(np.int32)
+    value = tree.value[order][~split, 0, :].astype(np.float64)
+    return feature, tree.threshold[order][split].astype(np.float64), value
+
+
+def preorder(left: Ints, right: Ints) -> list[int]:
+    """Return the nodes of a tree in preorder, given the children of each (-1: a leaf)."""
+    order, stack = [], [0]
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        if left[node] >= 0:
+            stack += (right[node], left[node])
+    return order
+
+
+def _are_probabilities(value: np.ndarray) -> bool:
+    return bool(np.all(value >= 0) and np.allclose(value.sum(axis=1), 1, rtol=0, atol=1e-6))
+
+
+def checked(arrays: Mapping[str, np.ndarray]) -> tuple[int, Ints, Floats, Floats]:
+    """Return n_features, feature, threshold, value; raise BundleError if they do not fit."""
+    for name, kind, ndim in (("n_features", "i", 0), ("feature", "i", 1),
+                             ("threshold", "f", 1), ("value", "f", 2)):  # fmt: skip
+        if name not in arrays:
+            raise BundleError(f"The forest is damaged: it has no array {name!r}.")
+        array = arrays[name]
+        if array.dtype.kind != kind or array.ndim != ndim:
+            raise BundleError(f"The forest is damaged: {name!r} has a wrong type or shape.")
+    n_features, feature = int(arrays["n_features"]), arrays["feature"].astype(np.intp)
+    threshold, value = (
+        np.asarray(arrays[name], dtype=np.float64) for name in ("threshold", "value")
+    )
+    splits = int(np.count_nonzero(feature >= 0))
+    if len(threshold) != splits or len(value) != len(feature) - splits or not value.size:
+        raise BundleError("The forest is damaged: its arrays do not fit together.")
+    if not -1 <= feature.min() <= feature.max() < n_features:
+        raise BundleError(f"The forest is damaged: a node tests none of {n_features} features.")
+    if np.isnan(threshold).any() or not _are_probabilities(value):
+        raise BundleError("The forest is damaged: a threshold or a probability is impossible.")
+    return n_features, feature, threshold, value

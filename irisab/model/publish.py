@@ -1,0 +1,172 @@
+"""A model version written to disk. Start at `write()`.
+
+A bundle is written complete and then made current by renaming a symlink, so a reader never sees
+half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from irisab.errors import BundleError
+from irisab.files import write_durably
+from irisab.model.answer import Model
+from irisab.model.bundle import CURRENT, FOLDER_DIGITS, MANIFEST, Bundle, features_of
+from irisab.model.forms import Formed, formed
+from irisab.model.schema import row_to_json
+
+STAGING = ".new-"
+FOLDER_NAME = f"[0-9a-f]{{{FOLDER_DIGITS}}}"
+KEEP = 3
+
+
+def _libraries() -> dict[str, str]:
+    from importlib.metadata import version
+
+    versions = {name: version(name) for name in ("joblib", "numpy", "scikit-learn")}
+    return {"python": platform.python_version(), **versions}
+
+
+def write(
+    models: Path,
+    version: str,
+    *,
+    estimator: Any,
+    golden_rows: Any,
+    about: Mapping[str, Any],
+    beside: Mapping[str, bytes] | None = None,
+    proof_rows: Any = None,
+) -> Path:
+    """Write a bundle, make it current and return its folder.
+
+    Parameters
+    ----------
+    estimator : fitted classifier or regressor
+        Its classes are among 0 to n_classes - 1.
+    golden_rows : array of shape (n_rows, n_features)
+        Their answers are kept, and must come out again at every load.
+    about : mapping
+        The rest of the manifest: see `training.fit`.
+    beside : mapping of names to contents
+        More files, which serving does not need.
+    proof_rows : array of shape (n_rows, n_features)
+        On these and on rows around them a plain form must answer as the estimator does, or it is
+        not used; by default the golden rows.
+
+    Raises `BundleError` where the folder cannot be written.
+    """
+    home = models / version
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        model = formed(estimator, about, golden_rows if proof_rows is None else proof_rows)
+        folder = _complete(home, model, golden_rows, about, beside or {})
+        make_current(home, folder.name)
+        _prune(home)
+    except OSError as error:
+        raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
+    finally:
+        _remove_if_empty(home)
+    return folder
+
+
+def _remove_if_empty(home: Path) -> None:
+    """Leave no folder behind that would look like a version."""
+    with suppress(OSError):
+        home.rmdir()
+
+
+def _complete(
+    home: Path,
+    formed: Formed,
+    golden_rows: Any,
+    about: Mapping[str, Any],
+    beside: Mapping[str, bytes],
+) -> Path:
+    staging = Path(tempfile.mkdtemp(dir=home, prefix=STAGING))
+    try:
+        return _fill(staging, home, formed, golden_rows, about, beside)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _fill(
+    staging: Path,
+    home: Path,
+    formed: Formed,
+    golden_rows: Any,
+    about: Mapping[str, Any],
+    beside: Mapping[str, bytes],
+) -> Path:
+    files = dict(formed.files)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    manifest = {
+        "format": 2 if _needs_format_2(formed.estimator, about) else 1,
+        "sha256": formed.sha256,
+        "files": hashes,
+        "libraries": _libraries(),
+        "golden": _golden(formed.model, golden_rows.tolist()),
+        **about,
+        **formed.about,
+    }
+    files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode()
+    for name, data in {**files, **beside}.items():
+        write_durably(staging / name, data)
+    staging.chmod(0o755)
+    folder = home / hashlib.sha256(files[MANIFEST]).hexdigest()[:FOLDER_DIGITS]
+    if folder.exists():  # trained twice within a second: the same bundle
+        shutil.rmtree(staging)
+    else:
+        staging.rename(folder)
+    return folder
+
+
+def _golden(model: Model, rows: list[list[Any]]) -> dict[str, Any]:
+    return {"rows": [row_to_json(row) for row in rows], "answers": model.score_rows(rows)}
+
+
+def _needs_format_2(estimator: Any, about: Mapping[str, Any]) -> bool:
+    """Tell whether an irisab that knows numbers and probabilities only could not serve this."""
+    return not hasattr(estimator, "predict_proba") or any(
+        feature.type != "number" or feature.missing for feature in features_of(about)
+    )
+
+
+def link(models: Path, bundles: Iterable[Bundle]) -> None:
+    """Make `models` a folder from which just these bundles are loaded; raises `OSError`."""
+    for each in bundles:
+        home = models / each.version
+        home.mkdir(parents=True, exist_ok=True)
+        make_current(home, each.folder)
+
+
+def make_current(home: Path, target: Path | str) -> None:
+    """Let a bundle of the version in `home` serve from the next reload on; raises `OSError`."""
+    link = home / f".{CURRENT}-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    link.rename(home / CURRENT)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Tell a complete bundle from what another training is writing, and what somebody put there."""
+    return re.fullmatch(FOLDER_NAME, folder.name) is not None and folder.is_dir()
+
+
+def _prune(home: Path) -> None:
+    """Keep the last `KEEP` bundles, the current one among them."""
+    current = home / (home / CURRENT).readlink()
+    others = [each for each in home.iterdir() if is_bundle(each) and each != current]
+    others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in others[KEEP - 1 :]:
+        shutil.rmtree(old)

@@ -1,0 +1,205 @@
+"""One prediction from body to answer: choose, score, encode. Start at `Service.predict`.
+
+The serving path reads `self._serving` once and uses nothing else that a reload replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from time import perf_counter
+
+from irisab.errors import HistoryError, IrisabError, RequestError
+from irisab.model.answer import Answer
+from irisab.serving import gauges, payload, report
+from irisab.serving.feedback import Feedback
+from irisab.serving.ids import RequestIds
+from irisab.serving.metrics import Metrics
+from irisab.serving.prepared import Prepared, ServedVersion, answers, prepare
+from irisab.serving.shadow import Answered, Shadow
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.store.history import History
+from irisab.store.recorder import Recorder
+from irisab.store.writer import Record
+
+log = logging.getLogger(__name__)
+
+
+class ModelFailure(IrisabError):
+    """The chosen version raised an error of its own."""
+
+
+class Service:
+    """Answers requests from the current snapshot, and remembers them.
+
+    Watching may fail, the answer may not fail because of it.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, *, history: History, recorder: Recorder, metrics: Metrics
+    ) -> None:
+        now = time.time()
+        self.history = history
+        self.recorder = recorder
+        self.metrics = metrics
+        self.draining = False
+        self.reload = ReloadOutcome(ok=True, error=None, at=now, accepted=now)
+        self._second = (0, "")
+        self._report: tuple[Prepared | None, tuple[int, int], report.Json] = (None, (0, 0), {})
+        self._ids = RequestIds(_newest_id(history), now=now)
+        # Answered, but not with the recorder yet. A set's own methods are one step to threads.
+        self.pending: set[bytes] = set()
+        self._shadow = Shadow(metrics, self._record)
+        self._feedback = Feedback(history, recorder, metrics, self.pending)
+        self.swap(snapshot)
+        metrics.watch(lambda: gauges.collect(self))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._serving.snapshot
+
+    @property
+    def quick_bytes(self) -> int:
+        """The length up to which a body of /predict is answered within `QUICK_SECONDS`."""
+        return self._serving.quick_bytes
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Serve from `snapshot` from the next request on."""
+        serving = prepare(snapshot, self.metrics)
+        self.recorder.announce(serving.revision)
+        self.recorder.keep_rows = snapshot.config.data.keep_rows
+        self._serving = serving
+
+    def predict(self, body: bytes) -> bytes:
+        """Answer the body of POST /predict with a body, and follow it: see `answer`."""
+        answer, answered = self.answer(body)
+        self.follow(answered)
+        return answer
+
+    def answer(self, body: bytes) -> tuple[bytes, Answered]:
+        """Answer the body of POST /predict; whoever has sent the answer must `follow` it.
+
+        Raises `RequestError` for a bad request and `ModelFailure` where the version fails.
+        """
+        serving = self._serving
+        started = perf_counter()
+        request = serving.parser.prediction(body)
+        arm = self._choose(serving, request)
+        answers = self._score(serving, arm, request)
+        now = time.time()
+        latency = perf_counter() - started
+        request_id = self._ids.new(now)
+        answer = self._encode(arm, request, answers, now, latency, request_id.hex())
+        self.pending.add(request_id)
+        predictions = [index for index, _ in answers]
+        return answer, Answered(serving, arm, request, predictions, request_id, now, latency)
+
+    def follow(self, item: Answered) -> None:
+        """Count an answered request, let the other versions score it, and remember it."""
+        try:
+            self._count(item)
+            self._shadow.follow(item)
+        except Exception:
+            self.pending.discard(item.request_id)
+            log.exception("a prediction was answered but could not be recorded")
+
+    def _choose(self, serving: Prepared, request: payload.PredictRequest) -> ServedVersion:
+        if request.version is None:
+            return serving.arms[serving.snapshot.split.choose(request.user_id)]
+        try:
+            return serving.arms[request.version]
+        except KeyError:
+            raise RequestError(
+                f"'model_version' {payload.quoted(request.version)} is not served; "
+                f"there are {', '.join(serving.arms)}"
+            ) from None
+
+    def _score(
+        self, serving: Prepared, arm: ServedVersion, request: payload.PredictRequest
+    ) -> Sequence[Answer]:
+        try:
+            return answers(arm, request.rows)
+        except Exception as error:
+            version = arm.bundle.version
+            if request.version is None:  # as its answers, the failures of a forced one
+                self.recorder.fail(revision=serving.revision.id, version=version)
+            raise ModelFailure(f"model version {version} failed on this request") from error
+
+    def _encode(
+        self,
+        arm: ServedVersion,
+        request: payload.PredictRequest,
+        answers: Sequence[Answer],
+        now: float,
+        latency: float,
+        request_id: str,
+    ) -> bytes:
+        more = "" if request.id is None else f',"id":{json.dumps(request.id)}'
+        stamps = self.timestamp(now), latency * 1000, request_id, more
+        if request.single:
+            return arm.encoder.one(answers[0], *stamps)
+        return arm.encoder.many(answers, *stamps)
+
+    def _count(self, item: Answered) -> None:
+        self.metrics.requests.inc()
+        item.arm.requests.inc()
+        item.arm.latency.observe(item.latency)
+        if item.arm.classes:
+            for index in set(item.predictions):
+                item.arm.classes[index].inc(item.predictions.count(index))
+
+    def _record(self, item: Answered, votes: list[str]) -> None:
+        self.recorder.record(
+            Record(
+                item.request_id,
+                item.at,
+                item.serving.revision.id,
+                item.arm.bundle.version,
+                item.request.version is not None,
+                item.request.user_id,
+                item.latency,
+                item.request.rows,
+                item.predictions,
+                votes,
+                item.request.id,
+            )
+        )
+        self.pending.discard(item.request_id)
+
+    def close(self) -> None:
+        """Record all that was answered; the recorder may be closed afterwards."""
+        self._shadow.close()
+
+    def timestamp(self, now: float) -> str:
+        """Return RFC 3339 in UTC, to the millisecond."""
+        second, milliseconds = divmod(int(now * 1000), 1000)
+        known, text = self._second
+        if second != known:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}.{milliseconds:03d}Z"
+
+    def feedback(self, body: bytes) -> str:
+        """Keep the labels in the body of POST /feedback: see `Feedback.add`."""
+        return self._feedback.add(body)
+
+    def report(self) -> report.Json:
+        """Return the report, worked out anew only if it could differ; raises `HistoryError`.
+
+        Many who look at once cost the predictions no more than one does.
+        """
+        serving, stamp = self._serving, self.history.stamp()
+        known, known_stamp, latest = self._report
+        if known is not serving or known_stamp != stamp:
+            latest = report.build(self.history, serving.snapshot)
+            self._report = (serving, stamp, latest)
+        return latest
+
+
+def _newest_id(history: History) -> bytes | None:
+    try:
+        return history.newest_id()
+    except HistoryError:
+        return None

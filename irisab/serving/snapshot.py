@@ -1,0 +1,172 @@
+"""Everything a reload replaces, in one frozen value. Start at `build()`, which does all the work.
+
+Whoever holds a snapshot can answer from it without reading anything else, and a failed build
+leaves no trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from irisab import config
+from irisab.errors import BundleError, ConfigError
+from irisab.model import bundle
+from irisab.model.bundle import Bundle
+from irisab.model.schema import Feature
+from irisab.serving.split import Split
+from irisab.stats.drift import Reference
+from irisab.stats.metric import chosen
+from irisab.store.revision import Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Configuration, loaded versions and split that belong together.
+
+    `revision_id` is a hash of split, models, control and experiment name: figures of versions that
+    were served side by side under the same conditions share it.
+    """
+
+    config: config.Config
+    revision_id: str
+    bundles: Mapping[str, Bundle]
+    split: Split
+
+    @property
+    def control(self) -> Bundle:
+        return self.bundles[self.config.control]
+
+    @property
+    def reference(self) -> Reference:
+        """The training data that drift is measured against: the control's."""
+        return self.control.reference
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What is asked for: the control's features; missing are those that all can do without."""
+        every = zip(*(each.features for each in self.bundles.values()), strict=True)
+        return tuple(
+            replace(own, missing=all(each.missing for each in alike))
+            for own, alike in zip(self.control.features, every, strict=True)
+        )
+
+    @property
+    def challengers(self) -> tuple[str, ...]:
+        return tuple(name for name in self.bundles if name != self.config.control)
+
+    def describe(self) -> Revision:
+        """Return what the history keeps of this snapshot."""
+        return Revision(
+            id=self.revision_id,
+            control=self.config.control,
+            split=dict(self.config.split),
+            models={name: each.sha256 for name, each in self.bundles.items()},
+            features=self.control.feature_names,
+            class_names=self.control.class_names,
+            class_numbers=self.control.class_numbers,
+            experiment=self.config.experiment.name,
+            types=_types(self.control),
+            task=self.control.task,
+            tie=self.config.experiment.tie,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadOutcome:
+    """What came of the last attempt to load a configuration.
+
+    `at` is when it was tried and `accepted` when the one that serves was accepted, both in seconds
+    since 1970.
+    """
+
+    ok: bool
+    error: str | None
+    at: float
+    accepted: float
+
+
+def build(path: Path, *, base: Path | None = None, models: Path | None = None) -> Snapshot:
+    """Read the INI at `path`, load every version in it and check that they fit together.
+
+    `models` is where they are, if not where the INI says. Raises `ConfigError` or `BundleError`.
+    """
+    options = config.load(path, base=base)
+    if models is not None:
+        options = replace(options, data=replace(options.data, models=models))
+    return assemble(options, source=path)
+
+
+def assemble(options: config.Config, *, source: Path) -> Snapshot:
+    """Load the versions of an accepted configuration; `source` is named in errors."""
+    bundles = {name: _load(options, name, source) for name in options.split}
+    _refuse_different(bundles, options, source)
+    _refuse_unknown_classes(bundles[options.control], options, source)
+    return Snapshot(
+        config=options,
+        revision_id=_revision_id(options, bundles),
+        bundles=bundles,
+        split=Split(options.split, salt=options.experiment.name),
+    )
+
+
+def _load(options: config.Config, version: str, source: Path) -> Bundle:
+    try:
+        return bundle.load(options.data.models, version)
+    except BundleError as error:
+        raise BundleError(f"{_line(options, version, source)}: {error}") from error
+
+
+def _line(options: config.Config, version: str, source: Path) -> str:
+    return f"{source}: [split] {version} = {options.split[version]:g}"
+
+
+def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, source: Path) -> None:
+    control = options.control
+    expected = bundles[control]
+    for version, each in bundles.items():
+        for what, ours, theirs in (
+            ("features", each.feature_names, expected.feature_names),
+            ("types of features", _types(each), _types(expected)),
+            ("tasks", (each.task,), (expected.task,)),
+            ("classes", each.class_names, expected.class_names),
+            ("class numbers", each.class_numbers, expected.class_numbers),
+        ):
+            if ours != theirs:
+                raise BundleError(
+                    f"{_line(options, version, source)}: has other {what} than {control}: "
+                    f"{', '.join(map(str, ours))}, not {', '.join(map(str, theirs))}; "
+                    "versions that share traffic must be trained on the same columns and classes"
+                )
+
+
+def _types(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(feature.type for feature in bundle.features)
+
+
+def _refuse_unknown_classes(control: Bundle, options: config.Config, source: Path) -> None:
+    experiment = options.experiment
+    try:
+        chosen(
+            experiment.metric,
+            experiment.weights,
+            names=control.class_names,
+            numbers=control.class_numbers,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{source}: [experiment] weights: {error}") from None
+
+
+def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:
+    identity = {
+        "split": dict(options.split),
+        "models": {name: each.sha256 for name, each in bundles.items()},
+        "control": options.control,
+        "experiment": options.experiment.name,
+    }
+    if options.experiment.tie:  # it changes what counts as the same answer
+        identity["tie"] = options.experiment.tie
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

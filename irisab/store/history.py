@@ -1,0 +1,284 @@
+"""The memory: what was predicted and labelled, read back. Start at `History`.
+
+The tables are in database.py. Predictions are written by recorder.py, in the background; what a
+label means is counted by evidence.py, in the label's own transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irisab.store import counts
+from irisab.store.labels import LabelWriter
+from irisab.store.reader import Reader
+from irisab.store.revision import Revision
+from irisab.store.rows import columns, decode, is_numeric
+
+PAGE = 1000
+# Looking further would read the whole history at each scrape after a change of features.
+LOOK_BACK = 100
+ACTIVE_SECONDS = 15 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRequest:
+    """A recorded request: which version answered what, as class indices per row."""
+
+    revision: Revision
+    version: str
+    predictions: Sequence[float]
+    labels: Sequence[float | None] = ()
+
+
+class History:
+    """Reads the history, and adds labels to it.
+
+    A file that is not there reads as an empty one, and is not made; one that takes its place is
+    noticed. Methods raise `HistoryError` where the file cannot be used at the moment. Safe to share
+    between threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Two connections, so that a label on its way to the disk keeps no report waiting.
+        self._reader = Reader(path)
+        self._labels = LabelWriter(path)
+        self._reading = self._reader.reading
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        self._labels.close()
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what differs if, since another call, anything may have been written."""
+        with self._reading() as connection:
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            return self._reader.opened, version
+
+    def window(
+        self, size: int, *, features: Sequence[str], types: Sequence[str] = ()
+    ) -> NDArray[Any]:
+        """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
+
+        Numbers and booleans come as float64, NaN where they are missing; with other `types` among
+        them, all come as objects. Rows of forced versions, or of models with other features, are
+        not traffic to look at; they are passed over as far as `LOOK_BACK` times the window.
+        """
+        types = types or ["number"] * len(features)
+        with self._reading() as connection:
+            alike = {
+                revision
+                for (revision,) in connection.execute(
+                    "SELECT revision FROM revisions WHERE features = ?", (columns(features, types),)
+                )
+            }
+            cursor = connection.execute(
+                "SELECT features, forced, revision FROM predictions"
+                " ORDER BY request_id DESC, row DESC LIMIT ?",
+                (LOOK_BACK * size,),
+            )
+            # Read no further than needed, and leave no statement open, which would hold the log.
+            with closing(cursor):
+                blobs = (
+                    blob for blob, forced, revision in cursor if not forced and revision in alike
+                )
+                newest = [*islice(blobs, size)]
+        if is_numeric(types):
+            return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
+        rows = np.empty((len(newest), len(features)), dtype=object)
+        for number, blob in enumerate(newest):
+            rows[number] = decode(blob, types)
+        return rows
+
+    def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
+        """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""
+        with self._reading() as connection:
+            # One row a version: at each row SQLite gives up the interpreter, and beside a busy
+            # thread it takes longer to come back than to read a thousand.
+            rows = connection.execute(
+                "SELECT version, json_group_array(latency) FROM (SELECT * FROM predictions"
+                " ORDER BY request_id DESC, row DESC LIMIT ?)"
+                " WHERE row = 0 AND forced = 0 AND revision = ? GROUP BY version",
+                (limit, revision),
+            ).fetchall()
+        return {version: json.loads(seconds) for version, seconds in rows}
+
+    def version_counts(self, revision: str) -> dict[str, dict[str, int]]:
+        """Return requests, errors, labelled and correct for each version of `revision`."""
+        with self._reading() as connection:
+            return counts.of_versions(connection, revision)
+
+    def class_counts(self, revision: str) -> dict[str, dict[int, dict[str, int]]]:
+        """Return labels by version and true class (index): labelled and correct rows, and `units`
+        and `units_correct`, which have the first labelled row of each user (else request)."""
+        with self._reading() as connection:
+            return counts.of_classes(connection, revision)
+
+    def has_labellers(self, revision: str) -> bool:
+        """Tell whether a label of `revision` is for the request of a named user."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM labellers WHERE revision = ? LIMIT 1", (revision,)
+            ).fetchone()
+        return found is not None
+
+    def user_counts(self, revision: str) -> dict[str, int]:
+        """Return the distinct users of each version in `revision`."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT version, users FROM versions WHERE revision = ? AND users > 0", (revision,)
+            ).fetchall()
+        return dict(rows)
+
+    def active_users(self, *, now: float) -> int:
+        """Return how many distinct users asked in the last 15 minutes."""
+        # Up to now: a clock that was ahead has left users of the future.
+        within = (now - ACTIVE_SECONDS, now + 1)
+        with self._reading() as connection:
+            count, first, last = connection.execute(
+                "SELECT count(*), min(revision), max(revision) FROM users"
+                " WHERE last_seen BETWEEN ? AND ?",
+                within,
+            ).fetchone()
+            # Of one revision each row is another user; to compare them takes 30 times as long.
+            if first != last:
+                (count,) = connection.execute(
+                    "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?",
+                    within,
+                ).fetchone()
+        return int(count)
+
+    def agreement(self, control: str, challenger: str) -> dict[str, int]:
+        """Return how many users (else requests) two models, by their hashes, scored, disagreed on
+        (by the first row of the first request), and differed on (in any row of any request)."""
+        with self._reading() as connection:
+            return counts.of_agreement(connection, control, challenger)
+
+    def has_users(self, control: str, challenger: str) -> bool:
+        """Tell whether a user is among what `agreement` counts."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM units WHERE one = ? AND two = ? AND users > 0",
+                sorted((control, challenger)),
+            ).fetchone()
+        return found is not None
+
+    def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
+        """Return, by the hash of the model shown, who was right on the labelled rows.
+
+        The keys are the fields of `tally.Tally`.
+        """
+        with self._reading() as connection:
+            return counts.of_tally(connection, control, challenger)
+
+    def class_tally(self, control: str, challenger: str) -> dict[int, dict[str, dict[str, int]]]:
+        """Return `tally` by true class (index), with `units`: the users (else requests) whose
+        first labelled row is of that class."""
+        with self._reading() as connection:
+            return counts.of_class_tally(connection, control, challenger)
+
+    def revision(self, revision: str | None = None) -> Revision | None:
+        """Return a revision by its id, or the newest one that was served."""
+        where, values = ("WHERE revision = ?", (revision,)) if revision else ("", ())
+        with self._reading() as connection:
+            row = connection.execute(
+                f"SELECT content FROM revisions {where} ORDER BY seen DESC LIMIT 1", values
+            ).fetchone()
+        return Revision.from_json(row[0]) if row else None
+
+    def revisions(self) -> dict[str, Revision]:
+        """Return every revision that was ever served, newest last."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT content FROM revisions ORDER BY seen").fetchall()
+        revisions = [Revision.from_json(text) for (text,) in rows]
+        return {each.id: each for each in revisions}
+
+    def rows(self, *, since: float = 0) -> Iterator[sqlite3.Row]:
+        """Yield all predictions from `since` (seconds since 1970) on, oldest first.
+
+        They are read in pages: one long read would keep the write-ahead log from being reset.
+        """
+        # An id is never older than its row, but may be newer: see `Service._new_request_id`.
+        last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
+        while page := self._page(last):
+            yield from (row for row in page if row["time"] >= since)
+            last = (page[-1]["request_id"], page[-1]["row"])
+
+    def newest_id(self) -> bytes | None:
+        """Return the newest request id, None where nothing is recorded."""
+        with self._reading() as connection:
+            (newest,) = connection.execute("SELECT max(request_id) FROM predictions").fetchone()
+        return None if newest is None else bytes(newest)
+
+    def _page(self, after: tuple[bytes, int]) -> list[sqlite3.Row]:
+        with self._reading() as connection:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            return cursor.execute(
+                "SELECT * FROM predictions WHERE (request_id, row) > (?, ?)"
+                f" ORDER BY request_id, row LIMIT {PAGE}",
+                after,
+            ).fetchall()
+
+    # -- labels -----------------------------------------------------------------------------
+
+    def find(self, request_id: bytes) -> RecordedRequest | None:
+        """Return what is recorded under a request id, or None."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT r.content, p.version, p.prediction, p.label FROM predictions AS p"
+                " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
+                (request_id,),
+            ).fetchall()
+        if not rows:
+            return None
+        content, version, *_ = rows[0]
+        return RecordedRequest(
+            revision=Revision.from_json(content),
+            version=version,
+            predictions=[prediction for _, _, prediction, _ in rows],
+            labels=[label for *_, label in rows],
+        )
+
+    def request_of(self, own_id: str) -> bytes | None:
+        """Return the newest request that a caller has called so, None where there is none."""
+        with self._reading() as connection:
+            (newest,) = connection.execute(
+                "SELECT max(request_id) FROM own_ids WHERE id = ?", (own_id,)
+            ).fetchone()
+        return None if newest is None else bytes(newest)
+
+    def error_sums(self, revision: str) -> dict[str, dict[str, float]]:
+        """Return labelled rows, absolute and squared errors of each version of a regression."""
+        names = ("labelled", "absolute", "squared")
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?",
+                (revision,),
+            ).fetchall()
+        return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+
+    def label(
+        self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
+    ) -> bool:
+        """Keep a label (class index, or value) per row; True means new and on the disk.
+
+        None says nothing of a row. With `correct`, labels replace others.
+
+        False means that the same labels were there already. The evidence is counted in the same
+        transaction. Raises `LookupError` where the request is not, or no longer, known, and
+        `ValueError` where other labels are.
+        """
+        return self._labels.add(request_id, labels, correct=correct)

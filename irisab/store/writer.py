@@ -1,0 +1,194 @@
+"""Predictions into the history's tables, with all that they change. Start at `Writer.write`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from irisab.store import traffic
+from irisab.store.database import identity, transaction
+from irisab.store.pruning import Pruner, note_rows
+from irisab.store.revision import Revision
+from irisab.store.rows import encode, is_numeric
+from irisab.store.upgrade import open_history
+
+log = logging.getLogger(__name__)
+
+# Rows: about three seconds of the fastest traffic, 10 MB at the most. It bounds what one flush
+# writes and prunes as well, so that pruning keeps up and never ends inside the oldest request.
+QUEUE_ROWS = 20_000
+# One statement per row would give up and take the interpreter's lock for each; one statement for
+# 64 rows leaves the interpreter to the requests.
+ROWS_PER_STATEMENT = 64
+COLUMNS = 12
+
+
+class Record(NamedTuple):
+    """One answered request. `votes` holds, per row, what each version said, as JSON."""
+
+    request_id: bytes
+    time: float
+    revision: str
+    version: str
+    forced: bool
+    user_id: str | None
+    latency: float
+    rows: Sequence[Sequence[float]]
+    predictions: Sequence[float]
+    votes: Sequence[str]
+    own_id: str | None = None
+
+
+class Failure(NamedTuple):
+    """One request that a version failed to answer."""
+
+    revision: str
+    version: str
+
+
+Item = Record | Failure | Revision
+_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, float, str, None]
+
+
+class Writer:
+    """One connection that writes predictions; `stored_rows` is how many the file holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.stored_rows = 0
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._salt = b""
+        self._revisions: dict[str, Revision] = {}
+        self._pruner = Pruner()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def write(self, items: Sequence[Item], *, keep_rows: int) -> None:
+        """Write all items with the counts they change, or none; raises `sqlite3.Error`."""
+        with transaction(self._current()):
+            assert self._connection is not None
+            revisions = [each for each in items if isinstance(each, Revision)]
+            self._write_revisions(self._connection, revisions)
+            predictions = [each for each in items if isinstance(each, Record)]
+            stored = self._insert(predictions)
+            self._count(predictions, [each for each in items if isinstance(each, Failure)])
+            pruned = self._prune(self.stored_rows + stored - keep_rows)
+        self.stored_rows += stored - pruned
+
+    def _current(self) -> sqlite3.Connection:
+        """Return the connection to the file that has the name now."""
+        if self._connection is not None and identity(self._path) != self._identity:
+            log.error("%s: was removed or replaced; a new history begins", self._path)
+            self._connection.close()
+            self._connection = None
+        return self._connection or self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = open_history(self._path, synchronous="NORMAL")
+        try:
+            (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
+            (self.stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
+            with transaction(connection):
+                self._write_revisions(connection, list(self._revisions.values()))
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._identity = connection, identity(self._path)
+        return connection
+
+    def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
+        assert self._connection is not None
+        return self._connection.execute(statement, values)
+
+    def _write_revisions(
+        self, connection: sqlite3.Connection, revisions: Sequence[Revision]
+    ) -> None:
+        for each in revisions:
+            # The last one stays last: a new file gets them in this order.
+            self._revisions.pop(each.id, None)
+            self._revisions[each.id] = each
+            connection.execute(
+                # `seen` is an order first: the newest stays the newest where the clock goes back.
+                "INSERT INTO revisions (revision, seen, features, content) VALUES"
+                " (?, (SELECT max(?, ifnull(max(seen), 0) + 0.001) FROM revisions), ?, ?)"
+                " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
+                (each.id, time.time(), each.columns, each.to_json()),
+            )
+
+    def _insert(self, predictions: Sequence[Record]) -> int:
+        rows = chain.from_iterable(map(self._values, predictions))
+        stored = 0
+        # Made as they are needed: all at once, they would hold the interpreter for milliseconds.
+        while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
+            self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
+            stored += len(chunk)
+        for each in predictions:
+            if each.own_id is not None:
+                self._execute(
+                    "INSERT INTO own_ids (id, request_id) VALUES (?, ?)",
+                    (each.own_id, each.request_id),
+                )
+        return stored
+
+    def _values(self, each: Record) -> Iterator[_Values]:
+        user = self._user(each.user_id)
+        revision = self._revisions.get(each.revision)
+        numeric = revision is None or is_numeric(revision.feature_types)
+        for number, (row, prediction, votes) in enumerate(
+            zip(each.rows, each.predictions, each.votes, strict=True)
+        ):
+            yield (
+                each.request_id,
+                number,
+                each.time,
+                each.revision,
+                each.version,
+                each.forced,
+                user,
+                each.latency,
+                encode(row, numeric=numeric),
+                prediction,
+                votes,
+                None,
+            )
+
+    def _user(self, user_id: str | None) -> bytes | None:
+        if user_id is None:
+            return None
+        return hashlib.blake2b(user_id.encode(), key=self._salt, digest_size=16).digest()
+
+    def _count(self, predictions: Sequence[Record], failures: Sequence[Failure]) -> None:
+        assert self._connection is not None
+        asked = [
+            traffic.Asked(
+                each.revision, each.version, self._user(each.user_id), each.time, each.votes
+            )
+            for each in predictions
+            if not each.forced
+        ]
+        traffic.count(self._connection, self._revisions, asked, failures)
+        for each in {each.revision: each for each in predictions}.values():
+            note_rows(self._connection, each.revision, each.request_id)
+
+    def _prune(self, excess: int) -> int:
+        """Delete the oldest rows beyond `keep_rows`, not too many at a time."""
+        if excess <= 0:
+            return 0
+        assert self._connection is not None
+        serving = next(reversed(self._revisions.values()), None)
+        return self._pruner.prune(self._connection, min(excess, QUEUE_ROWS), serving)
+
+
+def _insert_statement(rows: int) -> str:
+    one = f"({', '.join('?' * COLUMNS)})"
+    return f"INSERT INTO predictions VALUES {', '.join([one] * rows)}"

@@ -1,0 +1,262 @@
+"""A service as tests use it: in process behind wsgiref's validator, or as a real process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+from irisab.http.app import App
+from irisab.serving import snapshot
+from irisab.serving.metrics import Metrics
+from irisab.serving.service import Service
+from irisab.store.history import History
+from irisab.store.recorder import Recorder
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+class Answer:
+    """What the app answered."""
+
+    def __init__(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status = int(status.split()[0])
+        self.headers = dict(headers)
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Calls a WSGI application as a server would, and checks both sides of PEP 3333."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = validator(app)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        content_type: str | None = "application/json",
+        headers: Mapping[str, str] | None = None,
+        environ: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        request: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "SCRIPT_NAME": "",
+        }
+        setup_testing_defaults(request)
+        request["wsgi.input"] = io.BytesIO(body or b"")
+        if body is not None:
+            request["CONTENT_LENGTH"] = str(len(body))
+            if content_type is not None:
+                request["CONTENT_TYPE"] = content_type
+        for name, value in (headers or {}).items():
+            request[f"HTTP_{name.upper().replace('-', '_')}"] = value
+        return self._call(request | dict(environ or {}))
+
+    def _call(self, environ: dict[str, Any]) -> Answer:
+        started: list[Any] = []
+
+        def start_response(status: str, headers: Any, exc_info: Any = None) -> Callable[..., Any]:
+            started.append((status, headers))
+            return lambda data: None
+
+        result = self._app(environ, start_response)
+        body = b"".join(result)
+        result.close()
+        (status, headers) = started[0]
+        return Answer(status, headers, body)
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, value: Any, **options: Any) -> Answer:
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return self.request("POST", path, body, **options)
+
+
+class Served:
+    """A service in this process, with its own history."""
+
+    def __init__(self, config: Path) -> None:
+        found = snapshot.build(config)
+        self.config = config
+        self.history = History(found.config.data.history)
+        self.recorder = Recorder(found.config.data.history, keep_rows=found.config.data.keep_rows)
+        self.metrics = Metrics()
+        self.service = Service(
+            found, history=self.history, recorder=self.recorder, metrics=self.metrics
+        )
+        self.client = Client(App(self.service))
+
+    def predict(self, features: Any = ROW, **options: Any) -> Any:
+        """Predict and return the answer, which must be a 200."""
+        answer = self.client.post("/predict", {"features": features, **options})
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def reload(self) -> None:
+        self.service.swap(snapshot.build(self.config))
+
+    def sample(self, name: str, **labels: str) -> float:
+        value = self.metrics.registry.get_sample_value(name, labels)
+        assert value is not None, (name, labels)
+        return value
+
+    def close(self) -> None:
+        self.service.close()
+        self.recorder.close()
+        self.history.close()
+
+
+def write_config(folder: Path, models: Path, text: str = "", **server: object) -> Path:
+    """Write an INI file that keeps everything in `folder`."""
+    options = "\n".join(f"{name} = {value}" for name, value in server.items())
+    path = folder / "irisab.ini"
+    path.write_text(f"[server]\n{options}\n[data]\nmodels = {models}\nhistory = h.sqlite3\n{text}")
+    return path
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Process:
+    """`irisab serve` as a process of its own."""
+
+    def __init__(
+        self,
+        config: Path,
+        port: int,
+        listener: socket.socket | None = None,
+        *,
+        before: Sequence[str] = (),
+    ) -> None:
+        self.config = config
+        self.port = port
+        self.log = config.with_suffix(".log")
+        fds = [listener.fileno()] if listener else []
+        launcher = [sys.executable, "-c", _ACTIVATE, str(fds[0])] if fds else before
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                [*launcher, *irisab(config, "serve")], stderr=log, stdout=log, pass_fds=fds
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                if self.get("/health").status == 200:
+                    return
+            except OSError:
+                assert self._child.poll() is None, self.log.read_text()
+                time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
+    def connect(self, timeout: float = 20) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def get(self, path: str) -> Answer:
+        return self._request("GET", path, None)
+
+    def post(self, path: str, value: Any) -> Answer:
+        return self._request("POST", path, json.dumps(value).encode())
+
+    def _request(self, method: str, path: str, body: bytes | None) -> Answer:
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            data = response.read()
+            return Answer(str(response.status), response.getheaders(), data)
+        finally:
+            connection.close()
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run another command with the same INI file."""
+        return subprocess.run(
+            irisab(self.config, *command), capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        return self._child.wait(timeout)
+
+    def stop(self) -> int:
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+        try:
+            return self.wait()
+        finally:
+            if self._child.poll() is None:
+                self._child.kill()
+                self._child.wait()
+
+
+# Start a program as systemd does: socket on descriptor 3, LISTEN_PID its own.
+_ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def irisab(config: Path, *command: str) -> list[str]:
+    return [sys.executable, "-m", "irisab", "--config", str(config), *command]
+
+
+@contextmanager
+def running(
+    config: Path,
+    port: int,
+    listener: socket.socket | None = None,
+    *,
+    before: Sequence[str] = (),
+) -> Iterator[Process]:
+    """Start `irisab serve`, wait until it answers, and stop it at the end.
+
+    `before` are words to start it with, such as env and a variable.
+    """
+    process = Process(config, port, listener, before=before)
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    """Edit a file the way an editor does: whole, and in one step."""
+    text = path.read_text()
+    assert old in text
+    edited = path.with_name(path.name + ".new")
+    edited.write_text(text.replace(old, new))
+    os.replace(edited, path)
