@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,12 @@ import sliders
 import words
 from hypothesis import example, given
 from hypothesis import strategies as st
-from processes import ROW, Answer, Process, free_port, running, write_config
+from processes import ROW, Answer, Process, free_port, irisab, running, write_config
+from sklearn.svm import LinearSVC
 from streamlit.testing.v1 import AppTest
+
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import load_iris
 
 MAIN = str(Path(words.__file__).with_name("main.py"))
 PETAL = {"name": "petal_length", "unit": "cm", "min": 1.0, "max": 6.9, "mean": 3.76}
@@ -54,8 +59,9 @@ def view(name: str) -> AppTest:
     """Draw one view the way main.py does."""
     latest.forget()
     script = f"import latest\nfrom views import {name}\n{name}.draw(latest.look().value('/config'))"
-    page = AppTest.from_string(script, default_timeout=20).run()
+    page = AppTest.from_string(script, default_timeout=60).run()
     assert not page.exception
+    assert "can't be shown" not in texts(page)
     return page
 
 
@@ -76,6 +82,10 @@ def comparison(verdict: str, **more: Any) -> dict[str, Any]:
         "e_value": 1.3,
         "difference": {"estimate": None, "low": -1.0, "high": 1.0},
         "labels_needed": None,
+        "reason_code": "chance",
+        "unit": "request",
+        "worse_on": [],
+        "next": "irisab verdict v2",
     } | more
 
 
@@ -83,7 +93,8 @@ def drift(score: float | None, *, status: str, petal: float | None = 0.1) -> dic
     features = {"petal_length": petal}
     return {
         "score": score,
-        "threshold": 0.3,
+        "limit": None if score is None else 0.3,
+        "above": [name for name, score in features.items() if score and score > 0.3],
         "status": status,
         "rows": 37,
         "window": 100,
@@ -191,7 +202,7 @@ def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
 def test_three_features_are_named() -> None:
     """Of many features that moved the headline names the three that moved most."""
     features = {f"f{number}": 0.4 + number / 100 for number in range(29)}
-    report = drift(0.5, status="WARNING") | {"features": features}
+    report = drift(0.5, status="WARNING") | {"features": features, "above": list(features)}
     said = words.drift(report).because
     assert said.endswith("F28 (0.68), F27 (0.67), F26 (0.66) and 26 more.")
 
@@ -321,6 +332,7 @@ def test_axis_of_values(edges: list[float], spelt: str, whole: bool) -> None:
 
 
 HISTOGRAM = {"edges": [0.0, 1.0, 2.0], "training": [0.4, 0.6], "window": [0.1, 0.9]}
+BARS = {"categories": ["Biscoe", "(others)"], "training": [1.0, 0.0], "window": [0.4, 0.6]}
 
 
 @pytest.mark.parametrize(
@@ -328,9 +340,12 @@ HISTOGRAM = {"edges": [0.0, 1.0, 2.0], "training": [0.4, 0.6], "window": [0.1, 0
     [
         charts.shares({"v1": 3, "v2": 5}, {"v1": 50.0}),
         charts.accuracies({"v1": (0.9, 0.8, 0.95)}),
-        charts.against_threshold({"Score": 0.1}, 0.3),
+        charts.against_limits({"Score": (0.1, 0.3), "Petal length": (0.4, 0.3)}),
+        charts.errors({"v1": 41.5, "v2": 0.0}),
         charts.distribution(HISTOGRAM, title="Petal length"),
         charts.distribution(HISTOGRAM | {"window": None}),
+        charts.distribution(BARS, title="Island"),
+        charts.distribution(BARS | {"window": None}),
         charts.votes({"a": 0.5, "b": 0.5}, voters=50),
     ],
 )
@@ -356,7 +371,8 @@ def test_predict_and_say_yes(address: str) -> None:
     page = view("predict")
     page.button(key="example setosa").click().run()
     page.button(key="ask").click().run()
-    assert [header.value for header in page.header] == ["Setosa, 100%"]
+    sure = max(page.session_state["asked"]["answer"]["probabilities"])
+    assert [header.value for header in page.header] == [f"Setosa, {sure:.0%}"]
     page.button(key="right").click().run()
     assert "Thank you, noted: Setosa." in texts(page)
     after = api.get("/report").value["versions"]
@@ -489,6 +505,193 @@ def test_service_goes_and_comes(
         page.button(key="ask").click().run()
         assert "trying again" not in texts(page)
         assert page.header
+
+
+@contextmanager
+def serving(folder: Path, text: str, *, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    """Serve what is in `folder`/models, or is trained as the INI text says, to the page."""
+    port = free_port()
+    config = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
+    if "[training]" in text:
+        subprocess.run(irisab(config, "train"), check=True, capture_output=True)
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{port}")
+    with running(config, port) as process:
+        yield process
+
+
+ANIMALS = """[split]
+few = 50
+many = 50
+[model.few]
+n_estimators = 5
+[model.many]
+kind = logistic_regression
+[training]
+data = table.csv
+target = kind
+[drift]
+window = 10
+"""
+
+
+def write_animals(folder: Path) -> None:
+    """Write a table with a number, a category and a boolean, each with gaps, and one without."""
+    lines = ["weight,colour,home,tame,kind"]
+    for number in range(90):
+        weight = "" if number % 10 == 0 else f"{number % 3 * 2 + number / 100:.2f}"
+        colour = "" if number % 11 == 0 else ("red", "*blue*", "green")[number % 3]
+        tame = "" if number % 7 == 0 else ("yes", "no")[number % 2]
+        home = ("sea", "land")[number % 2]
+        lines.append(f"{weight},{colour},{home},{tame},{('cat', 'big_dog', 'big dog')[number % 3]}")
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Categories are chosen, booleans switched, gaps said; every view can be drawn, and labelled.
+
+    Two classes that would be written alike are not, else the wrong one might be sent.
+    """
+    write_animals(tmp_path)
+    with serving(tmp_path, ANIMALS, monkeypatch=monkeypatch) as service:
+        page = view("predict")
+        colour, home = page.selectbox
+        assert sorted(colour.options) == ["*blue*", "green", "red"]
+        assert sorted(home.options) == ["land", "sea"]
+        assert len(page.slider) == len(page.toggle) == 1
+        assert [box.label for box in page.checkbox] == [
+            "Weight is unknown",
+            "Colour is unknown",
+            "Tame is unknown",
+        ]
+        for box in page.checkbox:
+            box.check().run()
+        assert page.slider[0].disabled and page.toggle[0].disabled and page.selectbox[0].disabled
+        home.select("sea").run()
+        page.button(key="ask").click().run()
+        assert page.session_state["asked"]["row"] == [None, None, "sea", None]
+        others = page.selectbox[2]
+        assert set(others.options) < {"cat", "big_dog", "big dog", "Cat", "Big dog"}
+        others.select(others.options[0]).run()
+        assert "Thank you, noted" in texts(page)
+        for example in ("cat", "big_dog", "big dog"):
+            page.button(key=f"example {example}").click().run()
+            assert not page.exception
+        for name in ("ab_test", "drift", "about"):
+            view(name)
+        for _ in range(12):
+            service.post("/predict", {"features": [9.0, "grey", "moon", None]})
+        assert "no longer looks like the training data" in texts(view("drift"))
+        assert ":orange[above its alarm]" in texts(view("drift"))
+        view("about")
+        view("ab_test")
+
+
+def test_examples_bring_their_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example's values are those that are asked about, also the missing ones."""
+    write_animals(tmp_path)
+    with serving(tmp_path, ANIMALS, monkeypatch=monkeypatch):
+        examples = [e for e in api.get("/config").value["examples"] if e["class_name"] == "cat"]
+        page = view("predict")
+        for each in examples:
+            page.button(key="example cat").click().run()
+            page.button(key="ask").click().run()
+            assert page.session_state["asked"]["row"] == each["features"]
+            assert page.header
+
+
+LINE = """[split]
+one = 50
+two = 50
+[model.one]
+kind = linear_regression
+[model.two]
+n_estimators = 5
+[training]
+data = table.csv
+target = price
+[drift]
+window = 10
+"""
+
+
+@pytest.mark.parametrize("shadow", ["yes", "no"])
+def test_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shadow: str) -> None:
+    """A number is the answer, a number is the label, and errors stand where accuracy did."""
+    rows = [f"{n},{('old', 'new')[n % 2]},{1000.25 + 3 * n}" for n in range(80)]
+    (tmp_path / "table.csv").write_text("\n".join(["size,state,price", *rows]) + "\n")
+    text = f"{LINE}[experiment]\nshadow = {shadow}\n"
+    with serving(tmp_path, text, monkeypatch=monkeypatch) as service:
+        page = view("predict")
+        for name in ("low", "middle", "high"):
+            page.button(key=f"example {name}").click().run()
+        page.button(key="ask").click().run()
+        answer = page.session_state["asked"]["answer"]
+        assert [header.value for header in page.header] == [words.number(answer["prediction"])]
+        (send,) = (button for button in page.button if button.label == "Send")
+        send.click().run()
+        assert "noted" not in texts(page)
+        page.number_input[0].set_value(1100.5)
+        (send,) = (button for button in page.button if button.label == "Send")
+        send.click().run()
+        assert "Thank you, noted: 1100.5." in texts(page)
+        tested = view("ab_test")
+        (said,) = (v for v in api.get("/report").value["versions"].values() if v["labelled"])
+        assert said["mae"] == pytest.approx(abs(answer["prediction"] - 1100.5))
+        assert words.number(said["mae"]) in str(tested.table[0].value)
+        assert "Mean error in use" in texts(tested)
+        for _ in range(12):
+            service.post("/predict", {"features": [500.0, "new"]})
+        assert "is the answer" in texts(view("about"))
+        assert view("drift").title and view("ab_test").title
+
+
+def test_without_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that does not say how sure it is answers with a class, and nothing is made up."""
+    training.fit(tmp_path / "models", "v1", load_iris(), estimator=LinearSVC())
+    with serving(tmp_path, "[split]\nv1 = 100\n[model.v1]\n", monkeypatch=monkeypatch):
+        page = view("predict")
+        page.button(key="example setosa").click().run()
+        page.button(key="ask").click().run()
+        assert [header.value for header in page.header] == ["Setosa"]
+        page.button(key="right").click().run()
+        assert "Thank you, noted: Setosa." in texts(page)
+        tested = view("ab_test")
+        assert "Found of each class" in texts(tested)
+        assert "100.0% of 1" in str(tested.table[1].value)
+        assert "vote" in texts(view("about"))
+
+
+FEATURE = {"name": "note", "unit": None, "min": None, "max": None, "mean": None}
+
+
+@pytest.mark.parametrize(
+    ("type", "categories", "usual"),
+    [
+        ("text", None, ""),
+        ("category", [], ""),
+        ("category", ["b", "a"], "b"),
+        ("boolean", None, False),
+        ("number", None, 0.0),
+    ],
+)
+@pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.parametrize("start", [{}, {"note": None}, {"note": "new"}])
+def test_little_is_known(type: str, categories: Any, usual: Any, missing: bool, start: Any) -> None:
+    """A feature of which the model says no more than its type has an input all the same."""
+    if type in ("boolean", "number") and start.get("note"):
+        pytest.skip("a text is no such value")
+    feature = FEATURE | {"type": type, "missing": missing, "categories": categories}
+    script = f"""
+import inputs, streamlit
+features = [{feature}]
+known = inputs.scales({{"features": features, "examples": []}})
+streamlit.session_state["row"] = inputs.draw(features, known, start={start}, key="k")
+"""
+    page = AppTest.from_string(script, default_timeout=20).run()
+    assert not page.exception
+    gap = missing and start == {"note": None}
+    known = start["note"] if start.get("note") and not categories else usual
+    assert page.session_state["row"] == [None if gap else known]
 
 
 def test_one_question_for_all(address: str, service: Process) -> None:

@@ -47,12 +47,12 @@ def get(path: str, known: Answer | None = None) -> Answer:
 
 
 def predict(features: list[Any], *, model_version: str | None = None) -> dict[str, Any]:
-    """Classify one row, or a list of rows. A forced version stays out of experiment and drift."""
+    """Ask about one row, or a list of rows. A forced version stays out of experiment and drift."""
     forced = {"model_version": model_version} if model_version else {}
     return _read(_call("POST", "/predict", {"features": features} | forced))
 
 
-def feedback(request_id: str, *, label: str) -> dict[str, Any]:
+def feedback(request_id: str, *, label: str | float) -> dict[str, Any]:
     return _read(_call("POST", "/feedback", {"request_id": request_id, "label": label}))
 
 

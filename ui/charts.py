@@ -12,7 +12,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-BLUE, ORANGE, GREY = "#3b8bb5", "#c9762b", "#8f8a84"
+BLUE, ORANGE, GREY, RED = "#3b8bb5", "#c9762b", "#8f8a84", "#b5566b"
 CYCLE = [BLUE, ORANGE, "#4d9a6a", "#a06cb5", "#b59a3b", "#b5566b", "#5b6fb5", "#7a8f3b"]
 
 NAMES = {"domain": False, "grid": False, "labelLimit": 130, "ticks": False, "title": None}
@@ -20,13 +20,14 @@ BAR_MARK = {"type": "bar", "color": BLUE, "cornerRadiusEnd": 2, "size": 16}
 DOT_MARK = {"type": "circle", "color": BLUE, "opacity": 1, "size": 140}
 LINE_MARK = {"type": "rule", "color": BLUE, "opacity": 0.5, "strokeWidth": 3}
 TICK_MARK = {"type": "tick", "color": ORANGE, "opacity": 1, "size": 28, "thickness": 3}
-ALARM_MARK = {"type": "rule", "color": ORANGE, "strokeWidth": 3}
 GROUND_MARK = {"type": "rect", "color": GREY, "opacity": 0.45}
 OUTLINE_MARK = {"type": "line", "color": BLUE, "interpolate": "step-after", "strokeWidth": 2.5}
+GROUND_BAR_MARK = {"type": "bar", "color": GREY, "opacity": 0.45, "size": 16}
+OUTLINE_BAR_MARK = {"type": "bar", "filled": False, "stroke": BLUE, "strokeWidth": 2.5, "size": 16}
 VOTE_MARK = {"type": "circle", "opacity": 1, "size": 90}
 
 # Pixels of one bar with its surroundings, and of the axis below.
-BAR, AXIS = 36, 30
+BAR, THIN_BAR, AXIS = 36, 24, 30
 # A vote is one dot; more trees than this share dots.
 MOST_DOTS = 100
 
@@ -60,18 +61,33 @@ def accuracies(intervals: Mapping[str, tuple[float, float, float]]) -> Spec:
     return _layered([lines, dots], _height(rows), "Accuracy of each version")
 
 
-def against_threshold(scores: Mapping[str, float], threshold: float) -> Spec:
-    """Draw scores from 0 to 1 as bars, with the alarm line across them."""
-    rows = [{"name": name, "score": score} for name, score in scores.items()]
-    bars = _named(rows, BAR_MARK, x=_measure("score", axis=_axis(5), scale={"domain": [0, 1]}))
-    alarm = _layer([{"at": threshold}], ALARM_MARK, x=_measure("at"))
-    return _layered([bars, alarm], _height(rows), "Drift against the alarm")
+def errors(means: Mapping[str, float]) -> Spec:
+    """Draw the mean error of each version as a bar."""
+    rows = [{"name": name, "error": error} for name, error in means.items()]
+    axis = _values(0, max(means.values()), title="")
+    bars = _named(rows, BAR_MARK, x=_measure("error", axis=axis))
+    return _layered([bars], _height(rows), "Mean error of each version")
+
+
+def against_limits(scores: Mapping[str, tuple[float, float]]) -> Spec:
+    """Draw scores from 0 to 1 as bars, each with a tick at its alarm: (score, limit)."""
+    rows = [
+        {"name": name, "score": score, "limit": limit, "above": score > limit}
+        for name, (score, limit) in scores.items()
+    ]
+    score = _measure("score", axis=_axis(5), scale={"domain": [0, 1]})
+    colour = {"condition": {"test": "datum.above", "value": RED}, "value": BLUE}
+    bars = _named(rows, BAR_MARK, x=score, color=colour)
+    ticks = _named(rows, TICK_MARK, x=_measure("limit"))
+    return _layered([bars, ticks], _height(rows), "Drift against the alarm")
 
 
 def distribution(histogram: Mapping[str, Any], *, title: str = "") -> Spec:
     """Draw the training distribution as grey bars, and the window's as a blue outline."""
+    if "categories" in histogram:
+        return _categories(histogram, title=title)
     edges, window = histogram["edges"], histogram["window"]
-    ends, top = [edges[0], edges[-1]], max(*histogram["training"], *(window or [0]))
+    ends, top = [edges[0], edges[-1]], max(*histogram["training"], *(window or [0])) or 1
     x = _measure("at", axis=_values(*ends, title=title), scale={"domain": ends, "nice": True})
     y = _measure("share", axis=_percent(3), scale={"domain": [0, top], "nice": True})
     boxes = _boxes(edges, histogram["training"])
@@ -80,6 +96,19 @@ def distribution(histogram: Mapping[str, Any], *, title: str = "") -> Spec:
         outline = _outline(edges, window)
         layers.append(_layer(outline, OUTLINE_MARK, x=x, y=y, order=_measure("order")))
     return _layered(layers, 150, f"Values now and in training {title}".strip())
+
+
+def _categories(histogram: Mapping[str, Any], *, title: str) -> Spec:
+    names, window = histogram["categories"], histogram["window"]
+    marks = [(GROUND_BAR_MARK, histogram["training"]), (OUTLINE_BAR_MARK, window or [])]
+    layers = []
+    for mark, shares in marks:
+        rows = [{"name": name, "share": share} for name, share in zip(names, shares, strict=False)]
+        share = _measure("share", axis=_axis(3, title=title, format="~%"), scale={"zero": True})
+        if rows:
+            layers.append(_named(rows, mark, x=share))
+    height = THIN_BAR * len(names) + AXIS
+    return _layered(layers, height, f"Values now and in training {title}".strip())
 
 
 def votes(probabilities: Mapping[str, float], *, voters: int | None) -> Spec:

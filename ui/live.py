@@ -112,3 +112,9 @@ def show(message: words.Message) -> None:
                 st.markdown(text)
             else:
                 st.empty()
+        if message.typed:
+            st.caption(words.where_typed(message.typed))
+            st.code(message.typed, language=None, wrap_lines=True)
+        else:
+            st.empty()
+            st.empty()

@@ -33,7 +33,7 @@ def _forest(config: dict[str, Any]) -> None:
         votes = None
     if votes:
         st.vega_lite_chart(charts.votes(votes["chances"], voters=votes["trees"]))
-    st.markdown(words.about_forest(votes))
+    st.markdown(words.about_forest(votes, task=config["task"]))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
@@ -41,9 +41,11 @@ def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
     """Let the control vote on the examples, and give the closest vote."""
     control = config["experiment"]["control"]
     rows = [example["features"] for example in config["examples"]]
-    if not rows:
+    if not rows or config["task"] == "regression":
         return None
     answer = api.predict(rows, model_version=control)
+    if None in answer["probabilities"]:  # a model that votes for one class only
+        return None
     at = min(range(len(rows)), key=lambda row: max(answer["probabilities"][row]))
     about = config["versions"][control]
     return {

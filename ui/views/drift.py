@@ -31,13 +31,13 @@ def _scores(drift: dict[str, Any]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**All measurements together**")
-        st.vega_lite_chart(charts.against_threshold({"Score": drift["score"]}, drift["threshold"]))
-        st.caption("How far the averages have moved. Orange line: the alarm.")
+        st.vega_lite_chart(charts.against_limits({"Score": (drift["score"], drift["limit"])}))
+        st.caption("How far the averages have moved. Orange: the alarm.")
     with right:
         st.markdown("**Each measurement**")
         scores = sorted(drift["features"].items(), key=lambda each: -each[1])
-        each = {words.title(name): score for name, score in scores}
-        st.vega_lite_chart(charts.against_threshold(each, drift["threshold"]))
+        each = {words.title(name): (score, drift["limits"][name]) for name, score in scores}
+        st.vega_lite_chart(charts.against_limits(each))
         st.caption("How different its values are spread: 0 the same, 1 nothing in common.")
 
 
@@ -49,7 +49,8 @@ def _distributions(drift: dict[str, Any], features: list[dict[str, Any]]) -> Non
     for pair in _pairs(features):
         for column, feature in zip(st.columns(2, gap="large"), pair, strict=False):
             with column:
-                st.markdown(f"**{words.label(feature)}**")
+                above = feature["name"] in drift["above"]
+                st.markdown(f"**{words.label(feature)}**{words.MOVED if above else ''}")
                 st.vega_lite_chart(charts.distribution(drift["distributions"][feature["name"]]))
 
 
