@@ -22,9 +22,9 @@ LAYERS = {
     "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
     "split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader evidence | database revision | rows",
-    "model": "publish | bundle | plain estimator | forest trees linear | ensembles writing wide | "
-    "branches | steps walk bitset fastest | nodes | columns links nested | arrays written known | "
-    "answer schema",
+    "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
+    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
+    "columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
     "config": "",
     "versions": "",

@@ -81,6 +81,7 @@ def fit(
         golden_rows=_golden(dataset.rows[learning]),
         about=about,
         beside={} if packed is None else {kept.FILE: packed},
+        proof_rows=dataset.rows[members] if members.any() else None,
     )
     return float(folds["accuracy" if dataset.task == "classification" else "mae"])
 

@@ -1,7 +1,8 @@
 """One model version on disk, read and verified. Start at `load()`.
 
     models/<version>/<sha12>/manifest.json   what it is; <sha12> begins the sha256 of this file
-                             forest.npz      the plain form, where the model has one
+                             forest.npz      the plain form of a forest of numbers
+                             plain.npz       any other plain form, with "plain" in the manifest
                              model.joblib    the fitted estimator
                              training.csv.gz the labelled rows it was made from, if kept
     models/<version>/current -> <sha12>
@@ -29,15 +30,16 @@ from irisab.errors import BundleError
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
+from irisab.model.plain import PlainModel, restore
 from irisab.model.schema import Feature, Task, row_from_json
 from irisab.stats.drift import Reference
 
-MANIFEST, PLAIN, PICKLE = "manifest.json", "forest.npz", "model.joblib"
+MANIFEST, FOREST, PLAIN, PICKLE = "manifest.json", "forest.npz", "plain.npz", "model.joblib"
 CURRENT = "current"
 # 2 is what an irisab of format 1 cannot serve: text, gaps, values instead of classes.
 FORMATS = (1, 2)
 FOLDER_DIGITS = 12
-# Another library or processor may round the last digits otherwise; a plain form may not.
+# Another library or processor may round the last digits otherwise; what only adds may not.
 TOLERANCE = 1e-6
 
 
@@ -144,7 +146,7 @@ def _load(folder: Path, version: str) -> Bundle:
         model=_model(folder, manifest, features),
         manifest=manifest,
     )
-    _replay(bundle, folder, exact=PLAIN in manifest["files"])
+    _replay(bundle, folder, exact=_is_exact(bundle.model))
     return bundle
 
 
@@ -166,14 +168,15 @@ def _floats(values: Sequence[float | None]) -> Any:
 
 
 def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature]) -> Model:
-    form = PLAIN if PLAIN in manifest["files"] else PICKLE
+    form = form_of(manifest)
     for name in manifest["files"]:
         if name != form:
             _verified(folder, name, manifest)
     data = _verified(folder, form, manifest)
-    if form == PLAIN:
+    if form != PICKLE:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Forest(dict(arrays))
+            found = dict(arrays)
+        return Forest(found) if form == FOREST else restore(manifest["plain"], found)
     _refuse_other_libraries(folder, manifest["libraries"])
     import joblib  # only here: a plain form needs neither pickle nor scikit-learn
 
@@ -182,6 +185,11 @@ def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature
         n_classes=len(manifest["class_names"]),
         numeric=all(feature.is_numeric for feature in features),
     )
+
+
+def form_of(manifest: Mapping[str, Any]) -> str:
+    """Return the file that a bundle is served from."""
+    return next((name for name in (FOREST, PLAIN) if name in manifest["files"]), PICKLE)
 
 
 def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
@@ -206,6 +214,10 @@ def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:
             f"{folder}: was pickled by scikit-learn {trained['scikit-learn']}, "
             f"which is {installed} here: install that one"
         )
+
+
+def _is_exact(model: Model) -> bool:
+    return isinstance(model, Forest) or (isinstance(model, PlainModel) and model.exact)
 
 
 def _replay(bundle: Bundle, folder: Path, *, exact: bool) -> None:

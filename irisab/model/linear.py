@@ -38,8 +38,9 @@ def flattened(estimator: Any, prepared: Prepared) -> tuple[dict[str, Any], dict[
     intercept = np.asarray(estimator.intercept_, dtype=np.float64)
     if coefficients.ndim == 2 and len(coefficients) == 1:
         coefficients = coefficients[0]
-    if coefficients.ndim == 1:
-        intercept = intercept.reshape(())
+    # Without an intercept there is one 0 for all.
+    sums = () if coefficients.ndim == 1 else (len(coefficients),)
+    intercept = np.broadcast_to(intercept, sums) if sums else intercept.reshape(sums)
     link = _link(estimator, known_kind(estimator))
     if (coefficients.ndim == 1) == (link in ("softmax", "largest")):
         raise NotPlain("several outputs")

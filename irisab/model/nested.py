@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from irisab.model.known import kind_of
+
 
 def nested(estimator: Any) -> Iterator[Any]:
     """Yield an estimator and all that it holds, at any depth: templates and fitted ones."""
@@ -39,10 +41,23 @@ def _held_by(each: Any) -> list[Any]:
     return list(vars(each).values()) if inside and hasattr(each, "__dict__") else []
 
 
+def answering(estimator: Any) -> Any:
+    """Return the estimator inside pipelines, searches and frozen ones whose answer is given."""
+    inside = {
+        "Pipeline": lambda each: each.steps[-1][1],
+        "GridSearchCV": lambda each: each.best_estimator_,
+        "RandomizedSearchCV": lambda each: each.best_estimator_,
+        "FrozenEstimator": lambda each: each.estimator,
+    }
+    while (kind := kind_of(estimator)) in inside:
+        estimator = inside[kind](estimator)
+    return estimator
+
+
 def run_alone(estimator: Any) -> None:
     """Let nothing inside start threads: sums that come in any order give other last bits."""
     for each in nested(estimator):
-        if vars(each).get("n_jobs", 1) != 1:
+        if getattr(each, "__dict__", {}).get("n_jobs", 1) != 1:
             each.set_params(n_jobs=1)
 
 
@@ -62,7 +77,7 @@ def missing_text(estimator: Any) -> float | None:
 
 def _values(each: Any, name: str) -> Iterator[Any]:
     """Yield what is learnt of columns that are not of numbers."""
-    learnt = vars(each).get(name)
+    learnt = getattr(each, "__dict__", {}).get(name)
     for column in learnt if isinstance(learnt, list) else [learnt]:
         if isinstance(column, np.ndarray) and column.dtype == object:
             yield from column.ravel().tolist()

@@ -21,6 +21,7 @@ from irisab.model.known import NotPlain, chain, known_kind
 from irisab.model.linear import Linear
 from irisab.model.links import EXACT_ANYWHERE
 from irisab.model.nested import missing_text
+from irisab.model.seats import seats_of
 from irisab.model.steps import Prepared
 from irisab.model.trees import Trees
 
@@ -37,14 +38,16 @@ class Plain:
     arrays: Mapping[str, np.ndarray]
 
 
-def flatten(estimator: Any) -> Plain | None:
+def flatten(estimator: Any, *, n_classes: int | None = None) -> Plain | None:
     """Return the plain form of a fitted estimator, None where there is none.
 
     Pipelines, searches and frozen estimators are unwrapped. Its rows have the features in the
-    order in which the estimator was fitted.
+    order in which the estimator was fitted; its classes are those of a manifest with `n_classes`,
+    or just its own.
     """
     try:
-        return _flatten(estimator)
+        plain = _flatten(estimator)
+        return plain if n_classes is None else _seated(plain, estimator, n_classes)
     except (NotPlain, AttributeError):  # no such attribute: not fitted, or of another release
         return None
 
@@ -63,6 +66,15 @@ def _flatten(estimator: Any) -> Plain:
     head, arrays = read(model, prepared)
     about = {"family": family[kind], "model": kind, "inputs": n_inputs, **head}
     return Plain(about={**about, "front": prepared.about()}, arrays=arrays)
+
+
+def _seated(plain: Plain, estimator: Any, n_classes: int) -> Plain:
+    """Return the form with the seats of its classes, where it has not seen all of them."""
+    classes = getattr(estimator, "classes_", ())
+    seats = seats_of(classes, n_classes)
+    if len(seats) == n_classes:
+        return plain
+    return Plain(about={**plain.about, "seats": seats, "classes": n_classes}, arrays=plain.arrays)
 
 
 def restore(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> PlainModel:
@@ -97,17 +109,37 @@ class PlainModel:
             self.head = Trees(about, arrays, n_columns, method=method)
         self.exact = about["family"] == "trees" and about["link"] in EXACT_ANYWHERE
         self.method, self.n_inputs = self.head.method, n_inputs
-        self._prepare = _prepare(about, self.columns)
-        self.score_row = _after(self._prepare, self.head.score_row)
+        prepare = _prepare(about, self.columns)
+        score, score_all = self.head.score_row, self.head.score_rows
+        self.score_row: Callable[[Row], Answer] = (
+            score if prepare is None else lambda row: score(prepare(row))
+        )
+        self.score_rows: Callable[[Sequence[Row]], list[Answer]] = (
+            score_all if prepare is None else lambda rows: score_all(list(map(prepare, rows)))
+        )
+        if "seats" in about:
+            self._seat(_Seats(about["seats"], about["classes"]))
 
-    def score_rows(self, rows: Sequence[Row]) -> list[Answer]:
-        """Score many rows, as each would be scored alone."""
-        prepare = self._prepare
-        return self.head.score_rows(rows if prepare is None else list(map(prepare, rows)))
+    def _seat(self, seats: _Seats) -> None:
+        score, score_all = self.score_row, self.score_rows
+        self.score_row = lambda row: seats.seat(score(row))
+        self.score_rows = lambda rows: list(map(seats.seat, score_all(rows)))
 
 
-def _after(prepare: Prepare | None, score: Callable[[Row], Answer]) -> Callable[[Row], Answer]:
-    return score if prepare is None else lambda row: score(prepare(row))
+class _Seats:
+    """Answers of some classes, made answers of all: one that was never seen has probability 0."""
+
+    def __init__(self, seats: Sequence[int], n_classes: int) -> None:
+        if sorted(set(seats)) != list(seats) or not 0 <= seats[0] <= seats[-1] < n_classes:
+            raise ValueError(f"there are no classes {seats}")
+        self._seats, self._n_classes = seats, n_classes
+
+    def seat(self, answer: Answer) -> Answer:
+        index, probabilities = answer
+        wide = [0.0] * self._n_classes if probabilities else []
+        for seat, probability in zip(self._seats, probabilities, strict=False):
+            wide[seat] = probability
+        return self._seats[index], tuple(wide)
 
 
 def _prepare(about: Mapping[str, Any], columns: Columns | None) -> Prepare | None:

@@ -7,7 +7,6 @@ half of one.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import platform
@@ -19,13 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from irisab.errors import BundleError
 from irisab.files import write_durably
-from irisab.model.arrays import flatten
-from irisab.model.bundle import CURRENT, FOLDER_DIGITS, MANIFEST, PICKLE, PLAIN, Bundle, features_of
-from irisab.model.estimator import Estimator
+from irisab.model.answer import Model
+from irisab.model.bundle import CURRENT, FOLDER_DIGITS, MANIFEST, Bundle, features_of
+from irisab.model.forms import Formed, formed
 from irisab.model.schema import row_to_json
 
 STAGING = ".new-"
@@ -48,6 +45,7 @@ def write(
     golden_rows: Any,
     about: Mapping[str, Any],
     beside: Mapping[str, bytes] | None = None,
+    proof_rows: Any = None,
 ) -> Path:
     """Write a bundle, make it current and return its folder.
 
@@ -61,13 +59,17 @@ def write(
         The rest of the manifest: see `training.fit`.
     beside : mapping of names to contents
         More files, which serving does not need.
+    proof_rows : array of shape (n_rows, n_features)
+        On these and on rows around them a plain form must answer as the estimator does, or it is
+        not used; by default the golden rows.
 
     Raises `BundleError` where the folder cannot be written.
     """
     home = models / version
     try:
         home.mkdir(parents=True, exist_ok=True)
-        folder = _complete(home, estimator, golden_rows, about, beside or {})
+        model = formed(estimator, about, golden_rows if proof_rows is None else proof_rows)
+        folder = _complete(home, model, golden_rows, about, beside or {})
         _make_current(home, folder.name)
         _prune(home)
     except OSError as error:
@@ -85,14 +87,14 @@ def _remove_if_empty(home: Path) -> None:
 
 def _complete(
     home: Path,
-    estimator: Any,
+    formed: Formed,
     golden_rows: Any,
     about: Mapping[str, Any],
     beside: Mapping[str, bytes],
 ) -> Path:
     staging = Path(tempfile.mkdtemp(dir=home, prefix=STAGING))
     try:
-        return _fill(staging, home, estimator, golden_rows, about, beside)
+        return _fill(staging, home, formed, golden_rows, about, beside)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -101,25 +103,21 @@ def _complete(
 def _fill(
     staging: Path,
     home: Path,
-    estimator: Any,
+    formed: Formed,
     golden_rows: Any,
     about: Mapping[str, Any],
     beside: Mapping[str, bytes],
 ) -> Path:
-    import joblib
-
-    files = {PICKLE: _bytes_of(lambda file: joblib.dump(estimator, file))}
-    arrays = _plain(estimator, about)
-    if arrays is not None:
-        files[PLAIN] = _bytes_of(lambda file: np.savez(file, **arrays))
+    files = dict(formed.files)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = {
-        "format": 2 if _needs_format_2(estimator, about) else 1,
-        "sha256": hashes.get(PLAIN, hashes[PICKLE]),
+        "format": 2 if _needs_format_2(formed.estimator, about) else 1,
+        "sha256": formed.sha256,
         "files": hashes,
         "libraries": _libraries(),
-        "golden": _golden(estimator, golden_rows.tolist(), about),
+        "golden": _golden(formed.model, golden_rows.tolist()),
         **about,
+        **formed.about,
     }
     files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode()
     for name, data in {**files, **beside}.items():
@@ -133,10 +131,8 @@ def _fill(
     return folder
 
 
-def _golden(estimator: Any, rows: list[list[Any]], about: Mapping[str, Any]) -> dict[str, Any]:
-    numeric = all(feature.is_numeric for feature in features_of(about))
-    asked = Estimator(estimator, n_classes=len(about["class_names"]), numeric=numeric)
-    return {"rows": [row_to_json(row) for row in rows], "answers": asked.score_rows(rows)}
+def _golden(model: Model, rows: list[list[Any]]) -> dict[str, Any]:
+    return {"rows": [row_to_json(row) for row in rows], "answers": model.score_rows(rows)}
 
 
 def _needs_format_2(estimator: Any, about: Mapping[str, Any]) -> bool:
@@ -144,26 +140,6 @@ def _needs_format_2(estimator: Any, about: Mapping[str, Any]) -> bool:
     return not hasattr(estimator, "predict_proba") or any(
         feature.type != "number" or feature.missing for feature in features_of(about)
     )
-
-
-def _plain(estimator: Any, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the arrays of a forest with a value for every class, also for those not seen."""
-    # They have no word for the branch that a missing value takes.
-    if any(feature.missing for feature in features_of(about)):
-        return None
-    arrays: dict[str, Any] | None = flatten(estimator)
-    n_classes = len(about["class_names"])
-    if arrays is not None and arrays["value"].shape[1] != n_classes:
-        value = np.zeros((len(arrays["value"]), n_classes))
-        value[:, estimator.classes_] = arrays["value"]
-        arrays["value"] = value
-    return arrays
-
-
-def _bytes_of(dump: Any) -> bytes:
-    file = io.BytesIO()
-    dump(file)
-    return file.getvalue()
 
 
 def link(models: Path, bundles: Iterable[Bundle]) -> None:

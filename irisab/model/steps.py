@@ -30,7 +30,7 @@ class Prepared:
     """
 
     def __init__(self, n_inputs: int, *, gap: float | None) -> None:
-        self.gap, self.sparse = gap, False
+        self.gap, self.sparse, self._n_inputs = gap, False, n_inputs
         self.columns: list[Column] = [(source,) for source in range(n_inputs)]
         self.tables: list[dict[str, Any]] = []
 
@@ -43,8 +43,7 @@ class Prepared:
 
     def about(self) -> dict[str, Any] | None:
         """Return the plain form, None where nothing is done to a row."""
-        n_inputs = len(self.columns)
-        if not self.tables and self.columns == [(source,) for source in range(n_inputs)]:
+        if self.columns == [(source,) for source in range(self._n_inputs)]:
             return None
         return {"columns": [list(map(_listed, each)) for each in self.columns],
                 "tables": self.tables}  # fmt: skip

@@ -6,6 +6,7 @@ bit, and the fastest form is chosen by measuring at load.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -57,10 +58,17 @@ class Trees:
         if can_be_written(self.branches):
             forms["written"] = self._sums.written()
         if link == "mean" and masks_fit(self._wide.nodes):
-            bitset = Bitset(voting(Wide(self.branches).nodes))
-            forms["bitset"] = lambda row: bitset.score_row(widened(row))
+            forms["bitset"] = self._masked()
         forms["walk"] = lambda row: of_leaves(self._walk.leaves(widened(row)))
         return forms
+
+    def _masked(self) -> Score:
+        """Return what scores a row by masks. They know no NaN: infinity stands for it there."""
+        nodes, widened = voting(Wide(self.branches).nodes), self._wide.widened()
+        # Some splits tell NaN from all the rest, by a threshold of infinity.
+        nodes.cut = np.minimum(nodes.cut, np.finfo(np.float64).max)
+        score = Bitset(nodes).score_row
+        return lambda row: score([x if x == x else math.inf for x in widened(row)])
 
     def _score_together(self, rows: Sequence[Row]) -> list[Answer]:
         step = max(1, WIDE_CELLS // self._wide.width)
