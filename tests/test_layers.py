@@ -15,15 +15,17 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train service reports history backup | text | arguments output typed",
+    "cli": "train imports service reports history backup | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training source backup | kept summary dataset findings scores estimators | "
-    "exam prepare weights columns targets | known cells | reading rows",
+    "lifecycle": "importing | sealed | adopting | trial | training source backup fitted formats | "
+    "kept summary dataset findings scores estimators | "
+    "exam prepare weights columns targets | known cells | reading rows | "
+    "job sandbox",
     "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
     "split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader evidence | database revision | rows",
     "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
-    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
+    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable native | "
     "columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | comparison | sequential ratio drift",
     "config": "",
