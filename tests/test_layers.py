@@ -20,10 +20,11 @@ LAYERS = {
     "lifecycle": "importing | sealed | adopting | trial | training source backup fitted formats | "
     "kept summary dataset findings scores estimators | "
     "exam prepare weights columns targets | known cells | reading rows | "
-    "job sandbox",
+    "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "
     "split payload encoder cost ids metrics | values",
-    "store": "recorder export | history | writer labels | reader evidence | database revision | rows",
+    "store": "recorder export | history | writer labels | reader evidence | database revision | "
+    "rows",
     "model": "publish | forms | bundle proof | plain estimator | forest trees linear | "
     "ensembles writing wide | branches | steps walk bitset fastest | nodes servable native | "
     "columns links nested | arrays written known seats | answer schema",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,12 @@ def _import(options: argparse.Namespace) -> int:
 def _job(options: argparse.Namespace, accepted: config.Config) -> Any:
     from irisab.lifecycle.job import Job
     from irisab.lifecycle.training import refuse_replacing
+    from irisab.model import bundle
 
     models, version = accepted.data.models, options.version
-    refuse_replacing(models, version, force=options.force)
+    if bundle.exists(models, version) and not options.force:
+        raise DataError(f"version {version} has a model already; to replace it, add --force")
+    refuse_replacing(models, version, force=True)
     if options.target is not None and options.data is None:
         raise DataError("--target is a column of --data: give both, or neither")
     said = accepted.training
@@ -99,7 +102,7 @@ def _install(config_path: Path, package: str) -> str:
     return f".venv/bin/pip install {package} (on a host: {PACKAGES})"
 
 
-def _unsealed(left: list[str]) -> Iterator[str]:
+def _unsealed(left: Sequence[str]) -> Iterator[str]:
     if left:
         yield (
             "WARNING: this host cannot keep the process that opened the file from all it should: "
@@ -111,7 +114,9 @@ def _told(version: str, manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield the documented line, what it rests on, and how the model will be served."""
     columns, classes = len(manifest["features"]), len(manifest["class_names"])
     kind = f"{manifest['estimator']}, {columns} features"
-    yield f"Model {version} is a {kind}{f', {classes} classes' if classes else ''}, not fitted again"
+    if classes:
+        kind += f", {classes} classes"
+    yield f"Model {version} is a {kind}; it was not fitted again"
     measured, exam = manifest["measured"], manifest["exam"]
     if not measured["rows"]:
         yield f"Model {version} score: unknown, there are no rows with the truth"

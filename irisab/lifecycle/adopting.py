@@ -42,6 +42,8 @@ def files(job: Job, notes: list[str]) -> dict[str, bytes]:
     model = fitted.of(opened.estimator)
     other = known.find(job.models, first=job.split, without=[job.version])
     tried = _trial(job, model, other)
+    if model.unused:
+        notes.append(f"Not asked for, because the model drops them: {', '.join(model.unused)}")
     notes += tried.notes
     said = _said(job, model, tried.dataset)
     if not tried.labelled:
@@ -106,9 +108,10 @@ def _said(job: Job, model: Fitted, dataset: Dataset) -> NDArray[Any]:
             for begin in range(0, len(rows), BATCH)
             for answer, _ in asked.score_rows(rows[begin : begin + BATCH])
         ]
-    except Exception as error:  # their code may raise anything
+    except Exception as error:  # somebody else's code may raise anything
         raise DataError(
-            f"{job.file}: the {model.kind} cannot answer the rows of {dataset.name}: {formats.reason_of(error)}"
+            f"{job.file}: the {model.kind} cannot answer the rows of {dataset.name}: "
+            f"{formats.reason_of(error)}"
         ) from error
     return np.array(said, dtype=np.int64 if n_classes else np.float64)
 
@@ -196,8 +199,8 @@ def _golden(rows: NDArray[Any]) -> NDArray[Any]:
 def _packed(job: Job, model: Fitted, **more: Any) -> dict[str, bytes]:
     try:
         return publish.pack(model.estimator, **more)
-    except Exception as error:  # their code may raise anything
+    except Exception as error:  # somebody else's code may raise anything
         raise DataError(
-            f"{job.file}: the model cannot be kept: {formats.reason_of(error)}: what is of its own in it, a function "
-            "or a class, belongs into a module that is installed with pip"
+            f"{job.file}: the model cannot be kept: {formats.reason_of(error)}; a function or "
+            "class of its own belongs into a module that is installed with pip"
         ) from error

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from irisab.errors import DataError
+from irisab.lifecycle.unused import without_unused
 from irisab.model.known import kind_of
-from irisab.model.nested import answering
+from irisab.model.nested import answering, nested
 from irisab.model.schema import Task
 from irisab.model.servable import unservable
 
@@ -30,7 +31,8 @@ class Fitted:
 
     `titles` are the columns that it asks for, in its order, None where it has learnt no names;
     `categories` are the texts that it knows of a column, by its position; `classes` are in the
-    order of its probabilities, and empty for a regression.
+    order of its probabilities, and empty for a regression; `unused` are columns that it was fitted
+    with and does not look at.
     """
 
     estimator: Any
@@ -39,6 +41,7 @@ class Fitted:
     n_features: int | None
     classes: tuple[Any, ...]
     categories: Mapping[int, tuple[str, ...]]
+    unused: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -54,6 +57,7 @@ def of(estimator: Any) -> Fitted:
     from sklearn.base import is_classifier
 
     _refuse_unfitted(estimator)
+    unused = without_unused(estimator)
     titles = _titles(estimator)
     n_features = _n_features(estimator) if titles is None else len(titles)
     classifies = is_classifier(estimator)
@@ -64,6 +68,7 @@ def of(estimator: Any) -> Fitted:
         n_features=n_features,
         classes=_classes(estimator) if classifies else (),
         categories=dict(_categories(estimator, titles)),
+        unused=tuple(unused),
     )
 
 
@@ -96,8 +101,6 @@ def _refuse_unfitted(estimator: Any) -> None:
 
 
 def _reads_documents(estimator: Any) -> str | None:
-    from irisab.model.nested import nested
-
     for each in nested(estimator):
         if type(each).__module__.startswith("sklearn.feature_extraction"):
             return (

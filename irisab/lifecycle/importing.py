@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import IO
 
 from irisab.errors import BundleError, DataError

@@ -222,17 +222,17 @@ def _fitting(
         expected = _expected(fitted, features, naming)
         if fits(labels, expected):
             return expected
-    _refuse_labels(table, target, sorted({cell.strip() for cell in labels}), namings[-1])
+    different = sorted({cell.strip() for cell in labels})
+    raise DataError(f"{table.path}: column {target!r} {_misfit(different, namings[-1])}")
 
 
-def _refuse_labels(table: Table, target: str, labels: Sequence[str], naming: Naming) -> Any:
+def _misfit(labels: Sequence[str], naming: Naming) -> str:
     strange = [each for each in labels if each not in naming.names]
-    said = f"{table.path}: column {target!r} has {_few(strange)}"
-    told = f"{said}, and the model's classes are {_few(naming.names)}"
+    told = f"has {_few(strange)}, and the model's classes are {_few(naming.names)}"
     if len(labels) == len(naming.names) == len(strange):
-        # LabelEncoder numbers them so; but nobody has said that it was at work.
-        raise DataError(f"{told}: say in this order what they are called: --classes NAME,NAME,...")
-    raise DataError(f"{told}: leave out the rows of classes that it has never learnt")
+        # Most likely in the order of the alphabet; but nobody has said so.
+        return f"{told}: say in this order what these are called: --classes NAME,NAME,..."
+    return f"{told}: leave out the rows of classes that it has never learnt"
 
 
 def _few(names: Sequence[str]) -> str:
