@@ -17,8 +17,8 @@ LAYERS = {
     "__main__": "",
     "cli": "train imports service reports history backup | text | arguments output typed",
     "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "importing | sealed | adopting | trial | training source backup fitted formats | "
-    "kept summary dataset findings scores estimators | "
+    "lifecycle": "importing | sealed | adopting | trial | naming training source backup formats | "
+    "fitted kept summary dataset findings scores estimators | "
     "exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared | snapshot | "

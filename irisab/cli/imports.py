@@ -11,10 +11,8 @@ from typing import Any
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
-from irisab.cli.typed import HOST_CONFIG, typed
+from irisab.cli.typed import typed
 from irisab.errors import DataError
-
-PACKAGES = Path("/etc/irisab/requirements.txt")
 
 
 def add_to(commands: Any) -> None:
@@ -48,19 +46,14 @@ def _import(options: argparse.Namespace) -> int:
 
     accepted = config.load(options.config)
     job = _job(options, accepted)
-    try:
-        made = importing.bring(job)
-    except importing.Missing as error:
-        raise DataError(f"{error}: {_install(options.config, error.package)}") from error
+    made = importing.bring(job)
     manifest = bundle.read_manifest(accepted.data.models, options.version)
     assert manifest is not None
     for line in [*_unsealed(made.left), *made.notes, *_told(options.version, manifest)]:
         say(line)
-    share = f"[split] {options.version} = PERCENT in {options.config}"
-    if options.version in accepted.split:
-        say(f"To serve it: {typed(options.config, 'reload')}")
-    else:
-        say(f"To serve it: write {share}, then {typed(options.config, 'reload')}")
+    share = f"write {options.version} = PERCENT into [split] of {options.config}, then "
+    share = "" if options.version in accepted.split else share
+    say(f"To serve it: {share}{typed(options.config, 'reload')}")
     return 0
 
 
@@ -90,16 +83,6 @@ def _job(options: argparse.Namespace, accepted: config.Config) -> Any:
         split=tuple(accepted.split),
         options=replace(said, data=options.data, target=target),
     )
-
-
-def _install(config_path: Path, package: str) -> str:
-    """Say how a package gets to where the models are served."""
-    if config_path == HOST_CONFIG:
-        return (
-            f"write {package}==VERSION into {PACKAGES}, and install the release again: "
-            "sudo ./bootstrap.sh"
-        )
-    return f".venv/bin/pip install {package} (on a host: {PACKAGES})"
 
 
 def _unsealed(left: Sequence[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irisab.errors import DataError
+from irisab.errors import DataError, MissingPackage
 from irisab.lifecycle import exam, fitted, formats, kept, known, scores, summary, trial
 from irisab.lifecycle.fitted import Fitted
 from irisab.lifecycle.job import Job
@@ -108,6 +108,8 @@ def _said(job: Job, model: Fitted, dataset: Dataset) -> NDArray[Any]:
             for begin in range(0, len(rows), BATCH)
             for answer, _ in asked.score_rows(rows[begin : begin + BATCH])
         ]
+    except MissingPackage:
+        raise
     except Exception as error:  # somebody else's code may raise anything
         raise DataError(
             f"{job.file}: the {model.kind} cannot answer the rows of {dataset.name}: "
@@ -199,6 +201,8 @@ def _golden(rows: NDArray[Any]) -> NDArray[Any]:
 def _packed(job: Job, model: Fitted, **more: Any) -> dict[str, bytes]:
     try:
         return publish.pack(model.estimator, **more)
+    except MissingPackage:
+        raise
     except Exception as error:  # somebody else's code may raise anything
         raise DataError(
             f"{job.file}: the model cannot be kept: {formats.reason_of(error)}; a function or "

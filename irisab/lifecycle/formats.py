@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from irisab.errors import DataError
+from irisab.errors import DataError, MissingPackage
 
 KNOWN = (
     "a joblib or pickle file, a skops file, an MLflow folder, an XGBoost model (JSON or UBJ) or a "
@@ -50,8 +50,8 @@ class Untrusted(DataError):
 def opened(path: Path, *, trust: bool) -> Opened:
     """Open a file or an MLflow folder.
 
-    Raises `DataError` for what is none of `KNOWN`, is damaged, or needs a package that is not
-    here; `Untrusted` where opening it runs code and `trust` is False.
+    Raises `DataError` for what is none of `KNOWN`, or is damaged, `Untrusted` where
+    opening it runs code and `trust` is False, and `MissingPackage`.
     """
     file, mlflow = _file(path)
     try:
@@ -195,7 +195,8 @@ def _explained(file: Path, notes: list[str]) -> Iterator[None]:
     except DataError:
         raise
     except ModuleNotFoundError as error:
-        raise Missing(file, error.name or str(error)) from error
+        package = str(error.name or error).partition(".")[0]
+        raise MissingPackage(f"{file}: the model", package) from error
     except AttributeError as error:
         raise DataError(
             f"{file}: cannot be opened: {reason_of(error)}; a class or function of a notebook or "
@@ -209,14 +210,6 @@ def _explained(file: Path, notes: list[str]) -> Iterator[None]:
 def reason_of(error: Exception) -> str:
     """Return the first line of what a library says."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-class Missing(DataError):
-    """The file needs a package that is not installed."""
-
-    def __init__(self, file: Path, package: str) -> None:
-        self.package = package.partition(".")[0]
-        super().__init__(f"{file}: needs the Python package {self.package}, which is not here")
 
 
 def _note(warning: Any) -> str:

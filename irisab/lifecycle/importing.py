@@ -32,23 +32,13 @@ _QUIET = {
 }
 
 
-class Missing(DataError):
-    """A model needs a package that is not installed here."""
-
-    def __init__(self, text: str, package: str) -> None:
-        super().__init__(text)
-        self.package = package
-
-
 def bring(job: Job) -> Made:
     """Open a model, try it on rows, write its bundle, and return what is to be said of it.
 
-    Raises `DataError` for what cannot be opened, served or tried, `Missing` for a package, and
-    `BundleError` where the bundle cannot be written; nothing is written then.
+    Raises `DataError` for what cannot be opened, served or tried, and `BundleError` where the
+    bundle cannot be written; nothing is written then.
     """
     made = _opened_elsewhere(job)
-    if made.package is not None:
-        raise Missing(str(made.error), made.package)
     if made.error is not None:
         raise DataError(made.error)
     _refuse_strange(job, made)

@@ -25,7 +25,6 @@ class Made:
     files: Mapping[str, bytes]
     notes: Sequence[str] = ()
     error: str | None = None
-    package: str | None = None
     left: Sequence[str] = ()
 
 
@@ -38,13 +37,11 @@ def main() -> None:
 
 
 def _tried(job: Job, left: list[str]) -> Made:
-    from irisab.lifecycle import adopting, formats
+    from irisab.lifecycle import adopting
 
     notes: list[str] = []
     try:
         return Made(files=adopting.files(job, notes), notes=notes, left=left)
-    except formats.Missing as error:
-        return Made(files={}, notes=notes, error=str(error), package=error.package, left=left)
     except (IrisabError, OSError) as error:
         return Made(files={}, notes=notes, error=str(error), left=left)
 
@@ -55,7 +52,6 @@ def written(made: Made) -> bytes:
         "files": {name: len(data) for name, data in made.files.items()},
         "notes": list(made.notes),
         "error": made.error,
-        "package": made.package,
         "left": list(made.left),
     }
     return json.dumps(head).encode() + b"\n" + b"".join(made.files.values())
@@ -71,15 +67,13 @@ def read(data: bytes) -> Made:
             files[str(name)] = rest[begin : begin + size]
             begin += size
         texts = [str(each) for each in (*head["notes"], *head["left"])]
-        error, package = head["error"], head["package"]
+        error = head["error"]
     except (AttributeError, KeyError, TypeError) as wrong:
         raise ValueError(f"no answer: {wrong}") from wrong
     if begin != len(rest):
         raise ValueError("the answer is cut off")
     n_notes = len(head["notes"])
-    return Made(
-        files=files, notes=texts[:n_notes], left=texts[n_notes:], error=error, package=package
-    )
+    return Made(files=files, notes=texts[:n_notes], left=texts[n_notes:], error=error)
 
 
 if __name__ == "__main__":

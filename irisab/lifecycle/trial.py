@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from irisab.lifecycle.columns import name_and_unit, read_known
 from irisab.lifecycle.dataset import load_csv
 from irisab.lifecycle.fitted import Fitted
 from irisab.lifecycle.known import Known
+from irisab.lifecycle.naming import Naming, few, misfit, namings
 from irisab.lifecycle.reading import Table, read
 from irisab.lifecycle.rows import Dataset, checked, source_of, to_array
 from irisab.lifecycle.targets import fits
@@ -39,14 +40,6 @@ class Trial:
     labelled: bool
     given: bool
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Naming:
-    """What the classes of a model are called, in its order, and their numbers."""
-
-    names: tuple[str, ...] = ()
-    numbers: tuple[int, ...] = ()
 
 
 def from_csv(
@@ -79,12 +72,12 @@ def from_csv(
     known = known if _alike(features, known) else None
     if known is not None:
         features = [_shared(each, known) for each in features]
-    namings = list(_namings(fitted, named, known))
+    called = list(namings(fitted, named, known))
     if target is None:
-        expected = _expected(fitted, features, namings[0])
+        expected = _expected(fitted, features, called[0])
         dataset = _unlabelled(table, titles, expected, decimal)
         return Trial(dataset=dataset, labelled=False, given=True)
-    expected = _fitting(fitted, features, namings, table, target)
+    expected = _fitting(fitted, features, called, table, target)
     others = [title for title in table.columns if title not in titles]
     group = options.group if options.group in others else None
     told = replace(options, task=fitted.task, group=group, ignore=_ignored(others, target, group))
@@ -174,29 +167,6 @@ def _shared(feature: Feature, known: Known) -> Feature:
     return replace(feature, type=other.type, unit=other.unit)
 
 
-def _namings(fitted: Fitted, named: Sequence[str] | None, known: Known | None) -> Iterator[Naming]:
-    """Yield what the classes may be called, the likeliest first."""
-    if fitted.task == "regression":
-        if named:
-            raise DataError("--classes: the model is a regressor, and has no classes")
-        yield Naming()
-        return
-    whole = all(type(each) is int for each in fitted.classes)
-    texts = tuple(map(str, fitted.classes))
-    numbers = fitted.classes if whole else tuple(range(len(texts)))
-    if named:
-        if len(named) != len(texts):
-            raise DataError(
-                f"--classes names {len(named)} classes, the model has {len(texts)}: "
-                f"{', '.join(texts)}"
-            )
-        yield Naming(names=tuple(named), numbers=numbers)
-        return
-    if known is not None and whole and known.class_numbers == numbers:
-        yield Naming(names=known.class_names, numbers=numbers)
-    yield Naming(names=texts, numbers=numbers)
-
-
 def _expected(fitted: Fitted, features: Sequence[Feature], naming: Naming) -> Known:
     return Known(
         version="",
@@ -210,7 +180,7 @@ def _expected(fitted: Fitted, features: Sequence[Feature], naming: Naming) -> Kn
 def _fitting(
     fitted: Fitted,
     features: Sequence[Feature],
-    namings: Sequence[Naming],
+    called: Sequence[Naming],
     table: Table,
     target: str,
 ) -> Known:
@@ -218,25 +188,12 @@ def _fitting(
     title = table.title(target)
     assert title is not None
     labels = [cell for cell in table.columns[title] if cell.strip()]
-    for naming in namings:
+    for naming in called:
         expected = _expected(fitted, features, naming)
         if fits(labels, expected):
             return expected
     different = sorted({cell.strip() for cell in labels})
-    raise DataError(f"{table.path}: column {target!r} {_misfit(different, namings[-1])}")
-
-
-def _misfit(labels: Sequence[str], naming: Naming) -> str:
-    strange = [each for each in labels if each not in naming.names]
-    told = f"has {_few(strange)}, and the model's classes are {_few(naming.names)}"
-    if len(labels) == len(naming.names) == len(strange):
-        # Most likely in the order of the alphabet; but nobody has said so.
-        return f"{told}: say in this order what these are called: --classes NAME,NAME,..."
-    return f"{told}: leave out the rows of classes that it has never learnt"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    raise DataError(f"{table.path}: column {target!r} {misfit(different, called[-1])}")
 
 
 def _unlabelled(table: Table, titles: Sequence[str], expected: Known, decimal: str) -> Dataset:
@@ -314,14 +271,14 @@ def _order(fitted: Fitted, kept: Dataset, where: str) -> list[int]:
 def _relabelled(
     fitted: Fitted, kept: Dataset, named: Sequence[str] | None, known: Known, where: str
 ) -> tuple[Naming, Any]:
-    namings = list(_namings(fitted, named, known))
+    called = list(namings(fitted, named, known))
     if fitted.task == "regression":
-        return namings[0], kept.labels
-    for naming in namings:
+        return called[0], kept.labels
+    for naming in called:
         position: Mapping[str, int] = {name: index for index, name in enumerate(naming.names)}
         if set(kept.class_names) <= set(position):
             seats = np.array([position[name] for name in kept.class_names])
             return naming, seats[kept.labels]
     raise DataError(
-        f"{where} has the classes {_few(kept.class_names)}, and the model {_few(namings[-1].names)}"
+        f"{where} has the classes {few(kept.class_names)}, and the model {few(called[-1].names)}"
     )

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from irisab.errors import BundleError
+from irisab.errors import BundleError, MissingPackage
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
@@ -116,6 +116,11 @@ def load(models: Path, version: str) -> Bundle:
         ) from error
     except OSError as error:
         raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+    except MissingPackage:
+        raise
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise MissingPackage(f"{folder}: the model", package) from error
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything

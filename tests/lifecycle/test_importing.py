@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -37,7 +38,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from irisab.config import TrainingOptions
-from irisab.errors import DataError
+from irisab.errors import DataError, MissingPackage
 from irisab.lifecycle import adopting, exam, importing, kept, reading, training
 from irisab.lifecycle.columns import read_known
 from irisab.lifecycle.dataset import load_csv, load_iris
@@ -551,11 +552,20 @@ def test_what_runs_code_needs_to_be_trusted(leaves: Path, tmp_path: Path) -> Non
 
 
 def test_a_package_that_is_missing_is_named(leaves: Path, tmp_path: Path) -> None:
-    """Not as a traceback of somebody's import."""
+    """With what to type, at the import and wherever the model is loaded."""
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04cno_such_package.inner\nModel\n.")
-    with pytest.raises(importing.Missing, match="needs the Python package no_such_package") as no:
+    said = r"needs the Python package no_such_package,.* /etc/irisab/requirements.txt"
+    with pytest.raises(DataError, match=said):
         importing.bring(job(tmp_path / "model.pkl", data=leaves, target="kind"))
-    assert no.value.package == "no_such_package"
+    model = KNeighborsClassifier().fit(measurements(), kinds())
+    asked = job(dumped(model, tmp_path), data=leaves, target="kind")
+    files = adopting.files(asked, [])
+    files[bundle.PICKLE] = (tmp_path / "model.pkl").read_bytes()
+    manifest = json.loads(files[bundle.MANIFEST])
+    manifest["files"][bundle.PICKLE] = hashlib.sha256(files[bundle.PICKLE]).hexdigest()
+    publish.put(asked.models, "v3", {**files, bundle.MANIFEST: json.dumps(manifest).encode()})
+    with pytest.raises(MissingPackage, match=said):
+        bundle.load(asked.models, "v3")
 
 
 class Runs:
@@ -669,7 +679,7 @@ def test_only_files_of_a_bundle_come_out(name: str, leaves: Path, tmp_path: Path
     """Whatever a pickle answers in the place of ours."""
     head = json.dumps({
         "files": {name: 0, "manifest.json": 13}, "notes": [], "left": [],
-        "error": None, "package": None,
+        "error": None,
     })  # fmt: skip
     answer = head.encode() + b'\n{"files": {}}'
     code = f"import sys, os; os.write(int(sys.argv[1]), {answer!r}); os._exit(0)"
