@@ -25,8 +25,9 @@ VARIABLE = (
     (r"^  (v\d): .*requests.*", r"  \1: #"),
     (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
     (r"\d+ answers were right", "# answers were right"),
+    (r"\bright in \d+ of \d+", "right in # of #"),
     # What is learned from the history depends on what was asked before.
-    (r"\b\d+ rows", "# rows"),
+    (r"\b\d+ (rows|labels)", r"# \1"),
     (r"\b(setosa|versicolor|virginica) \d+", r"\1 #"),
     (r"[+-]?\b\d+\.\d+\b", "#"),
     # Said by the second, where a machine needs more than one.
