@@ -115,6 +115,13 @@ format: venv ## let ruff rewrite what it can
 bench: .venv-bench/ready ## measure speed and memory beside others, eight minutes; QUICK=1: one
 	.venv-bench/bin/python -m bench $(if $(QUICK),--quick)
 
+matrix: venv ## each estimator on each kind of data: form, difference, speed; a quarter of an hour
+	$(BIN)/python -m bench.matrix $(if $(QUICK),--quick)
+
+FUZZ ?= 2000
+fuzz: venv ## random estimators against scikit-learn; FUZZ=2000 of them take an hour
+	$(BIN)/python -m bench.fuzz $(FUZZ)
+
 .venv-bench/ready: bench/requirements.txt setup.cfg
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --require-hashes -r bench/requirements.txt
@@ -126,4 +133,4 @@ clean: ## remove what make made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host release deploy rollback smoke \
-	pins wheels simulate figures growthbook lint format clean bench
+	pins wheels simulate figures growthbook lint format clean bench matrix fuzz

@@ -310,7 +310,7 @@ def _wrapped(pick: Pick, model: Any) -> Any:
 # -- judging --------------------------------------------------------------------------------
 
 
-def judge(seed: int) -> tuple[str, str | None]:
+def judge(seed: int, *, seconds: float = SECONDS) -> tuple[str, str | None]:
     """Return what a case is, and what is wrong with its plain form (None: nothing)."""
     each = case(seed)
     table = each.data.table(frame=each.frame)
@@ -321,7 +321,7 @@ def judge(seed: int) -> tuple[str, str | None]:
             fitted = each.estimator.fit(table, each.data.target)
         except (TypeError, ValueError) as error:
             return f"not fitted: {str(error).splitlines()[0][:60]}", None
-        return _kind(fitted), _difference(fitted, each.data, seed)
+        return _kind(fitted), _difference(fitted, each.data, seed, seconds)
 
 
 def _kind(fitted: Any) -> str:
@@ -330,7 +330,7 @@ def _kind(fitted: Any) -> str:
     return type(answering(fitted)).__name__
 
 
-def _difference(fitted: Any, table: Data, seed: int) -> str | None:
+def _difference(fitted: Any, table: Data, seed: int, seconds: float) -> str | None:
     plain = flatten(fitted)
     if plain is None:
         return "has no plain form"
@@ -345,7 +345,7 @@ def _difference(fitted: Any, table: Data, seed: int) -> str | None:
         for row, said in zip(rows[-ALONE:], expected, strict=True):
             if (found := _alone(model, row)) != said:
                 return f"answers {row} with {found} by {method}, where scikit-learn says {said}"
-    return prove(restore(about, arrays), asked, rows, seconds=SECONDS)
+    return prove(restore(about, arrays), asked, rows, seconds=seconds)
 
 
 def _read_again(plain: Plain) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -93,8 +93,9 @@ def _comparison(
             f"run '{typed(options.config, f'verdict {next(iter(comparisons))}')}'"
         )
     commands = " or ".join(f"'{typed(options.config, f'verdict {name}')}'" for name in comparisons)
-    what = "there are several challengers" if challenger is None else f"no {challenger} is compared"
-    raise ConfigError(f"{what}: run {commands}")
+    raise ConfigError(
+        f"name the challenger to judge: there is {', '.join(comparisons)}; run {commands}"
+    )
 
 
 def _alone(control: str, options: argparse.Namespace, accepted: config.Config) -> str:

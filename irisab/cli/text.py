@@ -88,9 +88,9 @@ def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
     low, high = comparison["difference"]["low"], comparison["difference"]["high"]
     rate, unit = comparison["disagreement_rate"], comparison["unit"]
     # Without shadow each version is judged by what it answered since the split.
-    when = "In this split" if rate is None and comparison["challenger_right"] is None else None
-    yield f"{when or 'In every split so far'}:"
-    yield f"  {comparison['labelled']} labels that tell of both"
+    paired = comparison["challenger_right"] is not None
+    yield "In every split so far:" if paired else "In this split:"
+    yield f"  {comparison['labelled']} labels"
     yield f"  Accuracy of {comparison['challenger']} minus {control}: {low:+.2%} to {high:+.2%}"
     yield f"  Evidence (e-value): {comparison['e_value']:.3g}"
     if rate is not None:
@@ -118,7 +118,8 @@ def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
     found = [versions[name]["per_class"] or {} for name in names]
     labelled = [each for each in found[0] if any(classes[each]["labelled"] for classes in found)]
     for each in labelled[:CLASSES]:
-        recalls = (_recall(name, classes[each]) for name, classes in zip(names, found, strict=True))
+        counts = [(name, classes[each]) for name, classes in zip(names, found, strict=True)]
+        recalls = [_recall(name, count) for name, count in counts if count["labelled"]]
         yield f"  where the truth is {each}: {', '.join(recalls)}"
     if more := labelled[CLASSES:]:
         yield f"  ... and {len(more)} more classes: see --json"

@@ -35,16 +35,19 @@ class Table:
         return next((title for title in self.columns if title.strip() == name), None)
 
 
-def read(path: Path, *, target: str, separator: str = "auto") -> Table:
+def read(path: Path, *, target: str | None, separator: str = "auto") -> Table:
     """Read a file with a header line; `separator` is a character, "tab" or "auto".
 
-    Automatic is the first of `SEPARATORS` that gives the header a column called `target`. Raises
-    `DataError` for what is no table with that column.
+    Automatic is the first of `SEPARATORS` that gives the header a column called `target`, without
+    a target the one that gives it most columns. Raises `DataError` for what is no table with that
+    column.
     """
     text = _text(path)
     candidates = SEPARATORS if separator == "auto" else (separator.replace("tab", "\t"),)
     headers = {each: _header(text, each) for each in candidates}
     chosen = next((each for each, titles in headers.items() if target in titles), None)
+    if target is None:
+        chosen = max(headers, key=lambda each: len(headers[each]))
     if chosen is None:
         likely = max(headers.values(), key=len)
         if not likely:

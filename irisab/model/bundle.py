@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from irisab.errors import BundleError
+from irisab.errors import BundleError, MissingPackage
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
@@ -124,6 +124,11 @@ def load_folder(folder: Path, version: str) -> Bundle:
         return _load(folder, version)
     except OSError:
         raise
+    except MissingPackage:
+        raise
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise MissingPackage(f"{folder}: the model", package) from error
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything

@@ -67,12 +67,12 @@ class Columns:
         steps = [step for step in self._columns[column][1:] if step[0] in ("code", "hot")]
         return self.tables[steps[0][1]].known if steps else None
 
-    def function(self) -> Callable[[Row], list[float]]:
-        """Return the function from a row to the values that the model sees."""
+    def function(self, only: Sequence[int] | None = None) -> Callable[[Row], list[float]]:
+        """Return the function from a row to the values that the model sees, or some of them."""
         source = Source()
         tables = [source.share(each.look_up) for each in self.tables]
         names = []
-        for begin, *steps in self._columns:
+        for begin, *steps in self._columns if only is None else [self._columns[n] for n in only]:
             name = source.let(f"row[{begin}]")
             for step in steps:
                 name = source.let(_expression(step, name, tables, source))

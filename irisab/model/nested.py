@@ -57,7 +57,9 @@ def answering(estimator: Any) -> Any:
 def run_alone(estimator: Any) -> None:
     """Let nothing inside start threads: sums that come in any order give other last bits."""
     for each in nested(estimator):
-        if getattr(each, "__dict__", {}).get("n_jobs", 1) != 1:
+        n_jobs = getattr(each, "__dict__", {}).get("n_jobs", 1)
+        # To scikit-learn None is 1, to LightGBM all processors.
+        if n_jobs != 1 and not (n_jobs is None and kind_of(each)):
             each.set_params(n_jobs=1)
 
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from irisab.stats.drift import Array, Reference, numbers, shifts
 
-# At most so many calm windows warn: by any feature, and by the mean shift. The mean shift needs
-# little of it, as its limit hardly depends on this.
-FEATURES_LEVEL = 0.008
+# At most so many calm windows warn, 1 % together: by any feature, by the mean shift, and by it
+# because of features that never varied in training. The latter need little, as their limits hardly
+# depend on it.
+FEATURES_LEVEL = 0.007
 MEAN_SHIFT_LEVEL = 0.002
+CONSTANTS_LEVEL = 0.001
 # Of two samples of one size; for others 2 is known to do (Wei and Dudley, Statistics &
 # Probability Letters 2012).
 DKW_CONSTANT = 2.17
@@ -73,7 +75,9 @@ def variation_limit(trained: int, rows: int, kinds: int, level: float) -> float:
 def _score_limit(window: Array, reference: Reference, threshold: float) -> float:
     if not reference.names:
         return threshold
-    limit = max(threshold, mean_shift_limit(reference, len(window)))
+    rows = len(window)
+    by_chance = _left_by_chance(window, reference) / len(reference.names)
+    limit = max(threshold, mean_shift_limit(reference, rows) + by_chance)
     shift = float(shifts(window, reference).mean())
     if shift <= limit:
         return limit
@@ -83,8 +87,21 @@ def _score_limit(window: Array, reference: Reference, threshold: float) -> float
         np.concatenate([known, values[~np.isnan(values)]])
         for known, values in zip(reference.columns, window.T, strict=True)
     ]
-    with_window = _mean_shift_bound(both, reference, len(window))
+    with_window = _mean_shift_bound(both, reference, rows) + by_chance
     return limit if shift > with_window else with_window
+
+
+def _left_by_chance(window: Array, reference: Reference) -> int:
+    """Return how many features that never varied may do so now by chance.
+
+    If k of all rows, trained and new, have another value, each of these is as likely as any to be
+    new: all k are with a probability below (new / all) ** k.
+    """
+    constant = np.array([column[0] for column in reference.columns])
+    others = ((window != constant) & ~np.isnan(window)).sum(axis=0)[~reference.varied]
+    new = len(window) / (len(window) + len(reference.columns[0]))
+    enough = math.log(CONSTANTS_LEVEL / len(reference.names)) / math.log(new)
+    return int(((others > 0) & (others < enough)).sum())
 
 
 def ks_limit(trained: int, rows: int, level: float) -> float:

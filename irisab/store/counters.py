@@ -52,8 +52,13 @@ def pair_id(connection: sqlite3.Connection, pair: Pair) -> int:
 def admits(connection: sqlite3.Connection, pair: Pair, user: bytes) -> bool:
     """Tell whether a user can be told from the others of a pair."""
     number = pair_id(connection, pair)
+    return not is_full(connection, number) or knows(connection, number, user)
+
+
+def is_full(connection: sqlite3.Connection, number: int) -> bool:
+    """Tell whether the pair with this number takes no more users."""
     (users,) = connection.execute("SELECT users FROM units WHERE pair = ?", (number,)).fetchone()
-    return users < MOST_USERS or knows(connection, number, user)
+    return bool(users >= MOST_USERS)
 
 
 def knows(connection: sqlite3.Connection, number: int, user: bytes) -> bool:

@@ -88,9 +88,10 @@ CREATE TABLE IF NOT EXISTS units (   -- `pairs` with each user counted once, els
     known INTEGER NOT NULL DEFAULT 0,      -- pairs.differed, as far as it is counted here
     UNIQUE (one, two)
 );
-CREATE TABLE IF NOT EXISTS pair_users (   -- the users among the units of a pair
+CREATE TABLE IF NOT EXISTS pair_users (   -- what each user of a pair is counted for, 0 or 1
     pair INTEGER, user BLOB,
-    differed INTEGER NOT NULL DEFAULT 0, labelled INTEGER NOT NULL DEFAULT 0,
+    scored INTEGER NOT NULL DEFAULT 0, differed INTEGER NOT NULL DEFAULT 0,
+    labelled INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (pair, user)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS class_tally (   -- `tally` by the true class

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from irisab.store.counters import Pair, admits, pair_id
+from irisab.store.counters import MOST_USERS, Pair, admits, pair_id
 
 T = TypeVar("T")
 # Stands beside a labelled request whether or not it is one that counts.
@@ -32,7 +32,12 @@ class Noted:
         self._note(NOTED)
 
     def first_label(self, revision: str, user: bytes | None) -> bool:
-        return self._first(
+        if user is None or self._is_counted("label"):
+            return True
+        (units,) = self._connection.execute(
+            "SELECT coalesce(sum(units), 0) FROM version_classes WHERE revision = ?", (revision,)
+        ).fetchone()
+        return units < MOST_USERS and self._first(
             "label",
             user,
             "INSERT OR IGNORE INTO labellers (revision, user) VALUES (?, ?)",
@@ -66,14 +71,17 @@ class Noted:
         """Tell whether this request is the one that counts: it was before, or it is the first."""
         if user is None:
             return True
-        key = (self._request_id, what)
-        counted = "SELECT 1 FROM counted WHERE request_id = ? AND what = ?"
-        if self._connection.execute(counted, key).fetchone():
+        if self._is_counted(what):
             return True
         if self._connection.execute(statement, values).rowcount != 1:
             return False
         self._note(what)
         return True
+
+    def _is_counted(self, what: str) -> bool:
+        key = (self._request_id, what)
+        counted = "SELECT 1 FROM counted WHERE request_id = ? AND what = ?"
+        return self._connection.execute(counted, key).fetchone() is not None
 
     def _note(self, what: str) -> None:
         self._connection.execute(

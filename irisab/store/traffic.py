@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from irisab.store import counters
-from irisab.store.counters import MOST_USERS, Counts, Pair, knows, pair_id
+from irisab.store.counters import Counts, Pair, is_full, knows, pair_id
 from irisab.store.revision import Revision
 
 
@@ -118,11 +118,11 @@ def _count_user(
 def _is_new(
     connection: sqlite3.Connection, number: int, user: bytes, differing: _Differing
 ) -> bool:
-    (users,) = connection.execute("SELECT users FROM units WHERE pair = ?", (number,)).fetchone()
-    if users >= MOST_USERS:
+    if is_full(connection, number):
         return False
     added = connection.execute(
-        "INSERT OR IGNORE INTO pair_users (pair, user, differed) VALUES (?, ?, ?)",
+        "INSERT INTO pair_users (pair, user, scored, differed) VALUES (?, ?, 1, ?)"
+        " ON CONFLICT DO UPDATE SET scored = 1, differed = excluded.differed WHERE scored = 0",
         (number, user, differing.any),
     )
     return added.rowcount == 1

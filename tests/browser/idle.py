@@ -84,13 +84,13 @@ def opened(browser: Browser, base: str, tabs: tuple[str, ...]) -> Iterator[None]
 
 @contextmanager
 def somebody_predicts(service: Process, features: int) -> Iterator[None]:
-    """Five predictions a second: every look finds another report."""
+    """Five predictions a second of ever new rows: every look finds another report."""
     done = threading.Event()
-    row = [1.0] * features
+    rows = np.random.default_rng(3)
 
     def predict() -> None:
         while not done.wait(0.2):
-            service.post("/predict", {"features": row})
+            service.post("/predict", {"features": rows.normal(4.5, 5, features).tolist()})
 
     thread = threading.Thread(target=predict)
     thread.start()
