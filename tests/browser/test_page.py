@@ -548,7 +548,7 @@ def test_penguins(penguins: str, new_tab: Callable[..., Tab]) -> None:
     """Another model brings its own features and classes, also of text, with gaps."""
     page = new_tab(penguins).open("try")
     expect(page.get_by_role("slider")).to_have_count(5)
-    expect(page.get_by_text("Body mass g")).to_be_visible()
+    expect(page.get_by_text("Body mass g · trained on")).to_be_visible()
     page.get_by_role("button", name="Gentoo").click()
     ask(page)
     expect(page.get_by_role("heading", name=re.compile("Gentoo, "))).to_be_visible()
