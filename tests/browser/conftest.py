@@ -159,7 +159,7 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     text = "[split]\ngentle = 100\n[model.gentle]\nn_estimators = 20\n"
     path = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
     data = files("palmerpenguins") / "data" / "penguins.csv"
-    train = irisab(path, "train", "--data", str(data), "--target", "species", "--drop")
+    train = irisab(path, "train", "--data", str(data), "--target", "species")
     subprocess.run(train, check=True)
     with running(path, port) as each, website(each.port, folder) as base:
         yield base
