@@ -12,6 +12,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin  # `su` without `-` leaves them out
 
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
+# What models of this host's own need besides: lines of pip's, written by the operator.
+PACKAGES=$ETC/requirements.txt
 SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
 # What a release consists of.
 FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
@@ -201,18 +203,28 @@ fetch_prometheus() {
   run mv -T "$from.part" "$from"
 }
 
-# Names everything by its content, so that the same tree is the same release.
-name_release() {
-  local minor version
-  minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
-  version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$TREE/irisab/__init__.py")
-  venv=$OPT/venvs/api-$minor-$(hash_of "$TREE/requirements.txt")
-  venv_ui=$OPT/venvs/ui-$minor-$(hash_of "$TREE/requirements-ui.txt")
-  release=$version-$(cd "$TREE" && find "${FILES[@]}" -type f ! -path '*/__pycache__/*' -print0 |
-    LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(say "$minor") | sha256sum | cut -c1-12)
+# Without versions, the same file would be another environment another day, and --rollback would go
+# back to something that never ran.
+check_packages() {
+  local loose
+  [[ -e $PACKAGES ]] || return 0
+  loose=$(grep -vE '^[[:space:]]*(#|-|$)|==|\.whl' "$PACKAGES" | head -n 1 || true)
+  [[ ! $loose ]] || die "$PACKAGES: $loose: say which version: NAME==VERSION, or the path of a .whl file."
 }
 
-# build_venv DIR REQUIREMENTS: an environment, shared by all releases that pin the same.
+# Names everything by its content, so that the same tree is the same release.
+name_release() {
+  local minor version more=()
+  [[ ! -e $PACKAGES ]] || more=("$PACKAGES")
+  minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+  version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$TREE/irisab/__init__.py")
+  venv=$OPT/venvs/api-$minor-$(hash_of "$TREE/requirements.txt" "${more[@]}")
+  venv_ui=$OPT/venvs/ui-$minor-$(hash_of "$TREE/requirements-ui.txt")
+  release=$version-$(cd "$TREE" && find "${FILES[@]}" -type f ! -path '*/__pycache__/*' -print0 |
+    LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(say "$minor") "${more[@]}" | sha256sum | cut -c1-12)
+}
+
+# build_venv DIR REQUIREMENTS [MORE]: an environment, shared by all releases that pin the same.
 build_venv() {
   [[ ! -e $1/complete ]] || return 0
   say "  $1"
@@ -223,8 +235,18 @@ build_venv() {
   # Not in /tmp: on Amazon Linux that is memory.
   TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --no-deps --only-binary=:all: --require-hashes -r "$2"
+  [[ ! -e ${3:-} ]] || add_packages "$1" "$3"
   run sync -f "$1"
   run place 0644 "$2" "$1/complete"
+}
+
+# add_packages DIR REQUIREMENTS: what models need besides. It moves nothing that is pinned already,
+# and hashes count where they are given.
+add_packages() {
+  run "$1/bin/pip" freeze --all >"$scratch/pinned"
+  TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+    --only-binary=:all: --constraint "$scratch/pinned" -r "$2" ||
+    die "$2 cannot be installed, see above; what served before still does."
 }
 
 install_release() {
@@ -232,7 +254,7 @@ install_release() {
   name_release
   local dir=$OPT/releases/$release
   say "  $dir"
-  build_venv "$venv" "$TREE/requirements.txt"
+  build_venv "$venv" "$TREE/requirements.txt" "$PACKAGES"
   build_venv "$venv_ui" "$TREE/requirements-ui.txt"
   [[ ! -e $dir/RELEASE ]] || return 0
   run rm -rf "$dir"
@@ -434,6 +456,7 @@ remove_old() {
 
 install_all() {
   check_release
+  check_packages
   check_host
   install_packages
   check_certificate

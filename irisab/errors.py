@@ -42,8 +42,8 @@ class MissingPackage(BundleError):
     def __init__(self, what: str, package: str) -> None:
         super().__init__(
             f"{what} needs the Python package {package}, which is not installed: on a host, write "
-            f"{package}==VERSION into /etc/irisab/requirements.txt and run sudo ./bootstrap.sh; "
-            f"elsewhere: .venv/bin/pip install {package}"
+            f"{package}==VERSION into /etc/irisab/requirements.txt, then sudo "
+            f"/opt/irisab/current/bootstrap.sh; elsewhere: .venv/bin/pip install {package}"
         )
         self.package = package
 

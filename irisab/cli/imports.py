@@ -108,7 +108,7 @@ def _told(version: str, manifest: Mapping[str, Any]) -> Iterator[str]:
         error = measured["standard_error"]
         yield (
             f"  of {measured['rows']} rows of {_where(manifest)}"
-            f"{'' if error is None else f', standard error {error:.2g}'}; too good, if the model "
+            f"{f', standard error {error:.2g}' if error else ''}; too good, if the model "
             "has learnt from them"
         )
     if exam["rows"] and measured["on"] != "exam":

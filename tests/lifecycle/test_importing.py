@@ -640,20 +640,27 @@ def test_what_a_pickle_does_when_it_is_opened(
     attack: str, target: Target, leaves: Path, tmp_path: Path
 ) -> None:
     """It fails there, and nothing comes of it; run anywhere else, it would have worked."""
-    model = pickle.dumps(LogisticRegression().fit(measurements(), kinds()))
     code = target.code(attack)
-    for harm in code, QUIETLY.format(code):
-        (tmp_path / "model.pkl").write_bytes(pickle.dumps(Runs(harm, model)))
-        asked = job(tmp_path / "model.pkl", data=leaves, target="kind")
-        if harm == code:
-            with pytest.raises(DataError, match="cannot be opened"):
-                importing.bring(asked)
-            assert not asked.models.exists()
-        else:
-            assert importing.bring(asked).left == []
-        assert not target.is_hit()
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Runs(code, b"")))
+    asked = job(tmp_path / "model.pkl", data=leaves, target="kind")
+    with pytest.raises(DataError, match="cannot be opened"):
+        importing.bring(asked)
+    assert not asked.models.exists() and not target.is_hit()
     subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert target.is_hit()
+
+
+def test_a_pickle_that_hides_what_it_tried(target: Target, leaves: Path, tmp_path: Path) -> None:
+    """It may be a model all the same, and is imported; still nothing has come of it."""
+    model = LogisticRegression().fit(measurements(), kinds())
+    code = "\n".join(QUIETLY.format(target.code(attack)) for attack in ATTACKS)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Runs(code, pickle.dumps(model))))
+    asked = job(tmp_path / "model.pkl", data=leaves, target="kind")
+    assert importing.bring(asked).left == []
+    assert not target.is_hit()
+    version = bundle.load(asked.models, "v3")
+    frame = measurements()
+    assert_same(version, frame.to_numpy(), model.predict(frame), model.predict_proba(frame))
 
 
 @pytest.mark.parametrize(
