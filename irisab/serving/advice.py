@@ -25,7 +25,6 @@ class Situation:
     control: str
     challenger: str
     split: Split
-    balanced: bool
     spelled: Mapping[str, str]
     feedback: str
 
@@ -64,8 +63,7 @@ class Situation:
 
     def _weights(self, classes: Sequence[str]) -> str:
         named = ", ".join(f"{self.spelled[name]}: {FIRST_WEIGHT}" for name in classes)
-        metric = "metric = accuracy\n" if self.balanced else ""
-        return f"[experiment]\n{metric}weights = {named}"
+        return f"[experiment]\nweights = {named}"
 
     def _first_shares(self) -> Split:
         """Give a share to each of both that has none, out of the largest."""

@@ -119,7 +119,6 @@ class _Pair:
             control=revision.control,
             challenger=self.challenger,
             split=revision.split,
-            balanced=served.experiment.metric == "balanced",
             spelled=_spelled(revision),
             feedback=_feedback(served),
         )

@@ -137,7 +137,8 @@ class _Pair:
         return None if self.unknown else self.votes.labels_needed()
 
     def judge(self) -> tuple[Verdict, Reason]:
-        harms = self.harms
+        # Whoever weighs the classes has said what one is worth against the others.
+        harms = self.harms if self.metric.kind == "accuracy" else []
         if alike := self._alike():
             if harms:
                 return "inconclusive", harm.but(alike, harms, self.names[0])
@@ -146,7 +147,7 @@ class _Pair:
             return "inconclusive", self.withheld
         verdict: Verdict = "better" if self.votes.lead > 0 else "worse"
         proven = Reason("proven", f"{self._score()}, more than chance explains")
-        if verdict == "better" and harms and self.metric.kind != "weights":
+        if verdict == "better" and harms:
             return "inconclusive", harm.but(proven, harms, self.names[0])
         return verdict, Reason(
             proven.code, f"{proven.text}: {advice(verdict, self.names, self.shares)}"

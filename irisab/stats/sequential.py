@@ -17,7 +17,7 @@ MAX_FORECAST = 10_000
 # Any set of bets fixed beforehand is fair. These are what a uniform prior would place, fine enough
 # that a hundred thousand votes lose nothing by it.
 BETS: NDArray[np.float64] = (np.arange(2000) + 0.5) / 1000 - 1
-STAKES: NDArray[np.float64] = (np.arange(500) + 0.5) / 500
+STAKES: NDArray[np.float64] = (np.arange(250) + 0.5) / 250
 
 # The weight of a class, and how often each side was right where it is the truth.
 Vote = tuple[float, float, float]

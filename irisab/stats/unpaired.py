@@ -72,7 +72,8 @@ def compare_unpaired(
     pair = _Pair(arms, alpha, margin, names, shares, metric)
     harms = harm.lower_recall(arms.classes, alpha=alpha, margin=margin, names=names)
     difference, log_e = pair.difference()
-    verdict, reason = pair.judge(difference, harms)
+    # Whoever weighs the classes has said what one is worth against the others.
+    verdict, reason = pair.judge(difference, harms if metric.kind == "accuracy" else [])
     return Comparison(
         verdict=verdict,
         reason=f"{reason.text}.",
@@ -107,7 +108,7 @@ class _Pair:
         if difference.low > 0 or difference.high < 0:
             verdict: Verdict = "better" if difference.low > 0 else "worse"
             proven = Reason("proven", f"{points} for {self.names[1]}")
-            if verdict == "better" and harms and self.metric.kind != "weights":
+            if verdict == "better" and harms:
                 return "inconclusive", harm.but(proven, harms, self.names[0])
             what = advice(verdict, self.names, self.shares)
             return verdict, proven._replace(text=f"{proven.text}: {what}")

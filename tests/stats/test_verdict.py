@@ -33,13 +33,14 @@ def judge_paired(
     disagreed: int = 0,
     shown_other: tuple[int, int] = (0, 0),
     classes: Mapping[str, Shown] | None = None,
+    shown: Shown | None = None,
     **options: Any,
 ) -> Comparison:
     """Compare from (challenger right, control right) counts per version shown.
 
     Unless `disagreed` says otherwise, every disagreement is labelled.
     """
-    shown = shown_by(shown_control, shown_challenger, shown_other)
+    shown = shown or shown_by(shown_control, shown_challenger, shown_other)
     disagreed = max(disagreed, int(shown.all.decided))
     evidence = Evidence(
         shown=shown,
@@ -306,6 +307,39 @@ class TestAnswers:
         assert not sample_ratio({"v1": 800, "v2": 200}, weights)
         assert not sample_ratio({"v1": 900, "v2": 100, "v3": 1}, weights)
         assert sample_ratio({"v1": 5}, {"v1": 100})
+
+    def test_what_a_third_version_answered_counts(self) -> None:
+        """Its labels tell who was right of the two, and are not missing."""
+        few = judge_paired((6, 2), (5, 3))
+        more = judge_paired((6, 2), (5, 3), shown_other=(60, 20))
+        assert few.verdict == "inconclusive"
+        assert (more.verdict, more.challenger_right, more.labelled) == ("better", 71, 96)
+        missing = judge_paired((60, 20), (5, 3), disagreed=500)
+        labelled = judge_paired((60, 20), (5, 3), shown_other=(250, 160), disagreed=500)
+        assert (missing.reason_code, labelled.verdict) == ("habit_possible", "better")
+
+    @pytest.mark.parametrize("other", [(300, 20), (20, 300)])
+    def test_a_third_version_cannot_fake_a_lead(self, other: tuple[int, int]) -> None:
+        """If only its mistakes are reported they speak against whichever it resembles: such labels
+        prove nothing by themselves, as the versions' own do not."""
+        found = judge_paired((5, 4), (4, 5), shown_other=other, disagreed=2000)
+        assert (found.verdict, found.reason_code) == ("inconclusive", "habit_possible")
+        assert found.e_value > 1 / ALPHA
+        assert found.difference.low < 0 < found.difference.high
+
+    def test_a_third_version_alone_gives_no_verdict(self) -> None:
+        """Each of the two must have been the one shown, as ever."""
+        found = judge_paired((0, 0), (0, 0), shown_other=(60, 10))
+        assert (found.verdict, found.reason_code) == ("inconclusive", "rarely_shown")
+
+    def test_a_user_is_called_a_user(self) -> None:
+        """The unit is told, and the sentence is about it."""
+        seen = Disagreement(scored=1_400, disagreed=0, differed=0, unit="user")
+        found = compare_paired(
+            Evidence(shown=Shown(), disagreement=seen), alpha=ALPHA, margin=MARGIN
+        )
+        assert (found.verdict, found.unit) == ("equivalent", "user")
+        assert "differ for at most 0." in found.reason and "% of users" in found.reason
 
     def test_large_counts(self) -> None:
         """Millions of labels neither overflow nor take long."""
