@@ -196,5 +196,11 @@ def test_labels_of_a_regression_are_numbers(tmp_path: Path) -> None:
         )
         assert sum(each["absolute"] for each in sums.values()) == pytest.approx(expected)
         assert sum(each["labelled"] for each in sums.values()) == 3
+        served.recorder.flush()
+        for name, each in served.client.get("/report").json["versions"].items():
+            errors = absolute[name].values() if each["labelled"] else []
+            assert each["accuracy"] is None and each["per_class"] is None
+            if each["labelled"] == 3:
+                assert each["mae"] == pytest.approx(sum(errors) / 3)
     finally:
         served.close()
