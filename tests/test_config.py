@@ -188,6 +188,14 @@ def test_a_models_options_are_scikit_learns(text: str, value: object) -> None:
     assert type(found.options["self"]) is type(value)
 
 
+def test_weights_are_read() -> None:
+    """Of classes by name or number; a name may have spaces and colons."""
+    found = parse("[experiment]\nweights = fraud: 20, ok : 1,3:0.5, a: b: 2e1  # worth it\n")
+    assert found.experiment.weights == {"fraud": 20, "ok": 1, "3": 0.5, "a: b": 20}
+    assert parse("[experiment]\nweights =\n").experiment.weights is None
+    assert parse("[experiment]\nmetric = balanced\n").experiment.metric == "balanced"
+
+
 def test_a_file_with_windows_line_ends_and_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     """A file that went through Notepad is the same file."""
     path = tmp_path / "irisab.ini"
@@ -239,6 +247,21 @@ BROKEN = {
     "empty": ("[drift]\nwindow =\n", "[drift] window = : needs a value"),
     "only a comment": ("[data]\nmodels = # here\n", "[data] models = : needs a value"),
     "not a boolean": ("[experiment]\nshadow = maybe\n", "shadow = maybe: must be yes or no"),
+    "another metric": (
+        "[experiment]\nmetric = recall\n",
+        "metric = recall: must be accuracy or balanced",
+    ),
+    "weight without a name": (
+        "[experiment]\nweights = 20\n",
+        "weights = 20: must be NAME: NUMBER, NAME: NUMBER",
+    ),
+    "weight that is no number": ("[experiment]\nweights = a: b\n", "a: b: must be a number"),
+    "weight of nothing": ("[experiment]\nweights = a: 0\n", "a: 0: must be between 0.001 and"),
+    "weight twice": ("[experiment]\nweights = a: 1, a: 2\n", "a: 1, a: 2: has a twice"),
+    "weights and balanced": (
+        "[experiment]\nweights = a: 2\nmetric = balanced\n",
+        "[experiment] metric = balanced: weighs the classes by itself; leave out metric or weights",
+    ),
     "no port": ("[server]\nlisten = 127.0.0.1\n", "listen = 127.0.0.1: must be ADDRESS:PORT"),
     "no address": ("[server]\nlisten = :5000\n", "listen = :5000: must be ADDRESS:PORT"),
     "large port": ("[server]\nlisten = 127.0.0.1:70000\n", "must be ADDRESS:PORT"),

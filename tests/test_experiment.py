@@ -14,6 +14,7 @@ from simulate import train_on_noise
 from sklearn.datasets import load_iris
 
 from irisab.__main__ import run
+from irisab.cli.typed import typed
 
 EVEN = "[split]\nv1 = 50\nv2 = 50\n"
 ROWS = np.random.default_rng(3).uniform(-3, 3, (200, 2)).tolist()
@@ -268,3 +269,144 @@ def test_iris_has_no_winner(tmp_path: Path, iris_models: Path) -> None:
     found.close()
     assert comparison["verdict"] in ("inconclusive", "equivalent")
     assert comparison["disagreement_rate"] < 0.03 and comparison["labelled"] == 300
+
+
+def test_one_user_makes_no_versions_equivalent(start: Start) -> None:
+    """Who sends one row 1,300 times has shown once that they agree; so have 1,300 users that many
+    times."""
+    found = start()
+    row, _ = found.agreed[0]
+    for _ in range(1300):
+        found.predict(row, user_id="u-17")
+    comparison = found.comparison
+    assert (comparison["verdict"], comparison["unit"]) == ("inconclusive", "user")
+    for number in range(1400):
+        found.predict(row, user_id=f"u-{number}")
+    assert found.comparison["verdict"] == "equivalent"
+    assert "% of users" in found.comparison["reason"]
+
+
+def test_alike_rows_of_a_batch_are_one(start: Start) -> None:
+    """With shadow = no a request counts once, however many rows it has, and so does a user."""
+    found = start(f"{EVEN}[experiment]\nshadow = no\n")
+    for _ in range(6):
+        row, v1, _ = found.disputed[0]
+        found.label(found.predict([row] * 20), labels=[v1] * 20)
+    comparison = found.comparison
+    assert (comparison["labelled"], comparison["unit"]) == (6, "request")
+    assert sum(each["labelled"] for each in found.report["versions"].values()) == 120
+    for _ in range(5):
+        found.vote("v2", 10, user_id="u-17")
+    comparison = found.comparison
+    assert (comparison["labelled"], comparison["unit"]) == (7, "user")
+
+
+def test_labels_on_what_a_third_version_answered_count(start: Start) -> None:
+    """For every pair that scored it: a third version with all the traffic helps to tell the two
+    apart, and its disagreements are not taken for unlabelled ones."""
+    even, mostly_v3 = (
+        "[split]\nv1 = 34\nv2 = 33\nv3 = 33\n",
+        "[split]\nv1 = 1\nv2 = 1\nv3 = 98\n",
+    )
+    found = start(even)
+    found.vote("v2", 15)
+    before, _ = found.report["comparisons"]
+    assert (before["challenger"], before["challenger_right"]) == ("v2", 15)
+    replace_in(found.config, even, mostly_v3)
+    found.reload()
+    found.vote("v2", 60)
+    found.vote("v1", 15)
+    after, _ = found.report["comparisons"]
+    assert (after["challenger_right"], after["control_right"]) == (75, 15)
+    assert (after["verdict"], after["labelled"]) == ("better", 90)
+    assert after["next"] == "[split]\nv1 = 0\nv2 = 2\nv3 = 98"
+
+
+def test_a_version_that_finds_no_fraud_is_not_better(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Right nearly always, and never where it matters: by /report and the command line."""
+    found = start()
+    # What v2 calls "no" and v1 "yes" is nearly always "no", but for each fraud.
+    ordinary = [row for row, v1, v2 in found.disputed if (v1, v2) == (1, 0)]
+    assert len(ordinary) > 20
+
+    def label(times: int, truth: str) -> None:
+        for number in range(times):
+            answer = found.predict(ordinary[number % len(ordinary)])
+            found.label(answer, label=truth)
+
+    label(80, "no")
+    assert found.comparison["verdict"] == "better"
+    label(16, "yes")
+    comparison = found.comparison
+    assert (comparison["verdict"], comparison["reason_code"]) == ("inconclusive", "worse_on_class")
+    assert comparison["worse_on"] == ["yes"]
+    assert comparison["next"] == "[experiment]\nweights = yes: 10"
+    per_class = found.report["versions"]["v2"]["per_class"]
+    assert per_class["yes"]["correct"] == 0 and per_class["no"]["recall"] == 1
+    assert run(["--config", str(found.config), "verdict"]) == 3
+    printed = capsys.readouterr().out
+    assert "where the truth is yes, v2 was right in 0 and v1 in 16" in printed
+    assert f"where the truth is yes: v1 right in {16 - per_class['yes']['labelled']} of " in printed
+    replace_in(found.config, EVEN, f"{comparison['next'].replace('10', '40')}\n{EVEN}")
+    found.reload()
+    assert (found.comparison["verdict"], found.comparison["worse_on"]) == ("worse", ["yes"])
+
+
+def test_the_balance_of_the_classes_can_be_asked_for(start: Start) -> None:
+    """A challenger that is right more often, but finds less of the rare class, is then worse."""
+    found = start(f"{EVEN}[experiment]\nmetric = balanced\n")
+    lost = [row for row, v1, v2 in found.disputed if (v1, v2) == (1, 0)]
+
+    def label(row: Any, times: int, truth: int) -> None:
+        for _ in range(times):
+            found.label(found.predict(row), label=truth)
+
+    label(lost[0], 40, 0)
+    assert found.comparison["reason_code"] == "class_unlabelled"
+    label(lost[0], 30, 1)
+    label(next(row for row, said in found.agreed if said == 0), 300, 0)
+    comparison = found.comparison
+    assert (comparison["challenger_right"], comparison["control_right"]) == (40, 30)
+    assert comparison["verdict"] == "worse" and "by their weights" in comparison["reason"]
+
+
+def test_a_finished_experiment_says_so(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """Following the next step leads to one that is true in the new split, and then to the end."""
+    found = start()
+    found.vote("v2", 40)
+    for advice in ("give v2 all the traffic", "v1 has no traffic any more"):
+        comparison = found.comparison
+        assert comparison["verdict"] == "better" and comparison["reason"].endswith(f": {advice}.")
+        split = found.config.read_text().split("[split]")[0]
+        found.config.write_text(split + comparison["next"] + "\n")
+        found.reload()
+    assert found.report["comparisons"] == [] and found.report["control"] == "v2"
+    assert run(["--config", str(found.config), "verdict"]) == 2
+    assert "v2 is the only version in [split]" in capsys.readouterr().err
+
+
+def test_an_earlier_revision_asks_for_nothing_in_this_split(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its figures can be read; what to do now is what the verdict of now says."""
+    found = start()
+    found.vote("v2", 40)
+    old = found.report["revision"]
+    replace_in(found.config, EVEN, "[split]\nv1 = 70\nv2 = 30\n")
+    found.reload()
+    assert run(["--config", str(found.config), "verdict", "--revision", old]) == 0
+    assert f"Next: {typed(found.config, 'verdict v2')}" in capsys.readouterr().out
+
+
+def test_the_feedback_command_labels_a_prediction(start: Start) -> None:
+    """What the next step shows for more labels is what /feedback takes."""
+    found = start()
+    step = found.comparison["next"]
+    command, _, body = step.partition(" -d ")
+    port = found.service.snapshot.config.server.address[1]
+    assert command.startswith(f"curl -sS http://127.0.0.1:{port}/feedback ")
+    answer = found.predict(ROWS[0])
+    body = body.strip("'").replace("REQUEST_ID", answer["request_id"]).replace("CLASS", "yes")
+    assert found.client.post("/feedback", body.encode()).json == {"status": "matched"}

@@ -18,6 +18,7 @@ from processes import ROW, Served, irisab, replace_in, write_config
 
 from irisab import __version__
 from irisab.__main__ import run
+from irisab.cli.typed import typed
 
 
 @pytest.fixture
@@ -398,6 +399,35 @@ def test_verdict_wants_a_known_challenger_and_revision(
     assert command(served.config, "verdict", "--revision", "abc") == 2
     assert served.service.snapshot.revision_id in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", served.service.snapshot.revision_id) == 3
+
+
+def test_verdict_says_what_to_type_where_there_is_nothing_to_judge(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The control itself, or one version alone: both exit 2 and lead on."""
+    assert command(served.config, "verdict", "v1") == 2
+    typed_here = typed(served.config, "verdict v2")
+    assert f"v1 is the control, which the others are compared with: run '{typed_here}'" in (
+        capsys.readouterr().err
+    )
+    config = served.config.read_text()
+    served.config.write_text(f"{config}[split]\nv2 = 100\n")
+    assert command(served.config, "verdict") == 2
+    said = capsys.readouterr().err
+    assert "v2 is the only version in [split], so there is nothing to compare: write" in said
+    assert "'v2 = 90' and 'v1 = 10' under [split]" in said
+    assert f"run '{typed(served.config, 'reload')}'" in said
+    served.config.write_text(f"{config}[split]\nv2 = 90\nv1 = 10\n")
+    assert command(served.config, "verdict") == 3
+    # Where no other version has a model, one is to be trained first.
+    models = served.service.snapshot.config.data.models
+    alone = served.config.parent / "alone"
+    shutil.copytree(models / "v2", alone / "v2", symlinks=True)
+    config = config.replace(str(models), str(alone))
+    served.config.write_text(f"{config}[model.v2]\n[model.v7]\n[split]\nv2 = 100\n")
+    assert command(served.config, "verdict") == 2
+    said = capsys.readouterr().err
+    assert f"run '{typed(served.config, 'train v7')}', write 'v2 = 90' and 'v7 = 10'" in said
 
 
 def test_history_prints_csv(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

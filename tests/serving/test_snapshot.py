@@ -111,6 +111,15 @@ def test_versions_must_fit_together(
         snapshot.build(ini)
 
 
+def test_weights_are_of_classes_that_exist(ini: Path) -> None:
+    """By name or number, as the models have them; a slip is refused before it serves."""
+    replace_in(ini, "[split]", "[experiment]\nweights = virginica: 20, 1: 2\n[split]")
+    assert snapshot.build(ini).config.experiment.weights == {"virginica": 20, "1": 2}
+    replace_in(ini, "virginica", "viginica")
+    with pytest.raises(ConfigError, match=r"\[experiment\] weights: there is no class viginica; "):
+        snapshot.build(ini)
+
+
 def test_another_model_brings_its_own_features(ini: Path, models: Path) -> None:
     """Nothing knows Iris: both versions on another table serve that table."""
     random = np.random.default_rng(1)
