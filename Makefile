@@ -74,7 +74,12 @@ test-jenkins: venv ## what Jenkins would say to the Jenkinsfile; needs Debian's 
 	$(BIN)/pytest tests/jenkins $(ARGS)
 
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
-	$(BIN)/pytest -x tests/host $(ARGS)
+	$(BIN)/pytest -x tests/host -k 'not power' $(ARGS)
+
+test-power: venv ## deploys that lose power at every step; root, Debian, half an hour
+	$(BIN)/pytest tests/host/test_deploy.py -k power $(ARGS)
+
+all: lint test test-3.13 test-jenkins test-terraform test-ui test-host test-power ## all tests; for the night
 
 test-terraform: .venv-terraform/ready ## the Terraform module, a minute; APPLY=1: made in a simulated AWS, ten
 	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)
@@ -132,5 +137,5 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host release deploy rollback smoke \
+.PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host test-power all release deploy rollback smoke \
 	pins wheels simulate figures growthbook lint format clean bench matrix fuzz
