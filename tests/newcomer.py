@@ -23,6 +23,8 @@ VARIABLE = (
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z?", "#"),
     (r"Evidence \(e-value\): \S+", "Evidence (e-value): #"),
     (r"^  (v\d): .*requests.*", r"  \1: #"),
+    # Who answered, and was labelled, is dealt by chance.
+    (r"^  where the truth is (\w+): .*", r"  where the truth is \1: #"),
     (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
     (r"\d+ answers were right", "# answers were right"),
     (r"\bright in \d+ of \d+", "right in # of #"),
