@@ -1,4 +1,4 @@
-"""Draw the pictures of the README's chapter "Which version is better": `make figures`.
+"""Draw the pictures of docs/verdict.md: `make figures`.
 
 Each picture follows many simulated experiments whose truth is known. Every label is looked at by
 three tests: the textbook z-test, irisab without shadow, and irisab with shadow, and a line shows

@@ -22,4 +22,4 @@ exam        the labelled rows that no version learns from
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

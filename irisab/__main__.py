@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import history, reports, service, train
-from irisab.cli.arguments import add_version
+from irisab.cli import backup, evaluate, history, imports, models, reports, service, train
+from irisab.cli.arguments import add_config, add_version
 from irisab.errors import IrisabError
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
@@ -46,18 +46,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve versions of a scikit-learn model, and learn which one is better.",
     )
     add_version(parser)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG),
-        metavar="FILE",
-        help="the INI file (default: $IRISAB_CONFIG, else %(default)s)",
-    )
+    add_config(parser, default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train.add_to(commands)
+    imports.add_to(commands)
     service.add_to(commands)
     reports.add_to(commands)
     history.add_to(commands)
+    evaluate.add_to(commands)
+    models.add_to(commands)
+    backup.add_to(commands)
     return parser
 
 

@@ -6,25 +6,27 @@ names file, section, option, value and reason, and nothing is applied."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from irisab.errors import ConfigError
-from irisab.ini import Sections, decimal, one_line, read_section, read_sections
+from irisab.ini import Sections, read_section, read_sections
+from irisab.versions import ModelOptions, read_models, read_split
 
-# A version is a folder, a metric label and a word in a URL or a log line.
-VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STATE = Path("/var/lib/irisab")
 # waitress stops reading here by itself, and answers without us.
 HARD_BODY_LIMIT = 16 * 1024 * 1024
-DEFAULT_ESTIMATORS = {"v1": 50, "v2": 100}
 
 
 def _bounded(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
+
+
+def _choice(*choices: str) -> Any:
+    """An option that takes one of some words; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +53,19 @@ class DataOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
-    """How `train` builds a version: the parameters of scikit-learn's RandomForestClassifier."""
+class TrainingOptions:
+    """What `train` learns from. `data` is None for Iris."""
 
-    n_estimators: int = _bounded(100, 1, 100_000)
-    max_depth: int | None = _bounded(None, 1, 10_000)
-    min_samples_leaf: int = _bounded(1, 1, 1_000_000)
-    random_state: int = _bounded(42, 0, 2**32 - 1)
+    data: Path | None = None
+    target: str | None = None
+    ignore: tuple[str, ...] = ()
+    group: str | None = None
+    separator: str = _choice("auto", ",", ";", "tab", "|")
+    decimal: str = _choice("auto", ".", ",")
+    task: str = _choice("auto", "classification", "regression")
+    class_weight: str | None = None
+    salt: str = "irisab"
+    keep_mb: int = _bounded(50, 0, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,8 @@ class ExperimentOptions:
     shadow: bool = True
     alpha: float = _bounded(0.05, 1e-6, 0.5)
     margin: float = _bounded(0.01, 1e-6, 1)
+    # Of a regression, in units of the target: answers no further apart are the same.
+    tie: float = _bounded(0.0, 0, 1e30)
     metric: str = field(default="accuracy", metadata={"choices": ("accuracy", "balanced")})
     # By class name, or number; the classes are known where the models are.
     weights: Mapping[str, float] | None = _bounded(None, 1e-3, 1e6)
@@ -80,14 +90,20 @@ class DriftOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """One accepted INI file. `text` is what was read, so that exactly this can be kept."""
+    """One accepted INI file. `text` is what was read, so that exactly this can be kept.
+
+    `models` has an entry for each version of [split] and of [model.*]. `names_data` tells whether
+    [training] says what to learn from, or nobody does.
+    """
 
     server: ServerOptions
     data: DataOptions
+    training: TrainingOptions
     split: Mapping[str, float]
     models: Mapping[str, ModelOptions]
     experiment: ExperimentOptions
     drift: DriftOptions
+    names_data: bool = field(compare=False)
     text: str = field(repr=False, compare=False)
 
     @property
@@ -116,13 +132,16 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
         raise ConfigError(f"{source}: is not text: it has a NUL byte")
     sections = read_sections(text, source)
     _refuse_unknown_sections(sections, source)
+    split = read_split(sections, source)
     config = Config(
         server=read_section(ServerOptions, "server", sections, source, base),
         data=read_section(DataOptions, "data", sections, source, base),
-        split=_split(sections, source),
-        models=_models(sections, source, base),
+        training=read_section(TrainingOptions, "training", sections, source, base),
+        split=split,
+        models=read_models(sections, split, source),
         experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
         drift=read_section(DriftOptions, "drift", sections, source, base),
+        names_data="data" in sections.get("training", {}),
         text=text,
     )
     _check_together(config, source)
@@ -137,7 +156,7 @@ def history_path(text: str, *, base: Path) -> Path:
 
 
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
-    known = ("server", "data", "split", "experiment", "drift")
+    known = ("server", "data", "training", "split", "experiment", "drift")
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(
@@ -146,49 +165,8 @@ def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
             )
 
 
-def _split(sections: Sections, source: Path) -> dict[str, float]:
-    # Of the sample only the [split] line may be left.
-    shares = dict(_shares(sections.get("split") or {"v1": "50", "v2": "50"}, source))
-    total = sum(shares.values())
-    if total != 100:
-        lines = ", ".join(f"{name} = {share}" for name, share in shares.items())
-        raise ConfigError(f"{source}: [split] {lines}: the percentages add up to {total}, not 100")
-    return {name: float(shares[name]) for name in sorted(shares)}
-
-
-def _shares(options: Mapping[str, str], source: Path) -> Iterator[tuple[str, Decimal]]:
-    for name, text in options.items():
-        where = f"{source}: [split] {name} = {one_line(text)}"
-        if not VERSION_NAME.fullmatch(name):
-            raise ConfigError(f"{where}: {_VERSION_NAME_RULE}")
-        try:
-            share = decimal(text)
-        except InvalidOperation:
-            raise ConfigError(f"{where}: must be a percentage such as 50 or 33.3") from None
-        # Decimal raises where a NaN is compared, so it has to be asked first.
-        if not (share.is_finite() and 0 <= share <= 100):
-            raise ConfigError(f"{where}: must be between 0 and 100")
-        yield name, share
-
-
-_VERSION_NAME_RULE = "a version's name is 1 to 64 letters, digits, '.', '_' or '-'"
-
-
-def _models(sections: Sections, source: Path, base: Path) -> dict[str, ModelOptions]:
-    names = [name.removeprefix("model.") for name in sections if name.startswith("model.")]
-    if not names:
-        return {
-            name: ModelOptions(n_estimators=count) for name, count in DEFAULT_ESTIMATORS.items()
-        }
-    for name in names:
-        if not VERSION_NAME.fullmatch(name):
-            raise ConfigError(f"{source}: [model.{name}]: {_VERSION_NAME_RULE}")
-    return {
-        name: read_section(ModelOptions, f"model.{name}", sections, source, base) for name in names
-    }
-
-
 def _check_together(config: Config, source: Path) -> None:
+    _check_training(config.training, source)
     control = config.experiment.control
     if control is not None and control not in config.split:
         raise ConfigError(
@@ -215,3 +193,14 @@ def _check_together(config: Config, source: Path) -> None:
             f"{source}: [server] listen = {config.server.listen}: must be ADDRESS:PORT, "
             "such as 127.0.0.1:5000"
         )
+
+
+def _check_training(training: TrainingOptions, source: Path) -> None:
+    if training.data is not None and training.target is None:
+        raise ConfigError(
+            f"{source}: [training] data = {training.data}: needs target = COLUMN, the title of the "
+            "column to predict"
+        )
+    for option, text in (("target", training.target), ("group", training.group)):
+        if text is not None and text in training.ignore:
+            raise ConfigError(f"{source}: [training] ignore = {text}: is the {option}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType, UnionType
@@ -65,13 +65,16 @@ def read_section(cls: type[Any], name: str, sections: Sections, source: Path, ba
         try:
             values[option] = _convert(text, types[option], base)
             _check_bounds(values[option], fields[option].metadata)
+            _check_choice(values[option], fields[option].metadata)
         except ValueError as error:
             raise ConfigError(f"{where}: {error}") from None
     return cls(**values)
 
 
 def _convert(text: str, kind: Any, base: Path) -> Any:
-    if isinstance(kind, UnionType):
+    if not text and kind == tuple[str, ...]:
+        return ()
+    if isinstance(kind, UnionType) and kind not in _CONVERTERS:
         (kind,) = (each for each in get_args(kind) if each is not NoneType)
         return _convert(text, kind, base) if text else None
     if not text:
@@ -116,6 +119,17 @@ def _path(text: str, base: Path) -> Path:
     return base / text
 
 
+def _words(text: str, _: Path) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    if "" in words:
+        raise ValueError("must be names with a comma between two")
+    return words
+
+
+def _iris_or_path(text: str, base: Path) -> Path | None:
+    return None if text == "iris" else base / text
+
+
 def _numbers(text: str, base: Path) -> Mapping[str, float]:
     """Read NAME: NUMBER, NAME: NUMBER; a name may have colons, but no commas."""
     found: dict[str, float] = {}
@@ -129,22 +143,30 @@ def _numbers(text: str, base: Path) -> Mapping[str, float]:
     return found
 
 
-_CONVERTERS = {
-    **{bool: _bool, int: _int, float: _float, str: _str, Path: _path},
+_CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: _str,
     Mapping[str, float]: _numbers,
+    tuple[str, ...]: _words,
+    Path: _path,
+    Path | None: _iris_or_path,
 }
 
 
 def _check_bounds(value: Any, bounds: Mapping[str, Any]) -> None:
-    if value is None or not bounds:
-        return
-    if choices := bounds.get("choices"):
-        if value not in choices:
-            raise ValueError(f"must be {' or '.join(choices)}")
+    if value is None or "low" not in bounds:
         return
     for each in value.values() if isinstance(value, Mapping) else [value]:
         if not bounds["low"] <= each <= bounds["high"]:
             raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
+
+
+def _check_choice(value: Any, metadata: Mapping[str, Any]) -> None:
+    choices = metadata.get("choices", (value,))
+    if value not in choices:
+        raise ValueError(f"must be {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def one_line(text: str) -> str:

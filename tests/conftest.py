@@ -9,11 +9,11 @@ import pytest
 from hypothesis import settings
 from traffic import prediction, revision
 
-from irisab import config
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
+from irisab.versions import DEFAULT_ESTIMATORS, default_model
 
 # The same examples each time, however slow the machine: a red test means a change.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -25,8 +25,8 @@ def iris_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with bundles of v1 (50 trees) and v2 (100 trees), trained on Iris."""
     models = tmp_path_factory.mktemp("iris") / "models"
     iris = load_iris()
-    for version, count in config.DEFAULT_ESTIMATORS.items():
-        forest = training.forest(config.ModelOptions(n_estimators=count))
+    for version in DEFAULT_ESTIMATORS:
+        forest = training.forest(default_model(version))
         training.fit(models, version, iris, estimator=forest)
     return models
 

@@ -55,22 +55,23 @@ class Client:
         *,
         content_type: str | None = "application/json",
         headers: Mapping[str, str] | None = None,
+        environ: Mapping[str, Any] | None = None,
     ) -> Answer:
-        environ: dict[str, Any] = {
+        request: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
             "QUERY_STRING": "",
             "SCRIPT_NAME": "",
         }
-        setup_testing_defaults(environ)
-        environ["wsgi.input"] = io.BytesIO(body or b"")
+        setup_testing_defaults(request)
+        request["wsgi.input"] = io.BytesIO(body or b"")
         if body is not None:
-            environ["CONTENT_LENGTH"] = str(len(body))
+            request["CONTENT_LENGTH"] = str(len(body))
             if content_type is not None:
-                environ["CONTENT_TYPE"] = content_type
+                request["CONTENT_TYPE"] = content_type
         for name, value in (headers or {}).items():
-            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
-        return self._call(environ)
+            request[f"HTTP_{name.upper().replace('-', '_')}"] = value
+        return self._call(request | dict(environ or {}))
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         started: list[Any] = []
@@ -122,6 +123,7 @@ class Served:
         return value
 
     def close(self) -> None:
+        self.service.close()
         self.recorder.close()
         self.history.close()
 

@@ -50,11 +50,12 @@ def test_the_sample_shows_every_option() -> None:
     classes = {
         "server": config.ServerOptions,
         "data": config.DataOptions,
-        "model": config.ModelOptions,
+        "training": config.TrainingOptions,
         "experiment": config.ExperimentOptions,
         "drift": config.DriftOptions,
     }
     assert shown.pop("split") == {"v1", "v2"}
+    assert shown.pop("model") == {"n_estimators"}  # the others are scikit-learn's
     assert shown == {name: set(cls.__slots__) for name, cls in classes.items()}
 
 
@@ -66,10 +67,11 @@ def test_defaults() -> None:
     assert found.data.models == Path("/var/lib/irisab/models")
     assert found.data.history == Path("/var/lib/irisab/history.sqlite3")
     assert found.split == {"v1": 50, "v2": 50}
-    assert {name: model.n_estimators for name, model in found.models.items()} == {
-        "v1": 50,
-        "v2": 100,
+    assert found.models == {
+        "v1": config.ModelOptions(n_estimators=50),
+        "v2": config.ModelOptions(n_estimators=100),
     }
+    assert found.training == config.TrainingOptions() and not found.names_data
     assert found.control == "v1"
     assert (found.drift.window, found.drift.threshold) == (100, 0.3)
 
@@ -127,10 +129,63 @@ def test_values_are_read() -> None:
     assert found.data.models == BASE / "models"
     assert found.data.history == Path("/data/100%/h.sqlite3")
     assert found.models == {
-        "v1": config.ModelOptions(),
+        "v1": config.ModelOptions(max_depth=None),
+        "v2": config.ModelOptions(n_estimators=100),
         "v3": config.ModelOptions(max_depth=3, random_state=0),
     }
     assert found.experiment == config.ExperimentOptions(name="May", shadow=False)
+
+
+def test_a_section_adds_a_version_and_takes_none_away() -> None:
+    """Versions are those of [split] and of [model.*] together."""
+    assert list(parse("[model.v3]\n").models) == ["v1", "v2", "v3"]
+    assert list(parse("[split]\nmine = 100\n[model.v1]\nkind = extra_trees\n").models) == [
+        *("mine", "v1")
+    ]
+
+
+def test_training_is_read() -> None:
+    """A path starts at the file; titles may have blanks; nothing said is Iris."""
+    found = parse(
+        "[training]\ndata = my data.csv\ntarget = the class\nignore = Id, row number\n"
+        "group = patient\nseparator = ;\ndecimal = ,\ntask = regression\nkeep_mb = 0\n"
+    )
+    assert found.training == config.TrainingOptions(
+        data=BASE / "my data.csv",
+        target="the class",
+        ignore=("Id", "row number"),
+        group="patient",
+        separator=";",
+        decimal=",",
+        task="regression",
+        keep_mb=0,
+    )
+    assert found.names_data
+    assert parse("[training]\ndata = iris\n").names_data
+    assert parse("[training]\ndata = iris\n").training.data is None
+    assert not parse("[training]\ntask = auto\n").names_data
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5", 5),
+        ("-1", -1),
+        ("0.5", 0.5),
+        ("1e-3", 0.001),
+        ("yes", True),
+        ("False", False),
+        ("", None),
+        ("None", None),
+        ("sqrt", "sqrt"),
+        ("...", "..."),
+    ],
+)
+def test_a_models_options_are_scikit_learns(text: str, value: object) -> None:
+    """Numbers, truth values, None and words; what each option may be is judged by `train`."""
+    found = parse(f"[model.v1]\nkind = extra_trees\nself = {text}\n").models["v1"]
+    assert (found.kind, found.options) == ("extra_trees", {"self": value})
+    assert type(found.options["self"]) is type(value)
 
 
 def test_weights_are_read() -> None:
@@ -211,8 +266,25 @@ BROKEN = {
     "no address": ("[server]\nlisten = :5000\n", "listen = :5000: must be ADDRESS:PORT"),
     "large port": ("[server]\nlisten = 127.0.0.1:70000\n", "must be ADDRESS:PORT"),
     "no host": ("[server]\nlisten = a..b:5000\n", "listen = a..b:5000: must be ADDRESS:PORT"),
-    "bad model option": ("[model.v1]\ntrees = 5\n", "[model.v1] trees = 5: unknown option"),
-    "no trees": ("[model.v1]\nn_estimators = 0\n", "[model.v1] n_estimators = 0: must be between"),
+    "bad kind": ("[model.v1]\nkind = tree\n", "[model.v1] kind = tree: unknown kind; there are r"),
+    "model option in two lines": (
+        "[model.v1]\nmax_depth = 1\n  2\n",
+        "[model.v1] max_depth = 1 2: is not 'option = value' in a line of its own",
+    ),
+    # training
+    "data without a target": (
+        "[training]\ndata = t.csv\n",
+        "t.csv: needs target = COLUMN, the title of the column to predict",
+    ),
+    "target ignored": (
+        "[training]\ndata = t.csv\ntarget = y\nignore = a, y\n",
+        "[training] ignore = y: is the target",
+    ),
+    "group ignored": ("[training]\ngroup = g\nignore = g\n", "ignore = g: is the group"),
+    "comma too many": ("[training]\nignore = a,, b\n", "must be names with a comma between two"),
+    "separator": ("[training]\nseparator = :\n", "separator = :: must be auto, ,, ;, tab or |"),
+    "task": ("[training]\ntask = guess\n", "must be auto, classification or regression"),
+    "no megabytes": ("[training]\nkeep_mb = -1\n", "keep_mb = -1: must be between 0 and 10000"),
     "no version": ("[model.]\n", "[model.]: a version's name is 1 to 64 letters"),
     "version as a path": ("[model.../x]\n", "[model.../x]: a version's name is"),
     # split

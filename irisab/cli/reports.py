@@ -100,8 +100,9 @@ def _comparison(
 
 def _alone(control: str, options: argparse.Namespace, accepted: config.Config) -> str:
     """Say how the only version gets a challenger: one that the INI or the disk has, else a new."""
-    others = [name for name in accepted.models if name != control]
-    known = [name for name in others if bundle.exists(accepted.data.models, name)]
+    kept = bundle.versions(accepted.data.models)
+    others = [name for name in dict.fromkeys([*accepted.models, *kept]) if name != control]
+    known = [name for name in others if name in kept]
     other = (known or others or ["v2" if control == "v1" else "v1"])[0]
     train = "" if known else f"run '{typed(options.config, f'train {other}')}', "
     return (

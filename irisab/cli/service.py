@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Mapping
+from os import EX_SOFTWARE
 from pathlib import Path
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
-from irisab.errors import ConfigError, NotRunning
+from irisab.errors import ConfigError, IrisabError, NotRunning
 from irisab.http import systemd
 from irisab.http.handshake import Handshake
 from irisab.serving import snapshot
+
+log = logging.getLogger(__name__)
 
 
 def add_to(commands: Any) -> None:
@@ -26,7 +30,14 @@ def _serve(options: argparse.Namespace) -> int:
     from irisab.http import server
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    server.serve(options.config)
+    try:
+        server.serve(options.config)
+    except IrisabError:
+        raise
+    except Exception:
+        # Not 2, which means that the INI was refused and tells systemd not to try again.
+        log.exception("the service ended")
+        return EX_SOFTWARE
     return 0
 
 
@@ -38,23 +49,37 @@ def _check(options: argparse.Namespace) -> int:
         role = "control" if version == candidate.config.control else "challenger"
         say(
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
-            f"accuracy {about['accuracy']:.4f}, trained {about['trained_at']}"
+            f"{_score(about)}, trained {about['trained_at']}"
         )
     return 0
 
 
+def _score(about: Mapping[str, Any]) -> str:
+    if about["accuracy"] is not None:
+        return f"accuracy {about['accuracy']:.4f}"
+    error = about.get("mae")
+    return "score unknown" if error is None else f"MAE {error:.4g}"
+
+
 def _reload(options: argparse.Namespace) -> int:
-    folder = _history_path(options.config).parent
+    folder, *others = _state_folders(options.config)
     try:
         revision = Handshake(folder).reload()
     except NotRunning:
-        # An edit of [data] history does not move the service, which is to say so.
-        state = systemd.state_folder()
-        if state is None or folder == state:
+        # An edit of [data] history, or an INI that cannot be read, does not move the service: it
+        # is the one to say what is wrong.
+        running = [each for each in others if Handshake(each).is_running()]
+        if not running:
             raise
-        revision = Handshake(state).reload()
+        revision = Handshake(running[0]).reload()
     say(f"reloaded: revision {revision} serves")
     return 0
+
+
+def _state_folders(path: Path) -> list[Path]:
+    """Return where the service may keep its pid: as the INI says, then where it usually is."""
+    usual = [systemd.state_folder(), path.absolute().parent]
+    return list(dict.fromkeys([_history_path(path).parent, *filter(None, usual)]))
 
 
 def _history_path(path: Path) -> Path:

@@ -100,7 +100,11 @@ def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
 
 
 def _version_line(name: str, version: Json) -> str:
-    right = f", {version['accuracy']:.2%} right" if version["labelled"] else ""
+    right = ""
+    if version["mae"] is not None:
+        right = f", MAE {version['mae']:.4g}, RMSE {version['rmse']:.4g}"
+    elif version["labelled"]:
+        right = f", {version['accuracy']:.2%} right"
     p95 = version["latency_ms"]["p95"]
     latency = "" if p95 is None else f", p95 {p95:.2f} ms"
     return (
@@ -111,7 +115,7 @@ def _version_line(name: str, version: Json) -> str:
 
 def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
     """Say what each version has found of each class that labels name."""
-    found = [versions[name]["per_class"] for name in names]
+    found = [versions[name]["per_class"] or {} for name in names]
     labelled = [each for each in found[0] if any(classes[each]["labelled"] for classes in found)]
     for each in labelled[:CLASSES]:
         counts = [(name, classes[each]) for name, classes in zip(names, found, strict=True)]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -24,24 +24,28 @@ from irisab.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from irisab.http import openapi, problem
+from irisab.http.dispatch import ARRIVED
 from irisab.rfc3339 import timestamp
+from irisab.serving import settings
 from irisab.serving.service import ModelFailure, Service
-from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.serving.shadow import Answered
+from irisab.serving.snapshot import ReloadOutcome
 
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
-PROBLEM = "application/problem+json"
 _STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Response(NamedTuple):
-    """What a route answers; `start_response` gets it in one place."""
+    """What a route answers; `start_response` gets it in one place, `sent` is called after it."""
 
     status: HTTPStatus
     body: bytes
     content_type: str = JSON
     allow: str | None = None
+    sent: Callable[[], None] | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         headers = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
@@ -50,12 +54,25 @@ class Response(NamedTuple):
         return headers
 
 
+class _Body:
+    """A body, and what is left to do once it is sent: a server calls `close` then (PEP 3333)."""
+
+    def __init__(self, body: bytes, close: Callable[[], None]) -> None:
+        self._body = body
+        self.close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._body
+
+    def __len__(self) -> int:
+        return 1
+
+
 class App:
     """The WSGI application (PEP 3333) around a `Service`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._openapi = files("irisab.http").joinpath("openapi.json").read_bytes()
         self._routes: Mapping[str, tuple[str, Callable[[WSGIEnvironment], Response]]] = {
             "/predict": ("POST", self._predict),
             "/feedback": ("POST", self._feedback),
@@ -70,7 +87,9 @@ class App:
         response = self._respond(environ)
         start_response(_STATUS_LINES[response.status], response.headers())
         # RFC 9110, 9.3.2: the headers of GET, and no body.
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return []
+        return [response.body] if response.sent is None else _Body(response.body, response.sent)
 
     def is_quick(self, method: str, path: str, length: int) -> bool:
         """Tell whether a request will be answered at once, and without waiting for anything."""
@@ -114,19 +133,32 @@ class App:
         return answer(environ)
 
     def _predict(self, environ: WSGIEnvironment) -> Response:
-        if "HTTP_X_REQUEST_START" in environ:
-            self._observe_queue(environ["HTTP_X_REQUEST_START"])
-        return Response(HTTPStatus.OK, self._service.predict(self._body(environ)))
+        started = self._started(environ)
+        answer, answered = self._service.answer(self._body(environ))
+        return Response(HTTPStatus.OK, answer, sent=partial(self._sent, started, answered))
 
-    def _observe_queue(self, stamp: str) -> None:
-        """Take nginx's X-Request-Start, "t=" and seconds since 1970."""
+    def _started(self, environ: WSGIEnvironment) -> float:
+        """Return when the client began to wait, as far as is known, in seconds since 1970.
+
+        That is nginx's X-Request-Start ("t=" and seconds), else when the first byte came here.
+        """
+        now = time.time()
+        arrived: float = environ.get(ARRIVED, now)
+        if "HTTP_X_REQUEST_START" not in environ:
+            return arrived
         try:
-            waited = time.time() - float(stamp.removeprefix("t="))
+            stamp = float(environ["HTTP_X_REQUEST_START"].removeprefix("t="))
         except ValueError:
-            return
+            return arrived
         # An hour is no queue but another clock, or a client's fancy.
-        if -3600 < waited < 3600:
-            self._service.metrics.queue.observe(max(waited, 0.0))
+        if not now - 3600 < stamp < now + 3600:
+            return arrived
+        self._service.metrics.queue.observe(max(now - stamp, 0.0))
+        return stamp
+
+    def _sent(self, started: float, answered: Answered) -> None:
+        self._service.metrics.duration.observe(max(time.time() - started, 0.0))
+        self._service.follow(answered)
 
     def _feedback(self, environ: WSGIEnvironment) -> Response:
         return _json({"status": self._service.feedback(self._body(environ))})
@@ -135,6 +167,8 @@ class App:
         content_type = environ.get("CONTENT_TYPE", "")
         if content_type != JSON and content_type.partition(";")[0].strip().lower() != JSON:
             raise UnsupportedMediaType(f"send JSON with the header Content-Type: {JSON}")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+            raise UnsupportedMediaType("send the JSON as it is, without Content-Encoding")
         length = _content_length(environ)
         limit = self._service.snapshot.config.server.max_body_bytes
         if length > limit:
@@ -161,7 +195,7 @@ class App:
         )
 
     def _config(self, environ: WSGIEnvironment) -> Response:
-        return _json(_describe_config(self._service.snapshot))
+        return _json(settings.public(self._service.snapshot))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
         return _json(self._service.report())
@@ -171,7 +205,7 @@ class App:
         return Response(HTTPStatus.OK, body, content_type)
 
     def _describe(self, environ: WSGIEnvironment) -> Response:
-        return Response(HTTPStatus.OK, self._openapi)
+        return _json(openapi.described(self._service.snapshot))
 
 
 _NO_HISTORY = "the history cannot be used now; try again, the log of irisab says why"
@@ -189,55 +223,8 @@ def _json(value: object, *, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 
 def _problem(status: HTTPStatus, detail: str, *, allow: str | None = None) -> Response:
-    problem = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail[:1].upper() + detail[1:] + ".",
-    }
-    return Response(status, json.dumps(problem).encode(), PROBLEM, allow)
+    return Response(status, problem.problem(status, detail), problem.CONTENT_TYPE, allow)
 
 
 def _reload(outcome: ReloadOutcome) -> dict[str, Any]:
     return {"ok": outcome.ok, "error": outcome.error, "at": timestamp(outcome.at)}
-
-
-def _describe_config(snapshot: Snapshot) -> dict[str, Any]:
-    options, control = snapshot.config, snapshot.control
-    return {
-        "revision": snapshot.revision_id,
-        "split": {name: _percent(share) for name, share in options.split.items()},
-        "versions": {
-            name: {key: bundle.manifest[key] for key in _VERSION_KEYS}
-            for name, bundle in snapshot.bundles.items()
-        },
-        "features": [
-            {key: getattr(feature, key) for key in ("name", "unit", "min", "max", "mean")}
-            for feature in control.features
-        ],
-        "classes": list(control.class_names),
-        "examples": control.manifest["examples"],
-        "drift": {"window": options.drift.window, "threshold": options.drift.threshold},
-        "experiment": {
-            "name": options.experiment.name,
-            "control": options.control,
-            "shadow": options.experiment.shadow,
-            "alpha": options.experiment.alpha,
-            "margin": options.experiment.margin,
-        },
-    }
-
-
-_VERSION_KEYS = (
-    "accuracy",
-    "cv_accuracy",
-    "cv_standard_error",
-    "estimator",
-    "n_estimators",
-    "sha256",
-    "trained_at",
-)
-
-
-def _percent(share: float) -> float | int:
-    return int(share) if share.is_integer() else share

@@ -14,17 +14,31 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from http import HTTPStatus
+from time import monotonic, thread_time, time
 from typing import Any
 from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import build_http_date
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import BadRequest, build_http_date
+
+from irisab.http.problem import CONTENT_TYPE, problem
 
 log = logging.getLogger(__name__)
+
+# What the environ says: when the request's first byte came, in seconds since 1970.
+ARRIVED = "irisab.arrived"
+# The first byte of a TLS connection (RFC 8446, 5.1), and of no HTTP request.
+TLS_HANDSHAKE = b"\x16"
+# What answers may take of the main thread at once: meanwhile it reads nothing.
+TURN_SECONDS = 0.01
+# After more than that it leaves everything to the workers for so many times as long.
+REST = 100
 
 # Method, path, and bytes of the body -> whether the main thread may answer.
 IsQuick = Callable[[str, str, int], bool]
@@ -58,6 +72,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         self.main_thread = threading.get_ident()
         self._is_quick = is_quick
         self._here: deque[Channel] = deque()
+        self._not_before = 0.0
 
     def add_task(self, channel: Channel) -> None:
         """Take a channel whose first request is complete."""
@@ -65,6 +80,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         if (
             request.error is None
             and threading.get_ident() == self.main_thread
+            and monotonic() >= self._not_before
             and self._is_quick(request.command, request.path, request.content_length)
         ):
             self._here.append(channel)
@@ -72,18 +88,37 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             super().add_task(channel)
 
     def answer_here(self) -> None:
-        """Answer the quick requests; the caller holds no lock of theirs."""
+        """Answer the quick requests; the caller holds no lock of theirs.
+
+        If they take longer than they should, the workers get the rest, and all that comes for a
+        while: a model may turn slow on some rows.
+        """
+        if not self._here:
+            return
+        # Of this thread's own work: what other programs take must not count.
+        started = thread_time()
         while self._here:
             try:
                 self._here.popleft().service()
             except Exception:
                 log.exception("a request was not answered")
+            spent = thread_time() - started
+            if spent > TURN_SECONDS:
+                self._not_before = monotonic() + spent * REST
+                while self._here:
+                    super().add_task(self._here.popleft())
 
 
 class Task(WSGITask):  # type: ignore[misc]
     """Sends short answers in one piece, and the last ones with Connection: close."""
 
     wrote_header: bool
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environ, with when the request arrived."""
+        environ: dict[str, Any] = super().get_environment()
+        environ[ARRIVED] = self.request.arrived
+        return environ
 
     def build_response_header(self) -> bytes:
         """Build what waitress would, in a fifth of the time where nothing is unusual."""
@@ -112,10 +147,46 @@ class Task(WSGITask):  # type: ignore[misc]
         self.channel.write_soon(header + data)
 
 
+class Refusal(ErrorTask):  # type: ignore[misc]
+    """Answers what waitress itself cannot accept, in the form of all other errors."""
+
+    def execute(self) -> None:
+        """Write the answer, and close the connection after it."""
+        error = self.request.error
+        status = HTTPStatus(error.code)
+        body = problem(status, str(error.body))
+        self.status = f"{status.value} {status.phrase}"
+        self.response_headers += [("Content-Type", CONTENT_TYPE)]
+        self.content_length = len(body)
+        self.set_close_on_finish()
+        self.write(body)
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request as it comes; `arrived` is when its first byte did, in seconds since 1970."""
+
+    def __init__(self, adj: Adjustments) -> None:
+        super().__init__(adj)
+        self.arrived = time()
+        self._begun = False
+
+    def received(self, data: bytes) -> int:
+        """Take what came; who speaks TLS is told at once, instead of waiting for its answer."""
+        if not self._begun and data.startswith(TLS_HANDSHAKE):
+            self.error = BadRequest("this port speaks HTTP, not HTTPS: use http://")
+            self.completed = True
+            return len(data)
+        self._begun = True
+        taken: int = super().received(data)
+        return taken
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
+    parser_class = Request
     task_class = Task
+    error_task_class = Refusal
 
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]

@@ -128,11 +128,15 @@ class Run:
         if self._service.reload.ok:
             last_good.keep(self._service.snapshot)
         self._recorder.start()
-        threading.Thread(target=self._control, args=(commands,), daemon=True).start()
+        control = threading.Thread(target=self._control, args=(commands,), daemon=True)
+        control.start()
+        watchdog = systemd.Watchdog([control.is_alive, self._recorder.is_turning])
         log.info("serving %s on %s", _summary(self._service.snapshot), self._address())
         systemd.notify("READY=1")
         while not self._stopped.is_set():
             self._http.turn()
+            watchdog.feed()
+        self._service.close()
         self._recorder.close()
         self._history.close()
         log.info("stopped")
@@ -143,8 +147,18 @@ class Run:
 
     def _control(self, commands: queue.SimpleQueue[str]) -> None:
         while commands.get() == "reload":
-            self._reload()
-        self._drain(commands)
+            try:
+                self._reload()
+            except Exception:
+                # Without this thread, nothing would hear the next reload, or the stop.
+                log.exception("a reload was not completed")
+        try:
+            self._drain(commands)
+        except Exception:
+            log.exception("not all requests may have been answered")
+        finally:
+            self._stopped.set()
+            self._http.pull_trigger()
 
     # -- reload -----------------------------------------------------------------------------
 
@@ -193,12 +207,24 @@ class Run:
         self._http.accepting = False
         self._http.pull_trigger()
         deadline = time.monotonic() + seconds
-        while not (quiet := self._is_quiet()) and time.monotonic() < deadline and commands.empty():
+        while not (quiet := self._is_quiet()) and time.monotonic() < deadline:
+            if self._told_to_stop_again(commands):
+                break
             time.sleep(POLL_SECONDS)
         if not quiet:
             log.warning("not all requests were answered in time")
-        self._stopped.set()
-        self._http.pull_trigger()
+
+    def _told_to_stop_again(self, commands: queue.SimpleQueue[str]) -> bool:
+        """Hear what came during the drain; who asks for a reload is told that it is too late."""
+        while not commands.empty():
+            if commands.get() == "stop":
+                return True
+            revision = self._service.snapshot.revision_id
+            self._handshake.answer(
+                self._handshake.request_id(),
+                {"ok": False, "error": "the service is stopping", "revision": revision},
+            )
+        return False
 
     def _is_quiet(self) -> bool:
         """Tell whether nothing is left to do, after a whole turn in which what came was read."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from irisab.errors import ConfigError
@@ -33,6 +34,29 @@ def notify(state: str) -> None:
 def notify_reloading() -> None:
     """Say that a reload begins; READY=1 says that it is over."""
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+class Watchdog:
+    """Tells systemd that the service still turns (sd_watchdog_enabled(3)).
+
+    To be fed by the main loop, so that it is fed by nobody once that hangs; and not fed either
+    where one of `loops` says that it has ended or hangs. systemd then starts the service anew.
+    """
+
+    def __init__(self, loops: Sequence[Callable[[], bool]]) -> None:
+        self._loops = loops
+        # Half of what systemd waits, as it recommends.
+        self._interval = int(os.environ.get("WATCHDOG_USEC", 0)) / 2e6
+        self._next = 0.0
+
+    def feed(self) -> None:
+        """Say so where it is time to, and true."""
+        now = time.monotonic()
+        if not self._interval or now < self._next:
+            return
+        self._next = now + self._interval
+        if all(is_turning() for is_turning in self._loops):
+            notify("WATCHDOG=1")
 
 
 def state_folder() -> Path | None:

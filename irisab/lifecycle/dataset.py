@@ -1,41 +1,24 @@
-"""Labelled rows to learn from: Iris, or a CSV file. Start at `load_csv()`."""
+"""Labelled rows to learn from: Iris, a CSV file, or arrays. Start at `load_csv()`."""
 
 from __future__ import annotations
 
-import csv
-import math
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irisab.config import TrainingOptions
 from irisab.errors import DataError
-from irisab.model.schema import FLOAT32_MAX
-from irisab.stats import drift
+from irisab.lifecycle import cells
+from irisab.lifecycle.columns import Column, name_and_unit, read_known, read_new
+from irisab.lifecycle.known import Known
+from irisab.lifecycle.reading import Table, read
+from irisab.lifecycle.rows import IRIS, Dataset, checked, source_of, to_array
+from irisab.lifecycle.targets import Target, fits, read_target
 
-FOLDS = 5
-MISSING = ("", "na", "nan", "n/a", "null", "none", "?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
-    """A numeric classification table.
-
-    `rows` has shape (n_rows, n_features); `labels` (n_rows,) holds indices into `class_names`.
-    `class_numbers` is what an answer calls a class: the target itself where it was whole numbers.
-    """
-
-    name: str
-    rows: drift.Array
-    labels: NDArray[np.int64]
-    features: tuple[tuple[str, str | None], ...]
-    class_names: tuple[str, ...]
-    class_numbers: tuple[int, ...]
+# So many line numbers are enough to find what is meant.
+LINES_SHOWN = 5
 
 
 def load_iris() -> Dataset:
@@ -47,119 +30,197 @@ def load_iris() -> Dataset:
         name="Iris",
         rows=iris.data,
         labels=iris.target,
-        features=tuple(_name_and_unit(name) for name in iris.feature_names),
+        features=tuple(name_and_unit(name) for name in iris.feature_names),
         class_names=tuple(str(name) for name in iris.target_names),
         class_numbers=tuple(range(len(iris.target_names))),
+        source=IRIS,
     )
 
 
-def _name_and_unit(title: str) -> tuple[str, str | None]:
-    """Split a column's title as in 'sepal length (cm)'."""
-    parts = re.fullmatch(r"(.+?)\s*\(([^()]*)\)", title.strip())
-    name, unit = (parts[1], parts[2]) if parts else (title.strip(), None)
-    return re.sub(r"\s+", "_", name), unit
-
-
-def load_csv(path: Path, *, target: str, drop: bool = False) -> tuple[Dataset, list[str]]:
+def load_csv(
+    path: Path,
+    *,
+    target: str,
+    drop: bool = False,
+    options: TrainingOptions | None = None,
+    strict: bool = False,
+    known: Known | None = None,
+) -> tuple[Dataset, list[str]]:
     """Read a CSV file with a header line; every column but `target` is a feature.
 
-    With `drop`, columns without any number and rows with a missing or non-numeric cell are left
-    out, and the second value says which. Raises `DataError` otherwise, with columns and counts.
+    Parameters
+    ----------
+    drop : bool
+        Leave out rows with a missing or unreadable cell, and columns that cannot be read.
+    options : what [training] says of the file; its `data` and `target` are not looked at
+    strict : bool
+        Refuse columns to ignore, or to group by, that are not there.
+    known : what a version expects
+        Where the file has its features and classes, they are read in its order, as its types.
+
+    The second value says what was left out, and how a column was taken that could be read
+    otherwise. Raises `DataError` for what cannot be used, with columns, lines and counts.
     """
-    titles, table = _read_csv(path)
-    if target not in titles:
-        raise DataError(f"{path}: has no column {target!r}; there are {', '.join(titles)}")
-    columns = dict(zip(titles, zip(*table, strict=True), strict=True))
-    targets = np.array([cell.strip() for cell in columns.pop(target)])
-    cells = np.array([[_number(cell) for cell in column] for column in columns.values()])
-    rows = cells.reshape(len(columns), len(table)).T
-    bad, unlabelled = np.isnan(rows), np.isin(np.char.lower(targets), MISSING)
-    numeric = ~bad.all(axis=0)
-    if not numeric.any():
-        raise DataError(f"{path}: has no column with numbers besides the target")
-    if not drop:
-        _refuse_gaps(path, {**dict(zip(columns, bad.T, strict=True)), target: unlabelled})
-    usable = ~(bad[:, numeric].any(axis=1) | unlabelled)
-    names = np.array(list(columns))
-    notes = _notes(names[~numeric].tolist(), rows=int((~usable).sum()), total=len(table))
-    kept = rows[usable][:, numeric]
-    return _dataset(path, kept, targets[usable].tolist(), names[numeric].tolist()), notes
-
-
-def _refuse_gaps(path: Path, gaps: Mapping[str, NDArray[np.bool_]]) -> None:
-    problems = [
-        f"column {title!r} has {gap.sum()} of {len(gap)} cells that are missing or not a number"
-        for title, gap in gaps.items()
-        if gap.any()
-    ]
-    if problems:
-        raise DataError(
-            f"{path}: {'; '.join(problems)}. Mend the file, or add --drop to leave out the columns "
-            "without any number and the rows with such a cell."
-        )
-
-
-def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = [row for row in csv.reader(file, strict=True) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from error
-    if len(table) < 2:
-        raise DataError(f"{path}: needs a header line and rows below it")
-    titles = [title.strip() for title in table[0]]
-    for number, row in enumerate(table[1:], start=2):
-        if len(row) != len(titles):
-            raise DataError(f"{path}: row {number} has {len(row)} cells, the header {len(titles)}")
-    if len(set(titles)) < len(titles) or "" in titles:
-        raise DataError(f"{path}: each column needs a title of its own: {', '.join(titles)}")
-    return titles, table[1:]
-
-
-def _number(cell: str) -> float:
-    """Return the number in a cell, NaN where there is none that a model can take."""
-    try:
-        # Python takes 1_0 and digits of other scripts for numbers; whoever wrote them may not.
-        value = float(cell) if cell.isascii() and "_" not in cell else math.nan
-    except ValueError:
-        return math.nan
-    return value if abs(value) <= FLOAT32_MAX else math.nan
-
-
-def _notes(columns: Sequence[str], *, rows: int, total: int) -> list[str]:
-    notes = [f"column {title!r}" for title in columns]
-    return notes + ([f"{rows} of {total} rows"] if rows else [])
+    options = options or TrainingOptions()
+    table = read(path, target=target, separator=options.separator)
+    title = table.title(target)
+    assert title is not None
+    if strict:
+        _refuse_unknown(table, options)
+    notes: list[str] = []
+    table = _labelled(table, title, notes)
+    titles = _feature_titles(table, title, options, notes)
+    decimal = options.decimal if options.decimal != "auto" else cells.decimal_of(table)
+    columns = None
+    if known is not None and fits(table.columns[title], known):
+        columns = read_known(table, titles, known, decimal)
+    if columns is None:
+        known = None
+        columns = read_new(table, titles, decimal, drop=drop, notes=notes)
+    usable = _usable(table, columns, notes, drop=drop)
+    answers = read_target(
+        _picked(table.columns[title], usable),
+        where=str(path),
+        task=options.task,
+        decimal=decimal,
+        known=known,
+    )
+    if answers.note:
+        notes.append(answers.note)
+    return _dataset(table, columns, answers, usable, target, options), notes
 
 
 def _dataset(
-    path: Path, rows: drift.Array, targets: Sequence[str], titles: Sequence[str]
+    table: Table,
+    columns: Sequence[Column],
+    answers: Target,
+    usable: NDArray[np.bool_],
+    target: str,
+    options: TrainingOptions,
 ) -> Dataset:
-    # A column of whole numbers that once had a gap is often written as 1.0, 2.0.
-    whole = all(re.fullmatch(r"[+-]?[0-9]{1,15}(\.0*)?", text) for text in targets)
-    keys: list[Any] = [int(text.partition(".")[0]) if whole else text for text in targets]
-    _check_classes(path, keys)
-    features = tuple(_name_and_unit(title) for title in titles)
-    if len(dict(features)) < len(features):
-        raise DataError(f"{path}: two columns have the same name once their units are taken off")
-    classes = sorted(set(keys))
-    position = {key: index for index, key in enumerate(classes)}
-    return Dataset(
-        name=path.name,
-        rows=rows,
-        labels=np.array([position[key] for key in keys]),
-        features=features,
-        class_names=tuple(map(str, classes)),
-        class_numbers=tuple(classes) if whole else tuple(range(len(classes))),
+    types = [column.type for column in columns]
+    group = _group(table, options)
+    return checked(
+        Dataset(
+            name=table.path.name,
+            rows=to_array([column.values[usable] for column in columns], types),
+            labels=answers.labels,
+            features=[(column.name, column.unit) for column in columns],
+            class_names=answers.class_names,
+            class_numbers=answers.class_numbers,
+            types=types,
+            task=answers.task,
+            groups=None if group is None else _picked(table.columns[group], usable),
+            source=source_of(table.path),
+            target=target,
+            ignore=options.ignore,
+            group=options.group,
+        )
     )
 
 
-def _check_classes(path: Path, targets: Sequence[int | str]) -> None:
-    counts = Counter(targets)
-    if len(counts) < 2:
-        raise DataError(f"{path}: the target has {len(counts)} class(es), it needs at least two")
-    rarest, count = min(counts.items(), key=lambda each: each[1])
-    if count < FOLDS:
-        raise DataError(
-            f"{path}: class {rarest!r} has {count} row(s), each needs at least {FOLDS}; "
-            "is the target a class at all, and not a measurement?"
+def _picked(column: Sequence[str], usable: NDArray[np.bool_]) -> list[str]:
+    return [cell for cell, use in zip(column, usable, strict=True) if use]
+
+
+def _labelled(table: Table, title: str, notes: list[str]) -> Table:
+    """Leave out the rows whose label is not known yet: only an empty cell says so."""
+    labelled = [bool(cell.strip()) for cell in table.columns[title]]
+    without = [line for line, has in zip(table.lines, labelled, strict=True) if not has]
+    if not without:
+        return table
+    if not any(labelled):
+        raise DataError(f"{table.path}: column {title.strip()!r} is empty: no row has a label")
+    notes.append(
+        f"Left out: {_count(without, len(table))}, which have no label ({_where(without)})"
+    )
+    use = np.array(labelled)
+    return Table(
+        path=table.path,
+        columns={name: _picked(column, use) for name, column in table.columns.items()},
+        lines=[line for line, has in zip(table.lines, labelled, strict=True) if has],
+    )
+
+
+def _count(lines: Sequence[int], total: int) -> str:
+    return f"{len(lines)} of {total} rows"
+
+
+def _where(lines: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lines[:LINES_SHOWN]))
+    return f"line {shown}{', ...' if len(lines) > LINES_SHOWN else ''}"
+
+
+def _feature_titles(
+    table: Table, target: str, options: TrainingOptions, notes: list[str]
+) -> list[str]:
+    others = {target, _group(table, options), *_ignored(table, options.ignore)}
+    titles = [title for title in table.columns if title not in others]
+    if titles and not titles[0].strip():
+        if not _counts(table.columns[titles[0]]):
+            raise DataError(
+                f"{table.path}: column 1 has no title; each column needs a title of its own"
+            )
+        notes.append("Left out: column 1, which has no title and numbers the rows")
+        return titles[1:]
+    return titles
+
+
+def _ignored(table: Table, names: Sequence[str]) -> Iterator[str]:
+    """Yield the titles that are to be ignored, be they called by title or by feature."""
+    for title in table.columns:
+        if title.strip() in names or name_and_unit(title)[0] in names:
+            yield title
+
+
+def _refuse_unknown(table: Table, options: TrainingOptions) -> None:
+    for option, names in (("ignore", options.ignore), ("group", (options.group,))):
+        for name in names:
+            if not (name is None or table.title(name) or any(_ignored(table, [name]))):
+                raise DataError(
+                    f"{table.path}: [training] {option} = {name}: there is no such column; there "
+                    f"are {', '.join(title.strip() for title in table.columns)}"
+                )
+
+
+def _counts(column: Sequence[str]) -> bool:
+    """Tell whether a column numbers the rows, as pandas' index does, some of them left out."""
+    numbers = [cells.number(cell) for cell in column]
+    return all(one < two for one, two in zip(numbers, numbers[1:], strict=False))
+
+
+def _group(table: Table, options: TrainingOptions) -> str | None:
+    return table.title(options.group) if options.group is not None else None
+
+
+def _usable(
+    table: Table, columns: Sequence[Column], notes: list[str], *, drop: bool
+) -> NDArray[np.bool_]:
+    """Mark the rows to learn from, and note which are left out."""
+    unreadable = np.any([column.unreadable for column in columns], axis=0)
+    if unreadable.any() and not drop:
+        raise DataError(f"{table.path}: {'; '.join(_unreadable(table, columns))}")
+    gaps = np.any([column.missing for column in columns], axis=0) if drop else unreadable
+    unusable = unreadable | gaps
+    if unusable.all():
+        raise DataError(f"{table.path}: each row has a missing or unreadable cell: none is left")
+    lines = [line for line, bad in zip(table.lines, unusable, strict=True) if bad]
+    if lines:
+        notes.append(
+            f"Left out: {_count(lines, len(table))}, which have a missing or unreadable cell "
+            f"({_where(lines)})"
         )
+    usable: NDArray[np.bool_] = ~unusable
+    return usable
+
+
+def _unreadable(table: Table, columns: Sequence[Column]) -> Iterator[str]:
+    for column in columns:
+        if column.unreadable.any():
+            row = int(column.unreadable.argmax())
+            yield (
+                f"column {column.title.strip()!r} has {column.unreadable.sum()} of {len(table)} "
+                f"cells that are neither missing nor a {column.type}, the first in line "
+                f"{table.lines[row]}: {table.columns[column.title][row].strip()!r}. "
+                "Mend the file, or add --drop to leave out such rows"
+            )

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,113 +16,163 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irisab import config
-from irisab.lifecycle.dataset import FOLDS, Dataset
-from irisab.model import publish
-from irisab.stats import drift
+from irisab.config import TrainingOptions
+from irisab.errors import DataError
+from irisab.lifecycle import estimators, exam, kept, scores, summary, weights
+from irisab.lifecycle.rows import Dataset, checked
+from irisab.model import bundle, publish
+from irisab.versions import VERSION_NAME, VERSION_NAME_RULE, ModelOptions
 
-HELD_OUT = 0.2
 GOLDEN_ROWS = 20
-# Fewer look like drift to a model with dozens of features.
-EXAMPLES = 20
-EXAMPLE_DRAWS = 50
 
 
-def fit(models: Path, version: str, dataset: Dataset, *, estimator: Any, seed: int = 42) -> float:
-    """Fit a clone of `estimator`, write its bundle and return the held-out accuracy.
+def fit(
+    models: Path,
+    version: str,
+    dataset: Dataset,
+    *,
+    estimator: Any,
+    seed: int = 42,
+    force: bool = False,
+    options: TrainingOptions | None = None,
+) -> float:
+    """Fit a clone of `estimator`, write its bundle and return its accuracy (or mean error).
 
-    The model is fitted on four stratified fifths; the accuracy is of the last one. Thirty rows say
-    little, so the five-fold accuracy over all rows and its standard error are kept beside it.
+    The model is fitted on the rows that are not for the exam. Thirty rows of an exam say little, so
+    *the* accuracy is that of five folds over all rows; the exam's is kept beside it.
+
+    Parameters
+    ----------
+    force : bool
+        Replace a bundle that the version has already.
+    options : what [training] says of salt, class_weight and keep_mb
+
+    Raises `DataError`, before anything is fitted, for a name that no INI file could have, a version
+    that exists, and rows or an estimator that could not be served.
     """
-    from sklearn.base import clone
-    from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
-
-    rows, held_out, labels, truth = train_test_split(
-        dataset.rows,
-        dataset.labels,
-        test_size=HELD_OUT,
-        stratify=dataset.labels,
-        random_state=seed,
-    )
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    options = options or TrainingOptions()
+    refuse_replacing(models, version, force=force)
+    dataset = checked(dataset)
+    _refuse_unservable(estimator, dataset)
+    every_weight = weights.of_rows(dataset, options.class_weight)
+    members = exam.members(dataset, salt=options.salt)
+    learning = np.flatnonzero(~members)
+    if not learning.size:
+        raise DataError(f"{dataset.name}: has no row to learn from, all are for the exam")
+    learn = _learner(estimator, dataset, every_weight)
     with _progress(f"fitting {version}"):
-        fitted = clone(estimator).fit(rows, labels)
-        scores = cross_val_score(clone(estimator), dataset.rows, dataset.labels, cv=folds)
-    # Trees summed by several threads come in any order; an answer must not depend on it.
-    if "n_jobs" in fitted.get_params():
-        fitted.set_params(n_jobs=None)
-    accuracy = float(fitted.score(held_out, truth))
+        fitted = learn(learning)
+        folds = scores.cross_validated(dataset, learn, seed=seed)
+    _one_thread(fitted)
+    packed, training = kept.pack(dataset, keep_mb=options.keep_mb)
     about = {
-        **_describe(dataset, rows, labels, seed),
-        "accuracy": accuracy,
-        "cv_accuracy": float(scores.mean()),
-        "cv_standard_error": float(scores.std(ddof=1) / np.sqrt(len(scores))),
-        "estimator": type(fitted).__name__,
-        "n_estimators": fitted.get_params().get("n_estimators"),
+        **summary.describe(dataset, learning, seed),
+        **_measured(folds, scores.exam(dataset, members, fitted)),
+        "training": {**training, **_origin(dataset, options)},
+        "estimator": type(_last(fitted)).__name__,
+        "n_estimators": _last(fitted).get_params().get("n_estimators"),
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seed": seed,
     }
-    golden = rows[np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(int)]
-    publish.write(models, version, estimator=fitted, golden_rows=golden, about=about)
-    return accuracy
+    publish.write(
+        models,
+        version,
+        estimator=fitted,
+        golden_rows=_golden(dataset.rows[learning]),
+        about=about,
+        beside={} if packed is None else {kept.FILE: packed},
+        proof_rows=dataset.rows[members] if members.any() else None,
+    )
+    return float(folds["accuracy" if dataset.task == "classification" else "mae"])
 
 
-def forest(parameters: config.ModelOptions) -> Any:
-    """Return the unfitted random forest that a [model.*] section describes."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(**asdict(parameters), n_jobs=-1)
+def forest(options: ModelOptions) -> Any:
+    """Return the unfitted classifier that a [model.*] section describes."""
+    return estimators.build(options, "classification")
 
 
-def _describe(
-    dataset: Dataset, rows: drift.Array, labels: NDArray[np.int64], seed: int
-) -> dict[str, Any]:
-    reference = drift.summarise(rows, names=[name for name, _ in dataset.features])
+def refuse_replacing(models: Path, version: str, *, force: bool) -> None:
+    """Raise `DataError` for a name that no INI file could have, and a version that exists."""
+    if not VERSION_NAME.fullmatch(version):
+        raise DataError(f"{version!r}: {VERSION_NAME_RULE}")
+    if bundle.exists(models, version) and not force:
+        raise DataError(f"version {version} has a model already; force=True replaces it")
+
+
+def _refuse_unservable(estimator: Any, dataset: Dataset) -> None:
+    from sklearn.base import is_classifier, is_regressor
+
+    name = type(estimator).__name__
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        raise DataError(f"{name}: cannot be served: a classifier or a regressor can")
+    if is_classifier(estimator) != (dataset.task == "classification"):
+        kind = "classifier" if is_classifier(estimator) else "regressor"
+        raise DataError(f"{name}: is a {kind}, and {dataset.name} is data for a {dataset.task}")
+
+
+def _learner(
+    estimator: Any, dataset: Dataset, every_weight: NDArray[np.float64] | None
+) -> Callable[[NDArray[Any]], Any]:
+    """Return a function that fits a clone on the rows at some positions."""
+    from sklearn.base import clone
+
+    def learn(positions: NDArray[Any]) -> Any:
+        rows, labels = dataset.rows[positions], dataset.labels[positions]
+        more = {}
+        if every_weight is not None:
+            more = weights.for_fit(estimator, every_weight[positions])
+        try:
+            return clone(estimator).fit(rows, labels, **more)
+        except (TypeError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise DataError(
+                f"{type(_last(estimator)).__name__} cannot learn from {dataset.name}: {reason}"
+            ) from error
+
+    return learn
+
+
+def _one_thread(fitted: Any) -> None:
+    """Trees summed by several threads come in any order; an answer must not depend on it."""
+    parameters = fitted.get_params()
+    threads = {name: None for name in parameters if name.rpartition("__")[2] == "n_jobs"}
+    if threads:
+        fitted.set_params(**threads)
+
+
+def _last(estimator: Any) -> Any:
+    """Return the estimator that answers: the last step of a pipeline that irisab built."""
+    steps = getattr(estimator, "named_steps", {})
+    return steps["model"] if "prepare" in steps else estimator
+
+
+def _measured(folds: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores as the manifest keeps them; `cv_accuracy` is what it was called before."""
+    accuracy = folds.get("accuracy")
+    error = {"mae": folds["mae"], "rmse": folds["rmse"]} if accuracy is None else {}
     return {
-        "dataset": dataset.name,
-        "rows": len(rows),
-        "features": [
-            {
-                "name": name,
-                "unit": unit,
-                "min": float(column.min()),
-                "max": float(column.max()),
-                "mean": float(column.mean()),
-            }
-            for (name, unit), column in zip(dataset.features, rows.T, strict=True)
-        ],
-        "class_names": list(dataset.class_names),
-        "class_numbers": list(dataset.class_numbers),
-        "reference": {
-            "mean": reference.mean.tolist(),
-            "std": reference.std.tolist(),
-            "columns": [column.tolist() for column in reference.columns],
-        },
-        "examples": _examples(dataset, rows, labels, reference, seed),
+        "accuracy": accuracy,
+        "cv_accuracy": accuracy,
+        "cv_standard_error": folds["standard_error"],
+        **error,
+        "exam": found,
     }
 
 
-def _examples(
-    dataset: Dataset,
-    rows: drift.Array,
-    labels: NDArray[np.int64],
-    reference: drift.Reference,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Pick rows that together look like the training data: sent in turn they are no drift."""
-    random = np.random.default_rng(seed)
-    size = min(len(rows), max(EXAMPLES, len(dataset.class_names)))
-    draws = [random.choice(len(rows), size, replace=False) for _ in range(EXAMPLE_DRAWS)]
+def _origin(dataset: Dataset, options: TrainingOptions) -> dict[str, Any]:
+    return {
+        "source": dataset.source or None,
+        "target": dataset.target,
+        "ignore": list(dataset.ignore),
+        "group_column": dataset.group,
+        "salt": options.salt,
+        "class_weight": options.class_weight,
+    }
 
-    def distance(draw: NDArray[np.int64]) -> tuple[int, float]:
-        features = drift.measure(rows[draw], reference).features
-        return -len(set(labels[draw].tolist())), max(features.values())
 
-    best = sorted(min(draws, key=distance).tolist(), key=lambda each: int(labels[each]))
-    return [
-        {"features": rows[each].tolist(), "class_name": dataset.class_names[labels[each]]}
-        for each in best
-    ]
+def _golden(rows: NDArray[Any]) -> NDArray[Any]:
+    picked: NDArray[Any] = rows[np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(int)]
+    return picked
 
 
 @contextmanager

@@ -59,17 +59,22 @@ def _is_exactly(estimator: Any, names: set[str]) -> bool:
 
 def _preorder(tree: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return feature, threshold and value of one `sklearn.tree._tree.Tree` in preorder."""
-    left, right = tree.children_left, tree.children_right
+    order = preorder(tree.children_left, tree.children_right)
+    split = tree.children_left[order] >= 0
+    feature = np.where(split, tree.feature[order], -1).astype(np.int32)
+    value = tree.value[order][~split, 0, :].astype(np.float64)
+    return feature, tree.threshold[order][split].astype(np.float64), value
+
+
+def preorder(left: Ints, right: Ints) -> list[int]:
+    """Return the nodes of a tree in preorder, given the children of each (-1: a leaf)."""
     order, stack = [], [0]
     while stack:
         node = stack.pop()
         order.append(node)
         if left[node] >= 0:
             stack += (right[node], left[node])
-    split = left[order] >= 0
-    feature = np.where(split, tree.feature[order], -1).astype(np.int32)
-    value = tree.value[order][~split, 0, :].astype(np.float64)
-    return feature, tree.threshold[order][split].astype(np.float64), value
+    return order
 
 
 def _are_probabilities(value: np.ndarray) -> bool:

@@ -1,8 +1,10 @@
 """One model version on disk, read and verified. Start at `load()`.
 
     models/<version>/<sha12>/manifest.json   what it is; <sha12> begins the sha256 of this file
-                             forest.npz      the plain form, where the model has one
+                             forest.npz      the plain form of a forest of numbers
+                             plain.npz       any other plain form, with "plain" in the manifest
                              model.joblib    the fitted estimator
+                             training.csv.gz the labelled rows it was made from, if kept
     models/<version>/current -> <sha12>
 
 Nothing is trusted unread: the folder's name vouches for the manifest, the manifest for the files,
@@ -14,37 +16,44 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from irisab.errors import BundleError
+from irisab.errors import BundleError, MissingPackage
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
-from irisab.model.schema import Feature
+from irisab.model.plain import PlainModel, restore
+from irisab.model.schema import Feature, Task, row_from_json
 from irisab.stats.drift import Reference
 
-MANIFEST, PLAIN, PICKLE = "manifest.json", "forest.npz", "model.joblib"
+MANIFEST, FOREST, PLAIN, PICKLE = "manifest.json", "forest.npz", "plain.npz", "model.joblib"
 CURRENT = "current"
-FORMAT = 1
+# 2 is what an irisab of format 1 cannot serve: text, gaps, values instead of classes.
+FORMATS = (1, 2)
 FOLDER_DIGITS = 12
-# Another library or processor may round the last digits otherwise; a plain form may not.
+# Another library or processor may round the last digits otherwise; what only adds may not.
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A loaded version. `sha256` identifies the model: the hash of its plain form, else pickle."""
+    """A loaded version. `sha256` identifies the model: the hash of its plain form, else pickle.
+
+    A regression has no classes.
+    """
 
     version: str
     folder: Path
     sha256: str
+    task: Task
     features: tuple[Feature, ...]
     class_names: tuple[str, ...]
     class_numbers: tuple[int, ...]
@@ -62,6 +71,35 @@ def exists(models: Path, version: str) -> bool:
     return os.path.exists(models / version / CURRENT / MANIFEST)
 
 
+def versions(models: Path) -> list[str]:
+    """Return the versions that have a current bundle, whatever its state."""
+    try:
+        return sorted(each.name for each in models.iterdir() if exists(models, each.name))
+    except OSError:
+        return []
+
+
+def read_manifest(models: Path, version: str) -> Mapping[str, Any] | None:
+    """Return the manifest of a version's current bundle; None where there is none to be read."""
+    try:
+        return manifest_of((models / version / CURRENT).resolve(strict=True))
+    except (OSError, ValueError, LookupError, BundleError):
+        return None
+
+
+def features_of(manifest: Mapping[str, Any]) -> tuple[Feature, ...]:
+    """Return the features of a manifest; what a newer irisab says of them is passed over."""
+    known = {each.name for each in fields(Feature)}
+    return tuple(
+        Feature(**{key: _frozen(value) for key, value in feature.items() if key in known})
+        for feature in manifest["features"]
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def load(models: Path, version: str) -> Bundle:
     """Read, verify and replay the current bundle of `version`.
 
@@ -69,15 +107,28 @@ def load(models: Path, version: str) -> Bundle:
     """
     folder = models / version / CURRENT
     try:
-        return _load(folder.resolve(strict=True), version)
+        return load_folder(folder.resolve(strict=True), version)
     except FileNotFoundError as error:
         again = "--force " if exists(models, version) else ""
         raise BundleError(
             f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
             f"run 'irisab train {again}{version}'"
         ) from error
-    except OSError as error:
-        raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is the latter
+        raise BundleError(f"{folder}: the bundle cannot be read: {error}; {_REMEDY}") from error
+
+
+def load_folder(folder: Path, version: str) -> Bundle:
+    """Do the same with any bundle of `version`; raises also `OSError`."""
+    try:
+        return _load(folder, version)
+    except OSError:
+        raise
+    except MissingPackage:
+        raise
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise MissingPackage(f"{folder}: the model", package) from error
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything
@@ -88,52 +139,74 @@ _REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside i
 
 
 def _load(folder: Path, version: str) -> Bundle:
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     reference = manifest["reference"]
+    features = features_of(manifest)
     bundle = Bundle(
         version=version,
         folder=folder,
         sha256=manifest["sha256"],
-        features=tuple(Feature(**feature) for feature in manifest["features"]),
+        task=manifest.get("task", "classification"),
+        features=features,
         class_names=tuple(manifest["class_names"]),
         class_numbers=tuple(manifest["class_numbers"]),
         reference=Reference(
             names=tuple(feature["name"] for feature in manifest["features"]),
-            mean=np.array(reference["mean"]),
-            std=np.array(reference["std"]),
-            columns=tuple(np.array(column) for column in reference["columns"]),
+            mean=_floats(reference["mean"]),
+            std=_floats(reference["std"]),
+            columns=tuple(np.array(column, dtype=float) for column in reference["columns"]),
+            shares=tuple(reference.get("shares", ())),
+            missing=tuple(reference.get("missing", ())),
+            rows=manifest["rows"],
         ),
-        model=_model(folder, manifest),
+        model=_model(folder, manifest, features),
         manifest=manifest,
     )
-    _replay(bundle, folder, exact=PLAIN in manifest["files"])
+    _replay(bundle, folder, exact=_is_exact(bundle.model))
     return bundle
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
     path = folder / MANIFEST
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
         raise BundleError(f"{path}: is not the manifest this folder was made with")
     manifest: dict[str, Any] = json.loads(data)
-    if manifest["format"] != FORMAT:
-        raise BundleError(f"{path}: has format {manifest['format']}, this irisab reads {FORMAT}")
+    if manifest["format"] not in FORMATS:
+        read = " and ".join(map(str, FORMATS))
+        raise BundleError(f"{path}: has format {manifest['format']}, this irisab reads {read}")
     return manifest
 
 
-def _model(folder: Path, manifest: Mapping[str, Any]) -> Model:
-    form = PLAIN if PLAIN in manifest["files"] else PICKLE
+def _floats(values: Sequence[float | None]) -> Any:
+    """Return figures of columns; one of text has none."""
+    return np.array([math.nan if value is None else value for value in values])
+
+
+def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature]) -> Model:
+    form = form_of(manifest)
     for name in manifest["files"]:
         if name != form:
             _verified(folder, name, manifest)
     data = _verified(folder, form, manifest)
-    if form == PLAIN:
+    if form != PICKLE:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Forest(dict(arrays))
+            found = dict(arrays)
+        return Forest(found) if form == FOREST else restore(manifest["plain"], found)
     _refuse_other_libraries(folder, manifest["libraries"])
     import joblib  # only here: a plain form needs neither pickle nor scikit-learn
 
-    return Estimator(joblib.load(io.BytesIO(data)))
+    return Estimator(
+        joblib.load(io.BytesIO(data)),
+        n_classes=len(manifest["class_names"]),
+        numeric=all(feature.is_numeric for feature in features),
+    )
+
+
+def form_of(manifest: Mapping[str, Any]) -> str:
+    """Return the file that a bundle is served from."""
+    return next((name for name in (FOREST, PLAIN) if name in manifest["files"]), PICKLE)
 
 
 def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
@@ -160,16 +233,22 @@ def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:
         )
 
 
+def _is_exact(model: Model) -> bool:
+    return isinstance(model, Forest) or (isinstance(model, PlainModel) and model.exact)
+
+
 def _replay(bundle: Bundle, folder: Path, *, exact: bool) -> None:
     golden = bundle.manifest["golden"]
-    answers = bundle.model.score_rows(golden["rows"])
-    for row, (index, probabilities), expected in zip(
-        golden["rows"], answers, golden["answers"], strict=True
-    ):
-        same = (
-            list(probabilities) == expected[1]
-            if exact
-            else np.allclose(probabilities, expected[1], rtol=0, atol=TOLERANCE)
+    rows = [row_from_json(row, bundle.features) for row in golden["rows"]]
+    tolerance = 0 if exact else TOLERANCE
+    answers = bundle.model.score_rows(rows)
+    for row, (said, probabilities), expected in zip(rows, answers, golden["answers"], strict=True):
+        # A class is the same or another; a value may be rounded, as probabilities may.
+        same = said == expected[0] or (
+            bundle.task == "regression" and math.isclose(said, expected[0], rel_tol=tolerance)
         )
-        if index != expected[0] or not same:
+        alike = len(probabilities) == len(expected[1]) and np.allclose(
+            probabilities, expected[1], rtol=0, atol=tolerance
+        )
+        if not (same and alike):
             raise BundleError(f"{folder}: answers {row} otherwise than when it was trained")

@@ -31,44 +31,58 @@ def cutoffs(threshold: Floats) -> Floats:
 
 
 class Nodes:
-    """The checked arrays with what preorder implies, for nodes of all trees.
+    """Nodes of all trees in preorder, with what preorder implies.
 
     feature    (nodes,)             -1 at leaves
-    cut        (nodes,)             -inf at leaves
+    cut        (nodes,)             NaN at leaves: no value is below it
     right      (nodes,)             index of the right child; the node itself at leaves
     rank       (nodes + 1,)         number of leaves before the node
     roots      (trees,)             index of each root
-    value      (outcomes, classes)  the different probabilities of leaves
+    value      (outcomes, columns)  what leaves say: of a forest, the different probabilities
     outcome    (leaves,)            index into `value`
+
+    `cuts` are those of the splits, in order. Raise `BundleError` if there are no whole trees.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.n_features, self.feature, threshold, self.value = checked(arrays)
-        split = self.feature >= 0
-        self.cut = np.full(len(split), -np.inf)
-        self.cut[split] = cutoffs(threshold)
+    def __init__(self, n_features: int, feature: Ints, cuts: Floats, value: Floats) -> None:
+        self.n_features, self.feature, self.value = n_features, feature, value
+        split = feature >= 0
+        self.cut = np.full(len(split), np.nan)
+        self.cut[split] = cuts
         self.rank = np.concatenate(([0], np.cumsum(~split)))
-        depth = np.concatenate(([0], np.cumsum(np.where(split, 1, -1))))
-        if depth[-1] >= 0 or depth[:-1].min() <= depth[-1]:
+        balance = np.concatenate(([0], np.cumsum(np.where(split, 1, -1))))
+        if balance[-1] >= 0 or balance[:-1].min() <= balance[-1]:
             raise BundleError("The forest is damaged: its nodes do not form whole trees.")
-        self.roots = np.searchsorted(-np.minimum.accumulate(depth), np.arange(-depth[-1]))
-        self.right = np.where(split, _next_at_same(depth)[:-1], np.arange(len(split)))
-        self.pure = bool((self.value.max(axis=1) == 1).all()
-                         and np.count_nonzero(self.value) == len(self.value))  # fmt: skip
-        self.outcome = np.arange(len(self.value), dtype=np.int32)
-        if self.pure:
-            self.outcome = self.value.argmax(axis=1).astype(np.int32)
-            self.value = np.eye(self.value.shape[1])
+        self.roots = np.searchsorted(-np.minimum.accumulate(balance), np.arange(-balance[-1]))
+        self.right = np.where(split, _next_at_same(balance)[:-1], np.arange(len(split)))
+        self.outcome = np.arange(len(value), dtype=np.int32)
+        self.pure = False
 
 
-def _next_at_same(depth: Ints) -> Ints:
+def forest_nodes(arrays: Mapping[str, np.ndarray]) -> Nodes:
+    """Return the nodes of a forest's plain arrays; raises `BundleError`."""
+    n_features, feature, threshold, value = checked(arrays)
+    return voting(Nodes(n_features, feature, cutoffs(threshold), value))
+
+
+def voting(nodes: Nodes) -> Nodes:
+    """Let `nodes.pure` say whether each leaf is sure of a class, and keep each class once then."""
+    value = nodes.value
+    nodes.pure = bool((value.max(axis=1) == 1).all() and np.count_nonzero(value) == len(value))
+    if nodes.pure:
+        nodes.outcome = value.argmax(axis=1).astype(np.int32)
+        nodes.value = np.eye(value.shape[1])
+    return nodes
+
+
+def _next_at_same(balance: Ints) -> Ints:
     """Return, for each entry, the index of the next one that is equal (the last: itself).
 
-    Depth rises by 1 behind a split and falls by 1 behind a leaf, so in preorder the next node
-    at the depth of a split is its right child.
+    The balance rises by 1 behind a split and falls by 1 behind a leaf, so in preorder the next
+    node at the balance of a split is its right child.
     """
-    order = np.argsort(depth, kind="stable")
-    following = np.arange(len(depth))
+    order = np.argsort(balance, kind="stable")
+    following = np.arange(len(balance))
     following[order[:-1]] = order[1:]
     return following
 

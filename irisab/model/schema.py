@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Type = Literal["number", "category", "boolean", "text"]
 Task = Literal["classification", "regression"]
@@ -33,3 +35,16 @@ class Feature:
     def is_numeric(self) -> bool:
         """Whether a value is kept as a float: a number, or a boolean as 1.0 or 0.0."""
         return self.type in ("number", "boolean")
+
+
+def row_to_json(row: Sequence[Any]) -> list[Any]:
+    """Return a row as JSON can say it: a gap is null."""
+    return [None if isinstance(each, float) and math.isnan(each) else each for each in row]
+
+
+def row_from_json(values: Sequence[Any], features: Sequence[Feature]) -> list[Any]:
+    """Return the row that `row_to_json` was given."""
+    return [
+        math.nan if value is None and feature.is_numeric else value
+        for value, feature in zip(values, features, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,23 +28,32 @@ class Walk:
         self._views = [self._nodes[name].data for name in ("feature", "cut", "right")]
 
     def score_row(self, row: Row) -> Answer:
+        value = self._value.take(self.leaves(row), axis=0)
+        return answers_of(sum_in_order(value), len(value))[0]
+
+    def leaves(self, row: Row) -> np.ndarray:
+        """Return what the leaf of each tree says, as indices into the values of the nodes."""
         feature, cut, right = self._views
         leaves = []
         for node in self._roots.tolist():
             while (tested := feature[node]) >= 0:
                 node = node + 1 if row[tested] <= cut[node] else right[node]
             leaves.append(node)
-        value = self._value.take(self._outcome.take(leaves), axis=0)
-        return answers_of(sum_in_order(value), len(leaves))[0]
+        return self._outcome.take(leaves)
 
     def score_rows(self, rows: Sequence[Row]) -> list[Answer]:
         x = np.array(rows, dtype=np.float64)
         total = np.zeros((len(x), self._value.shape[1]))
+        for leaves in self.leaves_together(x):
+            total += self._value.take(leaves, axis=0)
+        return answers_of(total, len(self._roots))
+
+    def leaves_together(self, x: Floats) -> Iterator[np.ndarray]:
+        """Yield, tree after tree, what the leaves of all rows of x (rows, features) say."""
         step = max(1, DESCENT_CELLS // len(x))
         for first in range(0, len(self._roots), step):
             for leaf in self._descend(x, self._roots[first : first + step]):
-                total += self._value.take(self._outcome.take(leaf), axis=0)
-        return answers_of(total, len(self._roots))
+                yield self._outcome.take(leaf)
 
     def _descend(self, x: Floats, roots: Ints) -> Ints:
         """Return the leaves (roots, rows) that the rows of x (rows, features) reach.

@@ -86,6 +86,7 @@ class _Pair:
             classes={
                 self.revision.class_names[label]: _shown(tallies, models)
                 for label, tallies in sorted(self.history.class_tally(*models).items())
+                if self.revision.class_names  # a regression has none, and counts all as of one
             },
         )
 
@@ -105,6 +106,7 @@ class _Pair:
                     challenger.get(label, Arm()),
                 )
                 for label in sorted({*control, *challenger})
+                if self.revision.class_names
             },
             unit=unit,
         )

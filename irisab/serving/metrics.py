@@ -31,7 +31,7 @@ ERROR_REASONS = (
     "model",
     "internal",
 )
-FEEDBACK_OUTCOMES = ("correct", "wrong", "duplicate")
+FEEDBACK_OUTCOMES = ("correct", "wrong", "duplicate", "corrected")
 
 
 class Metrics:
@@ -81,6 +81,18 @@ class Metrics:
             ["version"],
             registry=self.registry,
         )
+        self.shadow_latency = Histogram(
+            "shadow_latency_seconds",
+            "Time a version took to score a request that another one answered.",
+            ["version"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.shadow_skipped = Counter(
+            "shadow_skipped",
+            "Requests that the other versions did not score, as that would take too long.",
+            registry=self.registry,
+        )
         self.shadow_errors = Counter(
             "shadow_errors",
             "Rows that a version failed to score beside the answer.",
@@ -93,6 +105,12 @@ class Metrics:
             buckets=QUEUE_BUCKETS,
             registry=self.registry,
         )
+        self.duration = Histogram(
+            "request_duration_seconds",
+            "Time from nginx's X-Request-Start, else from the first byte, to the answer sent.",
+            buckets=QUEUE_BUCKETS,
+            registry=self.registry,
+        )
         for reason in ERROR_REASONS:
             self.errors.labels(reason)
 
@@ -101,6 +119,7 @@ class Metrics:
         self.version_requests.labels(version)
         self.latency.labels(version)
         self.shadow_errors.labels(version)
+        self.shadow_latency.labels(version)
         for name in class_names:
             self.classes.labels(version, name)
         for outcome in FEEDBACK_OUTCOMES:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
@@ -13,6 +11,7 @@ from prometheus_client import Counter, Histogram
 from irisab.model.answer import Answer, Row
 from irisab.model.bundle import Bundle
 from irisab.serving import payload
+from irisab.serving.cost import Cost, measured
 from irisab.serving.encoder import Encoder
 from irisab.serving.metrics import Metrics
 from irisab.serving.snapshot import Snapshot
@@ -30,9 +29,11 @@ class ServedVersion:
 
     bundle: Bundle
     encoder: Encoder
+    cost: Cost
     requests: Counter
     latency: Histogram
     classes: Sequence[Counter]
+    shadow_latency: Histogram
     shadow_errors: Counter
     disagreements: Counter | None
 
@@ -52,20 +53,21 @@ class Prepared:
     revision: Revision
     parser: payload.Parser
     arms: Mapping[str, ServedVersion]
+    shadow: bool
     quick_bytes: int
     votes: dict[tuple[int | None, ...], Vote] = field(default_factory=dict)
 
 
 def prepare(snapshot: Snapshot, metrics: Metrics) -> Prepared:
     """Make a snapshot ready to answer, so that no request has to."""
+    arms = {name: _arm(name, snapshot, metrics) for name in snapshot.bundles}
     return Prepared(
         snapshot=snapshot,
         revision=snapshot.describe(),
-        parser=payload.Parser(
-            snapshot.control.feature_names, max_rows=snapshot.config.server.max_rows
-        ),
-        arms={name: _arm(name, snapshot, metrics) for name in snapshot.bundles},
-        quick_bytes=_quick_bytes(snapshot),
+        parser=payload.Parser(snapshot.features, max_rows=snapshot.config.server.max_rows),
+        arms=arms,
+        shadow=snapshot.config.experiment.shadow,
+        quick_bytes=_quick_bytes(snapshot, arms.values()),
     )
 
 
@@ -78,33 +80,21 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         encoder=Encoder(
             version, class_names=bundle.class_names, class_numbers=bundle.class_numbers
         ),
+        cost=measured(bundle),
         requests=metrics.version_requests.labels(version),
         latency=metrics.latency.labels(version),
         classes=[metrics.classes.labels(version, name) for name in bundle.class_names],
+        shadow_latency=metrics.shadow_latency.labels(version),
         shadow_errors=metrics.shadow_errors.labels(version),
         disagreements=metrics.disagreements.labels(version) if challenger else None,
     )
 
 
-def _quick_bytes(snapshot: Snapshot) -> int:
-    rows = QUICK_SECONDS / (_seconds_a_row(snapshot) + ROW_SECONDS)
+def _quick_bytes(snapshot: Snapshot, versions: Iterable[ServedVersion]) -> int:
+    """Return how long a body may be so that all versions score it within `QUICK_SECONDS`."""
+    rows = QUICK_SECONDS / (sum(each.cost.seconds for each in versions) + ROW_SECONDS)
     # A value and its comma take two bytes at least.
     return int(rows * 2 * len(snapshot.control.features))
-
-
-def _seconds_a_row(snapshot: Snapshot) -> float:
-    """Return how long all versions together take: the least disturbed of three tries."""
-    row = snapshot.control.manifest["golden"]["rows"][0]
-    times = []
-    for _ in range(3):
-        started = perf_counter()
-        try:
-            for bundle in snapshot.bundles.values():
-                bundle.model.score_row(row)
-        except Exception:
-            return math.inf  # it is not quick; whoever asks it will be told what it is
-        times.append(perf_counter() - started)
-    return min(times)
 
 
 def answers(arm: ServedVersion, rows: Sequence[Row]) -> Sequence[Answer]:

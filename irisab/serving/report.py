@@ -5,10 +5,12 @@ All three read the same history through the same functions, so they cannot disag
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irisab.config import Config
 from irisab.serving.comparisons import comparisons
@@ -34,7 +36,8 @@ def build(history: History, snapshot: Snapshot) -> Json:
 def drift_report(history: History, snapshot: Snapshot) -> Json:
     """Return scores, what they must exceed, and histograms; no score before the window is full."""
     options, reference = snapshot.config.drift, snapshot.reference
-    window = history.window(options.window, features=reference.names)
+    types = [feature.type for feature in snapshot.control.features]
+    window = history.window(options.window, features=reference.names, types=types)
     full = len(window) >= options.window
     return {
         "threshold": options.threshold,
@@ -51,7 +54,7 @@ def _unjudged(reference: drift.Reference) -> Json:
     return {"status": NOT_ENOUGH, **nothing, "above": []}
 
 
-def _judged(window: drift.Array, reference: drift.Reference, threshold: float) -> Json:
+def _judged(window: NDArray[Any], reference: drift.Reference, threshold: float) -> Json:
     scores = drift.measure(window, reference)
     limits = chance.limits(window, reference, threshold=threshold)
     above = [name for name, limit in limits.features.items() if scores.features[name] > limit]
@@ -89,13 +92,33 @@ def _versions(history: History, revision: Revision) -> Json:
     counts = history.version_counts(revision.id)
     classes = history.class_counts(revision.id)
     latencies = history.latencies(revision.id, limit=LATENCY_ROWS)
+    if revision.task == "regression":
+        sums = history.error_sums(revision.id)
+        scores = {version: _errors(sums.get(version, {})) for version in revision.models}
+    else:
+        scores = {
+            version: _classes(classes.get(version, {}), revision.class_names)
+            for version in revision.models
+        }
     return {
         version: {
             **_version(counts.get(version, {}), latencies.get(version, [])),
-            "per_class": _per_class(classes.get(version, {}), revision.class_names),
+            **scores[version],
         }
         for version in revision.models
     }
+
+
+def _errors(sums: Mapping[str, float]) -> Json:
+    """Return the errors of a regression, which has neither accuracy nor classes."""
+    labelled = sums.get("labelled", 0)
+    mae = sums["absolute"] / labelled if labelled else None
+    rmse = math.sqrt(max(sums["squared"], 0.0) / labelled) if labelled else None
+    return {"accuracy": None, "per_class": None, "mae": mae, "rmse": rmse}
+
+
+def _classes(counts: Mapping[int, Mapping[str, int]], names: Sequence[str]) -> Json:
+    return {"per_class": _per_class(counts, names), "mae": None, "rmse": None}
 
 
 def _version(counts: Mapping[str, int], latencies: list[float]) -> Json:

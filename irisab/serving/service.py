@@ -5,6 +5,7 @@ The serving path reads `self._serving` once and uses nothing else that a reload 
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from irisab.serving.feedback import Feedback
 from irisab.serving.ids import RequestIds
 from irisab.serving.metrics import Metrics
 from irisab.serving.prepared import Prepared, ServedVersion, answers, prepare
-from irisab.serving.shadow import score_in_shadow
+from irisab.serving.shadow import Answered, Shadow
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
@@ -48,7 +49,10 @@ class Service:
         self._second = (0, "")
         self._report: tuple[Prepared | None, tuple[int, int], report.Json] = (None, (0, 0), {})
         self._ids = RequestIds(_newest_id(history), now=now)
-        self._feedback = Feedback(history, recorder, metrics)
+        # Answered, but not with the recorder yet. A set's own methods are one step to threads.
+        self.pending: set[bytes] = set()
+        self._shadow = Shadow(metrics, self._record)
+        self._feedback = Feedback(history, recorder, metrics, self.pending)
         self.swap(snapshot)
         metrics.watch(lambda: gauges.collect(self))
 
@@ -69,7 +73,13 @@ class Service:
         self._serving = serving
 
     def predict(self, body: bytes) -> bytes:
-        """Answer the body of POST /predict with a body.
+        """Answer the body of POST /predict with a body, and follow it: see `answer`."""
+        answer, answered = self.answer(body)
+        self.follow(answered)
+        return answer
+
+    def answer(self, body: bytes) -> tuple[bytes, Answered]:
+        """Answer the body of POST /predict; whoever has sent the answer must `follow` it.
 
         Raises `RequestError` for a bad request and `ModelFailure` where the version fails.
         """
@@ -82,11 +92,18 @@ class Service:
         latency = perf_counter() - started
         request_id = self._ids.new(now)
         answer = self._encode(arm, request, answers, now, latency, request_id.hex())
+        self.pending.add(request_id)
+        predictions = [index for index, _ in answers]
+        return answer, Answered(serving, arm, request, predictions, request_id, now, latency)
+
+    def follow(self, item: Answered) -> None:
+        """Count an answered request, let the other versions score it, and remember it."""
         try:
-            self._shadow_and_record(serving, arm, request, answers, request_id, now, latency)
+            self._count(item)
+            self._shadow.follow(item)
         except Exception:
+            self.pending.discard(item.request_id)
             log.exception("a prediction was answered but could not be recorded")
-        return answer
 
     def _choose(self, serving: Prepared, request: payload.PredictRequest) -> ServedVersion:
         if request.version is None:
@@ -119,49 +136,41 @@ class Service:
         latency: float,
         request_id: str,
     ) -> bytes:
-        timestamp = self.timestamp(now)
+        more = "" if request.id is None else f',"id":{json.dumps(request.id)}'
+        stamps = self.timestamp(now), latency * 1000, request_id, more
         if request.single:
-            return arm.encoder.one(
-                answers[0],
-                timestamp=timestamp,
-                latency_ms=latency * 1000,
-                request_id=request_id,
-            )
-        return arm.encoder.many(
-            answers, timestamp=timestamp, latency_ms=latency * 1000, request_id=request_id
-        )
+            return arm.encoder.one(answers[0], *stamps)
+        return arm.encoder.many(answers, *stamps)
 
-    def _shadow_and_record(
-        self,
-        serving: Prepared,
-        arm: ServedVersion,
-        request: payload.PredictRequest,
-        answers: Sequence[Answer],
-        request_id: bytes,
-        now: float,
-        latency: float,
-    ) -> None:
-        forced = request.version is not None
+    def _count(self, item: Answered) -> None:
         self.metrics.requests.inc()
-        arm.requests.inc()
-        arm.latency.observe(latency)
-        predictions = [index for index, _ in answers]
-        for index in set(predictions):
-            arm.classes[index].inc(predictions.count(index))
+        item.arm.requests.inc()
+        item.arm.latency.observe(item.latency)
+        if item.arm.classes:
+            for index in set(item.predictions):
+                item.arm.classes[index].inc(item.predictions.count(index))
+
+    def _record(self, item: Answered, votes: list[str]) -> None:
         self.recorder.record(
             Record(
-                request_id,
-                now,
-                serving.revision.id,
-                arm.bundle.version,
-                forced,
-                request.user_id,
-                latency,
-                request.rows,
-                predictions,
-                score_in_shadow(serving, arm, request.rows, predictions, forced),
+                item.request_id,
+                item.at,
+                item.serving.revision.id,
+                item.arm.bundle.version,
+                item.request.version is not None,
+                item.request.user_id,
+                item.latency,
+                item.request.rows,
+                item.predictions,
+                votes,
+                item.request.id,
             )
         )
+        self.pending.discard(item.request_id)
+
+    def close(self) -> None:
+        """Record all that was answered; the recorder may be closed afterwards."""
+        self._shadow.close()
 
     def timestamp(self, now: float) -> str:
         """Return RFC 3339 in UTC, to the millisecond."""

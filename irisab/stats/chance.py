@@ -9,10 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from irisab.stats.drift import Array, Reference, shifts
+from irisab.stats.drift import Array, Reference, numbers, shifts
 
 # At most so many calm windows warn, 1 % together: by any feature, by the mean shift, and by it
 # because of features that never varied in training. The latter need little, as their limits hardly
@@ -33,18 +35,46 @@ class DriftLimits:
     features: Mapping[str, float]
 
 
-def limits(window: Array, reference: Reference, *, threshold: float) -> DriftLimits:
+def limits(window: NDArray[Any], reference: Reference, *, threshold: float) -> DriftLimits:
     """Return what the scores of a window must exceed: the threshold, and what chance reaches."""
-    rows = len(window)
     level = FEATURES_LEVEL / len(reference.names)
-    columns = zip(reference.names, reference.columns, strict=True)
     return DriftLimits(
-        score=min(_score_limit(window, reference, threshold), 1.0),
-        features={name: max(threshold, ks_limit(len(each), rows, level)) for name, each in columns},
+        score=min(_score_limit(*numbers(window, reference), threshold), 1.0),
+        features={
+            name: max(threshold, _feature_limit(column, feature, reference, level))
+            for feature, (name, column) in enumerate(zip(reference.names, window.T, strict=True))
+        },
     )
 
 
+def _feature_limit(column: NDArray[Any], feature: int, reference: Reference, level: float) -> float:
+    shares = reference.shares_of(feature)
+    if shares is not None:
+        kinds = len({*shares, *column.tolist(), None})
+        return variation_limit(reference.rows, len(column), kinds, level)
+    gaps = int(np.isnan(column.astype(np.float64)).sum())
+    known = len(reference.columns[feature])
+    if not gaps and not reference.missing_of(feature):
+        return ks_limit(known, len(column), level)
+    # Two statistics share the level: of the values that are there, and of how many are not.
+    there = len(column) - gaps
+    distance = ks_limit(known, there, level / 2) if known and there else 0.0
+    return max(distance, variation_limit(reference.rows or known, len(column), 1, level / 2))
+
+
+def variation_limit(trained: int, rows: int, kinds: int, level: float) -> float:
+    """Return what the total variation distance of two samples exceeds with at most `level`.
+
+    It is the largest difference of probabilities over all sets of categories: Hoeffding's
+    inequality for each of them, and a union bound.
+    """
+    spread = 1 / max(trained, 1) + 1 / rows
+    return min(math.sqrt((kinds * math.log(2) + math.log(1 / level)) * spread / 2), 1.0)
+
+
 def _score_limit(window: Array, reference: Reference, threshold: float) -> float:
+    if not reference.names:
+        return threshold
     rows = len(window)
     by_chance = _left_by_chance(window, reference) / len(reference.names)
     limit = max(threshold, mean_shift_limit(reference, rows) + by_chance)
@@ -53,7 +83,10 @@ def _score_limit(window: Array, reference: Reference, threshold: float) -> float
         return limit
     # One row far out, such as incomes have, may have made the shift. If so, it is as likely to lie
     # in the training rows, and has to be reckoned with.
-    both = [np.concatenate(each) for each in zip(reference.columns, window.T, strict=True)]
+    both = [
+        np.concatenate([known, values[~np.isnan(values)]])
+        for known, values in zip(reference.columns, window.T, strict=True)
+    ]
     with_window = _mean_shift_bound(both, reference, rows) + by_chance
     return limit if shift > with_window else with_window
 
@@ -65,7 +98,7 @@ def _left_by_chance(window: Array, reference: Reference) -> int:
     new: all k are with a probability below (new / all) ** k.
     """
     constant = np.array([column[0] for column in reference.columns])
-    others = (window != constant).sum(axis=0)[~reference.varied]
+    others = ((window != constant) & ~np.isnan(window)).sum(axis=0)[~reference.varied]
     new = len(window) / (len(window) + len(reference.columns[0]))
     enough = math.log(CONSTANTS_LEVEL / len(reference.names)) / math.log(new)
     return int(((others > 0) & (others < enough)).sum())

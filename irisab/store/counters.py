@@ -16,6 +16,7 @@ MOST_USERS = 100_000
 _KEYS = {
     "versions": ("revision", "version"),
     "version_classes": ("revision", "version", "label"),
+    "version_errors": ("revision", "version"),
     "pairs": ("one", "two"),
     "units": ("one", "two"),
     "tally": ("one", "two", "shown"),
@@ -25,7 +26,7 @@ _KEYS = {
 
 def add(connection: sqlite3.Connection, counts: Counts) -> None:
     """Add to what the tables have; columns that are not named stay as they are."""
-    rows: defaultdict[tuple[str, tuple[object, ...]], dict[str, int]] = defaultdict(dict)
+    rows: defaultdict[tuple[str, tuple[object, ...]], dict[str, float]] = defaultdict(dict)
     for (table, key, column), count in counts.items():
         if count:
             rows[table, key][column] = count

@@ -23,7 +23,9 @@ CACHE_KIB = 512
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS revisions (
-    revision TEXT PRIMARY KEY, seen REAL NOT NULL, features TEXT NOT NULL, content TEXT NOT NULL
+    revision TEXT PRIMARY KEY,
+    seen REAL NOT NULL,              -- later than that of every revision served before
+    features TEXT NOT NULL, content TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS predictions (
     request_id BLOB NOT NULL,
@@ -110,6 +112,21 @@ CREATE TABLE IF NOT EXISTS version_classes (   -- labels of a version by the tru
 CREATE TABLE IF NOT EXISTS labellers (   -- users whose first labelled row is counted there
     revision TEXT, user BLOB,
     PRIMARY KEY (revision, user)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counted (   -- which of a user's requests are the ones that count
+    request_id BLOB, what TEXT,
+    PRIMARY KEY (request_id, what)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS own_ids (   -- what callers call their requests
+    id TEXT, request_id BLOB,
+    PRIMARY KEY (id, request_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS own_ids_request ON own_ids (request_id);
+CREATE TABLE IF NOT EXISTS version_errors (   -- labels of a regression
+    revision TEXT, version TEXT,
+    labelled INTEGER NOT NULL DEFAULT 0,
+    absolute REAL NOT NULL DEFAULT 0, squared REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (revision, version)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS newest_rows (   -- of each revision that may have rows
     revision TEXT PRIMARY KEY, request_id BLOB NOT NULL

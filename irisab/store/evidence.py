@@ -7,21 +7,20 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 from irisab.store import counters
-from irisab.store.counters import MOST_USERS, Counts, Pair, admits, pair_id
+from irisab.store.counters import Counts, Pair
 from irisab.store.revision import Revision
-
-T = TypeVar("T")
+from irisab.store.seen import Counted, Noted, Remembered, Seen
 
 
 class _Row(NamedTuple):
     request_id: bytes
     row: int
-    label: int | None
+    label: float | None
     version: str
-    prediction: int
+    prediction: float
     votes: str
     user: bytes | None
     forced: int
@@ -31,49 +30,59 @@ class _Row(NamedTuple):
 class Answer(NamedTuple):
     """A labelled row: what was shown, what each version said, and the truth."""
 
-    said: int
-    votes: Mapping[str, int]
-    label: int
+    said: float
+    votes: Mapping[str, float]
+    label: float
 
 
-class Seen(Protocol):
-    """Tells, and notes, whether somebody is counted for the first time; `user` may be None."""
-
-    def first_label(self, revision: str, user: bytes | None) -> bool: ...
-
-    def first_of_pair(self, pair: Pair, user: bytes | None) -> bool: ...
-
-    def first_vote(self, pair: Pair, user: bytes | None) -> bool: ...
-
-
-def add(connection: sqlite3.Connection, request_id: bytes, labels: Sequence[int]) -> bool:
+def add(
+    connection: sqlite3.Connection,
+    request_id: bytes,
+    labels: Sequence[float | None],
+    *,
+    correct: bool = False,
+) -> bool:
     """Write a label per row and count what it means; False where it was there already.
 
-    To be called within a transaction. Raises what `History.label` says.
+    None leaves a row as it is. With `correct`, labels replace others, and what those have counted
+    for is taken back. To be called within a transaction. Raises what `History.label` says.
     """
     rows = _select(connection, "request_id = ?", (request_id,))
     if len(rows) != len(labels):
         raise LookupError(request_id)
-    known = [row.label for row in rows]
-    if known == list(labels):
+    now = [
+        row if label is None else row._replace(label=label)
+        for label, row in zip(labels, rows, strict=True)
+    ]
+    if now == rows:
         return False
-    if any(each is not None for each in known):
-        raise ValueError(known)
+    changed = [row for row, old in zip(now, rows, strict=True) if row.label != old.label]
+    both = zip(rows, now, strict=True)
+    if not correct and any(old.label not in (None, new.label) for old, new in both):
+        raise ValueError([row.label for row in rows])
     connection.executemany(
         "UPDATE predictions SET label = ? WHERE request_id = ? AND row = ?",
-        [(label, request_id, row.row) for label, row in zip(labels, rows, strict=True)],
+        [(row.label, request_id, row.row) for row in changed],
     )
     if not rows[0].forced:
-        counts = Counts()
-        rows = [row._replace(label=label) for label, row in zip(labels, rows, strict=True)]
-        _count(counts, _Noted(connection), _revision(connection, rows[0].revision), rows)
-        counters.add(connection, counts)
+        _move(connection, rows, now)
     return True
+
+
+def _move(connection: sqlite3.Connection, old: Sequence[_Row], new: Sequence[_Row]) -> None:
+    """Count what the labels of a request mean now, less what they have meant before."""
+    revision = _revision(connection, old[0].revision)
+    before, after = Counts(), Counts()
+    if any(row.label is not None for row in old):
+        _count(before, Counted(connection, old[0].request_id, old[0].user), revision, old)
+    _count(after, Noted(connection, old[0].request_id), revision, new)
+    after.subtract(before)
+    counters.add(connection, after)
 
 
 def recount_classes(connection: sqlite3.Connection) -> None:
     """Count by class the labels whose rows are still there, for a history that did not."""
-    counts, seen = Counts(), _Remembered()
+    counts, seen = Counts(), Remembered()
     revisions: dict[str, Revision] = {}
     rows = _select(connection, "label IS NOT NULL AND forced = 0", ())
     for _, request in groupby(rows, key=attrgetter("request_id")):
@@ -110,26 +119,42 @@ def _count(counts: Counts, seen: Seen, revision: Revision, rows: Sequence[_Row])
         for row in rows
         if row.label is not None
     ]
-    _count_version(counts, seen, first, answers)
+    _count_version(counts, seen, revision, first, answers)
     for pair, names in revision.model_pairs().items():
         scored = [each for each in answers if names[0] in each.votes and names[1] in each.votes]
         if scored:
             shown = revision.models[first.version]
-            _count_pair(counts, seen, _PairOf(pair, names, shown, first.user), scored)
+            of = _PairOf(pair, names, shown, first.user)
+            _count_pair(counts, seen, revision, of, scored)
 
 
-def _count_version(counts: Counts, seen: Seen, first: _Row, answers: Sequence[Answer]) -> None:
+def _count_version(
+    counts: Counts, seen: Seen, revision: Revision, first: _Row, answers: Sequence[Answer]
+) -> None:
     version = first.revision, first.version
     for each in answers:
-        right = each.said == each.label
+        right = revision.alike(each.said, each.label)
         counts["versions", version, "labelled"] += 1
         counts["versions", version, "correct"] += right
-        counts["version_classes", (*version, each.label), "labelled"] += 1
-        counts["version_classes", (*version, each.label), "correct"] += right
+        if revision.task == "regression":
+            wrong: Any = each.said - each.label
+            counts["version_errors", version, "labelled"] += 1
+            counts["version_errors", version, "absolute"] += abs(wrong)
+            counts["version_errors", version, "squared"] += wrong**2
+        key = (*version, _class_of(each, revision))
+        counts["version_classes", key, "labelled"] += 1
+        counts["version_classes", key, "correct"] += right
     if seen.first_label(first.revision, first.user):
-        said, _, label = answers[0]
-        counts["version_classes", (*version, label), "units"] += 1
-        counts["version_classes", (*version, label), "units_correct"] += said == label
+        key = (*version, _class_of(answers[0], revision))
+        counts["version_classes", key, "units"] += 1
+        counts["version_classes", key, "units_correct"] += revision.alike(
+            answers[0].said, answers[0].label
+        )
+
+
+def _class_of(answer: Answer, revision: Revision) -> float:
+    """Return the true class; the values of a regression are all of one."""
+    return answer.label if revision.task == "classification" else 0
 
 
 class _PairOf(NamedTuple):
@@ -149,87 +174,33 @@ _OUTCOMES: Mapping[tuple[bool, bool, bool], str] = {
 }
 
 
-def _count_pair(counts: Counts, seen: Seen, of: _PairOf, scored: Sequence[Answer]) -> None:
+def _outcome(revision: Revision, one: float, two: float, label: float) -> str:
+    """Return who was right; of numbers, who was closer by more than `tie`."""
+    differ = not revision.alike(one, two)
+    if revision.task == "classification":
+        return _OUTCOMES[one == label, two == label, differ]
+    if not differ:
+        return "both" if revision.alike(one, label) else "neither"
+    lead = abs(one - label) - abs(two - label)
+    if abs(lead) <= revision.tie:
+        return "neither_differ"
+    return "two_only" if lead > 0 else "one_only"
+
+
+def _count_pair(
+    counts: Counts, seen: Seen, revision: Revision, of: _PairOf, scored: Sequence[Answer]
+) -> None:
     """Count the agreements and the first disagreement: rows of one user are not independent."""
     voted = False
-    for _, votes, label in scored:
-        one, two = (votes[name] for name in of.names)
-        if one != two:
+    for each in scored:
+        one, two = (each.votes[name] for name in of.names)
+        if not revision.alike(one, two):
             ignored, voted = voted or not seen.first_vote(of.pair, of.user), True
             if ignored:
                 continue
-        column = _OUTCOMES[one == label, two == label, one != two]
+        column = _outcome(revision, one, two, each.label)
         counts["tally", (*of.pair, of.shown), column] += 1
-        counts["class_tally", (*of.pair, of.shown, label), column] += 1
+        counts["class_tally", (*of.pair, of.shown, _class_of(each, revision)), column] += 1
     if seen.first_of_pair(of.pair, of.user):
-        counts["class_tally", (*of.pair, of.shown, scored[0].label), "units"] += 1
-
-
-class _Noted:
-    """Who is counted already, as the history has it."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def first_label(self, revision: str, user: bytes | None) -> bool:
-        if user is None:
-            return True
-        (units,) = self._connection.execute(
-            "SELECT coalesce(sum(units), 0) FROM version_classes WHERE revision = ?", (revision,)
-        ).fetchone()
-        return units < MOST_USERS and self._added(
-            "INSERT OR IGNORE INTO labellers (revision, user) VALUES (?, ?)", (revision, user)
-        )
-
-    def first_of_pair(self, pair: Pair, user: bytes | None) -> bool:
-        if user is None:
-            return True
-        return admits(self._connection, pair, user) and self._added(
-            "INSERT INTO pair_users (pair, user, labelled) VALUES (?, ?, 1)"
-            " ON CONFLICT DO UPDATE SET labelled = 1 WHERE labelled = 0",
-            (pair_id(self._connection, pair), user),
-        )
-
-    def first_vote(self, pair: Pair, user: bytes | None) -> bool:
-        if user is None:
-            return True
-        return admits(self._connection, pair, user) and self._added(
-            "INSERT OR IGNORE INTO voters (one, two, user) VALUES (?, ?, ?)", (*pair, user)
-        )
-
-    def _added(self, statement: str, values: Sequence[object]) -> bool:
-        return self._connection.execute(statement, values).rowcount == 1
-
-
-class _Remembered:
-    """Who is counted already, while a whole history is counted again."""
-
-    def __init__(self) -> None:
-        self._labellers: set[tuple[str, bytes]] = set()
-        self._users: set[tuple[Pair, bytes]] = set()
-        self._voters: set[tuple[Pair, bytes]] = set()
-
-    def first_label(self, revision: str, user: bytes | None) -> bool:
-        return user is None or _added(self._labellers, (revision, user))
-
-    def first_of_pair(self, pair: Pair, user: bytes | None) -> bool:
-        return user is None or _added(self._users, (pair, user))
-
-    def first_vote(self, pair: Pair, user: bytes | None) -> bool:
-        return user is None or _added(self._voters, (pair, user))
-
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Note who is counted now; the voters are in the history already."""
-        connection.executemany(
-            "INSERT OR IGNORE INTO labellers (revision, user) VALUES (?, ?)", self._labellers
-        )
-        connection.executemany(
-            "INSERT OR IGNORE INTO pair_users (pair, user, labelled) VALUES (?, ?, 1)",
-            [(pair_id(connection, pair), user) for pair, user in self._users],
-        )
-
-
-def _added(known: set[T], each: T) -> bool:
-    new = each not in known
-    known.add(each)
-    return new
+        key = (*of.pair, of.shown, _class_of(scored[0], revision))
+        counts["class_tally", key, "units"] += 1

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from irisab.store import counts
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
+from irisab.store.rows import columns, decode, is_numeric
 
 PAGE = 1000
 # Looking further would read the whole history at each scrape after a change of features.
@@ -34,7 +36,8 @@ class RecordedRequest:
 
     revision: Revision
     version: str
-    predictions: Sequence[int]
+    predictions: Sequence[float]
+    labels: Sequence[float | None] = ()
 
 
 class History:
@@ -64,18 +67,21 @@ class History:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             return self._reader.opened, version
 
-    def window(self, size: int, *, features: Sequence[str]) -> NDArray[np.float64]:
+    def window(
+        self, size: int, *, features: Sequence[str], types: Sequence[str] = ()
+    ) -> NDArray[Any]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
 
-        Rows of forced versions, or of models with other features, are not traffic to look at;
-        they are passed over as far as `LOOK_BACK` times the window.
+        Numbers and booleans come as float64, NaN where they are missing; with other `types` among
+        them, all come as objects. Rows of forced versions, or of models with other features, are
+        not traffic to look at; they are passed over as far as `LOOK_BACK` times the window.
         """
+        types = types or ["number"] * len(features)
         with self._reading() as connection:
             alike = {
                 revision
                 for (revision,) in connection.execute(
-                    "SELECT revision FROM revisions WHERE features = ?",
-                    (json.dumps(list(features)),),
+                    "SELECT revision FROM revisions WHERE features = ?", (columns(features, types),)
                 )
             }
             cursor = connection.execute(
@@ -88,8 +94,13 @@ class History:
                 blobs = (
                     blob for blob, forced, revision in cursor if not forced and revision in alike
                 )
-                data = b"".join(islice(blobs, size))
-        return np.frombuffer(data, dtype="<f8").reshape(-1, len(features))
+                newest = [*islice(blobs, size)]
+        if is_numeric(types):
+            return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
+        rows = np.empty((len(newest), len(features)), dtype=object)
+        for number, blob in enumerate(newest):
+            rows[number] = decode(blob, types)
+        return rows
 
     def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
         """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""
@@ -133,16 +144,19 @@ class History:
 
     def active_users(self, *, now: float) -> int:
         """Return how many distinct users asked in the last 15 minutes."""
-        since = (now - ACTIVE_SECONDS,)
+        # Up to now: a clock that was ahead has left users of the future.
+        within = (now - ACTIVE_SECONDS, now + 1)
         with self._reading() as connection:
             count, first, last = connection.execute(
-                "SELECT count(*), min(revision), max(revision) FROM users WHERE last_seen > ?",
-                since,
+                "SELECT count(*), min(revision), max(revision) FROM users"
+                " WHERE last_seen BETWEEN ? AND ?",
+                within,
             ).fetchone()
             # Of one revision each row is another user; to compare them takes 30 times as long.
             if first != last:
                 (count,) = connection.execute(
-                    "SELECT count(DISTINCT user) FROM users WHERE last_seen > ?", since
+                    "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?",
+                    within,
                 ).fetchone()
         return int(count)
 
@@ -224,24 +238,47 @@ class History:
         """Return what is recorded under a request id, or None."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT r.content, p.version, p.prediction FROM predictions AS p"
+                "SELECT r.content, p.version, p.prediction, p.label FROM predictions AS p"
                 " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
                 (request_id,),
             ).fetchall()
         if not rows:
             return None
-        content, version, _ = rows[0]
+        content, version, *_ = rows[0]
         return RecordedRequest(
             revision=Revision.from_json(content),
             version=version,
-            predictions=[prediction for _, _, prediction in rows],
+            predictions=[prediction for _, _, prediction, _ in rows],
+            labels=[label for *_, label in rows],
         )
 
-    def label(self, request_id: bytes, labels: Sequence[int]) -> bool:
-        """Keep a label (class index) per row; True means new and on the disk.
+    def request_of(self, own_id: str) -> bytes | None:
+        """Return the newest request that a caller has called so, None where there is none."""
+        with self._reading() as connection:
+            (newest,) = connection.execute(
+                "SELECT max(request_id) FROM own_ids WHERE id = ?", (own_id,)
+            ).fetchone()
+        return None if newest is None else bytes(newest)
+
+    def error_sums(self, revision: str) -> dict[str, dict[str, float]]:
+        """Return labelled rows, absolute and squared errors of each version of a regression."""
+        names = ("labelled", "absolute", "squared")
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?",
+                (revision,),
+            ).fetchall()
+        return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+
+    def label(
+        self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
+    ) -> bool:
+        """Keep a label (class index, or value) per row; True means new and on the disk.
+
+        None says nothing of a row. With `correct`, labels replace others.
 
         False means that the same labels were there already. The evidence is counted in the same
         transaction. Raises `LookupError` where the request is not, or no longer, known, and
         `ValueError` where other labels are.
         """
-        return self._labels.add(request_id, labels)
+        return self._labels.add(request_id, labels, correct=correct)

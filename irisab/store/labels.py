@@ -38,7 +38,9 @@ class LabelWriter:
                 self._connection.close()
             self._connection = None
 
-    def add(self, request_id: bytes, labels: Sequence[int]) -> bool:
+    def add(
+        self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
+    ) -> bool:
         """Write what `evidence.add` says, and return when it is on the disk.
 
         Raises also `HistoryError` where the file cannot be used at the moment.
@@ -50,7 +52,7 @@ class LabelWriter:
             patience = RETRY_SECONDS if self._failing else BUSY_SECONDS
             self._connection.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._connection):
-                return evidence.add(self._connection, request_id, labels)
+                return evidence.add(self._connection, request_id, labels, correct=correct)
 
     def _notice_another_file(self) -> None:
         """Begin anew where the file was removed or replaced: what is open has no name any more."""

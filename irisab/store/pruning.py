@@ -28,6 +28,10 @@ class Pruner:
             " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
             (rows,),
         )
+        for table in ("counted", "own_ids"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE request_id < (SELECT min(request_id) FROM predictions)"
+            )
         if serving is not None:
             self._prune_users(connection, serving)
         return deleted.rowcount

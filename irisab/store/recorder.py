@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from irisab.store.revision import Revision
 from irisab.store.writer import QUEUE_ROWS, Failure, Item, Record, Writer
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Short, so that each write is: at 0.2 s, meeting one raised the 99th percentile by a fifth.
 INTERVAL_SECONDS = 0.05
+# A write that takes longer hangs: SQLite itself gives up a locked file after two seconds.
+HANGING_SECONDS = 60.0
 # What SQLite says of a value, and not of its file.
 _BAD_VALUE = (
     sqlite3.DataError,
@@ -48,6 +51,7 @@ class Recorder:
         # Held for a few additions only, never across I/O.
         self._counting = threading.Lock()
         self._stop = threading.Event()
+        self._turned = monotonic()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -83,8 +87,13 @@ class Recorder:
             log.error("%s history rows could not be written and are lost", self._queued_rows)
         self._writer.close()
 
+    def is_turning(self) -> bool:
+        """Tell whether the thread runs and has looked at the queue lately."""
+        return self._thread.is_alive() and monotonic() - self._turned < HANGING_SECONDS
+
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL_SECONDS):
+            self._turned = monotonic()
             self.flush()
 
     def flush(self) -> bool:

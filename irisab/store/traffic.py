@@ -57,7 +57,7 @@ def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence
             counts["versions", (each.revision, each.version), "users"] += 1
         else:
             connection.execute(
-                "UPDATE users SET last_seen = max(last_seen, ?) WHERE revision = ? AND user = ?",
+                "UPDATE users SET last_seen = ? WHERE revision = ? AND user = ?",
                 (each.time, each.revision, each.user),
             )
 
@@ -93,7 +93,7 @@ def _differing(revision: Revision, votes: Sequence[str]) -> Iterator[tuple[Pair,
     rows = [json.loads(text) for text in votes]
     for pair, (one, two) in revision.model_pairs().items():
         if all(one in row and two in row for row in rows):
-            differ = [row[one] != row[two] for row in rows]
+            differ = [not revision.alike(row[one], row[two]) for row in rows]
             yield pair, _Differing(differ[0], any(differ))
 
 

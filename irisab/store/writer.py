@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import sqlite3
 import time
-from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +15,7 @@ from irisab.store import traffic
 from irisab.store.database import identity, transaction
 from irisab.store.pruning import Pruner, note_rows
 from irisab.store.revision import Revision
+from irisab.store.rows import encode, is_numeric
 from irisab.store.upgrade import open_history
 
 log = logging.getLogger(__name__)
@@ -41,8 +40,9 @@ class Record(NamedTuple):
     user_id: str | None
     latency: float
     rows: Sequence[Sequence[float]]
-    predictions: Sequence[int]
+    predictions: Sequence[float]
     votes: Sequence[str]
+    own_id: str | None = None
 
 
 class Failure(NamedTuple):
@@ -53,7 +53,7 @@ class Failure(NamedTuple):
 
 
 Item = Record | Failure | Revision
-_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, int, str, None]
+_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, float, str, None]
 
 
 class Writer:
@@ -118,9 +118,11 @@ class Writer:
             self._revisions.pop(each.id, None)
             self._revisions[each.id] = each
             connection.execute(
-                "INSERT INTO revisions VALUES (?, ?, ?, ?)"
+                # `seen` is an order first: the newest stays the newest where the clock goes back.
+                "INSERT INTO revisions (revision, seen, features, content) VALUES"
+                " (?, (SELECT max(?, ifnull(max(seen), 0) + 0.001) FROM revisions), ?, ?)"
                 " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
-                (each.id, time.time(), json.dumps(list(each.features)), each.to_json()),
+                (each.id, time.time(), each.columns, each.to_json()),
             )
 
     def _insert(self, predictions: Sequence[Record]) -> int:
@@ -130,10 +132,18 @@ class Writer:
         while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
             self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
             stored += len(chunk)
+        for each in predictions:
+            if each.own_id is not None:
+                self._execute(
+                    "INSERT INTO own_ids (id, request_id) VALUES (?, ?)",
+                    (each.own_id, each.request_id),
+                )
         return stored
 
     def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
+        revision = self._revisions.get(each.revision)
+        numeric = revision is None or is_numeric(revision.feature_types)
         for number, (row, prediction, votes) in enumerate(
             zip(each.rows, each.predictions, each.votes, strict=True)
         ):
@@ -146,7 +156,7 @@ class Writer:
                 each.forced,
                 user,
                 each.latency,
-                array("d", row).tobytes(),
+                encode(row, numeric=numeric),
                 prediction,
                 votes,
                 None,

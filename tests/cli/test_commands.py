@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import ROW, Served, irisab, replace_in, write_config
@@ -97,53 +99,241 @@ def test_the_config_comes_from_the_environment(
     assert str(config) in capsys.readouterr().out
 
 
+def trained(config: Path, version: str) -> Any:
+    found = config.parent / "models" / version / "current" / "manifest.json"
+    return json.loads(found.read_text())
+
+
 def test_train_prints_the_documented_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """train on Iris prints a line before and after each version."""
+    """train on Iris prints a line before and after each version, and how sure it is."""
     config = write_config(tmp_path, tmp_path / "models")
     assert command(config, "train") == 0
     lines = capsys.readouterr().out.splitlines()
-    accuracies = [
-        json.loads((tmp_path / "models" / name / "current" / "manifest.json").read_text())[
-            "accuracy"
-        ]
-        for name in ("v1", "v2")
-    ]
+    one, two = (trained(config, name) for name in ("v1", "v2"))
     assert lines == [
         "Loading Iris dataset...",
         "Training Model v1 (Random Forest with 50 estimators)...",
-        f"Model v1 Accuracy: {accuracies[0]:.4f}",
+        f"Model v1 Accuracy: {one['accuracy']:.4f}",
+        f"  of five folds, standard error {one['cv_standard_error']:.2g}; "
+        f"exam of 38 rows: {one['exam']['accuracy']:.4f}",
         "Training Model v2 (Random Forest with 100 estimators)...",
-        f"Model v2 Accuracy: {accuracies[1]:.4f}",
+        f"Model v2 Accuracy: {two['accuracy']:.4f}",
+        f"  of five folds, standard error {two['cv_standard_error']:.2g}; "
+        f"exam of 38 rows: {two['exam']['accuracy']:.4f}",
         "Training complete!",
     ]
     assert command(config, "train") == 0
     assert capsys.readouterr().out.startswith("Every version has a bundle already")
     assert command(config, "train", "v1") == 2
-    assert "--force" in capsys.readouterr().err
+    assert "train --force v1" in capsys.readouterr().err
+
+
+def write_table(folder: Path, name: str = "table.csv") -> Path:
+    path = folder / name
+    path.write_text("a,b,kind\n" + "".join(f"{n},{n % 7},{'xy'[n % 2]}\n" for n in range(40)))
+    return path
 
 
 def test_train_wants_data_it_can_use(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bad training data exits 2 with column and count; --data needs --target."""
-    table = tmp_path / "table.csv"
-    table.write_text("a,b,kind\n1,2,x\n3,,y\n5,oops,x\n")
+    """Bad training data exits 2 with column and line; --data needs --target."""
+    table = write_table(tmp_path)
+    table.write_text(table.read_text().replace("3,3,", "3,oops,"))
     options = ("train", "--force", "--data", str(table))
     assert command(config, *options) == 2
     assert "--data and --target" in capsys.readouterr().err
     assert command(config, *options, "--target", "kind") == 2
     error = capsys.readouterr().err
-    assert "column 'b' has 2 of 3 cells" in error and "--drop" in error
+    assert "column 'b' has 1 of 40 cells" in error and "line 5" in error and "--drop" in error
     assert command(config, *options, "--target", "colour") == 2
     assert "no column 'colour'" in capsys.readouterr().err
 
 
+def test_an_option_that_would_not_be_used_is_an_error(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who names a file is not left to believe that it was learned from."""
+    table = str(write_table(tmp_path))
+    assert command(config, "train", "--data", table, "--target", "kind", "--drop") == 2
+    error = capsys.readouterr().err
+    assert "--data and --target and --drop would not be used" in error
+    assert "train --force VERSION" in error
+    for option in (("--target", "kind"), ("--drop",)):
+        assert command(config, "train", "--force", *option) == 2
+        assert "Iris needs neither --target nor --drop" in capsys.readouterr().err
+
+
 def test_train_refuses_unknown_versions(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A version without a section is named, with those there are."""
+    """A version that nobody has named is refused, with those there are."""
     assert command(config, "train", "v3") == 2
-    assert "no section [model.v3]; there are versions v1, v2" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "neither [split] nor a section [model.v3] has it; there are versions v1, v2" in error
+
+
+def test_scikit_learn_judges_the_options_of_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of every section, before anything is read or trained."""
+    text = "[model.v1]\nn_estimators = 2\n[model.v2]\nkind = extra_trees\nmax_depth = 0\n"
+    config = write_config(tmp_path, tmp_path / "models", text)
+    assert command(config, "train") == 2
+    said = capsys.readouterr()
+    assert said.out == "" and not (tmp_path / "models").exists()
+    assert said.err == (
+        f"irisab: {config}: [model.v2] max_depth = 0: must be an int in the range [1, inf) or "
+        "None\n"
+    )
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Settings whose v1 and v2 were made from a table of one's own, as [training] says."""
+    write_table(tmp_path)
+    text = "[training]\ndata = table.csv\ntarget = kind\n"
+    path = write_config(tmp_path, tmp_path / "models", text)
+    for version in ("v1", "v2"):
+        replace_in(path, "[training]", f"[model.{version}]\nn_estimators = 2\n[training]")
+    assert command(path, "train") == 0
+    return path
+
+
+def test_train_learns_from_what_the_ini_says(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """[training] names the table once; what was found in it is said before."""
+    assert command(own, "train", "--force") == 0
+    assert f"Loading {own.parent / 'table.csv'}...\n40 rows, 2 features" in capsys.readouterr().out
+    found = trained(own, "v1")
+    assert found["training"]["source"] == str(own.parent / "table.csv")
+    assert (found["training"]["target"], found["class_names"]) == ("kind", ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ignore = a", "[training] ignore: is about a CSV file, and data = iris is none"),
+        ("group = a", "[training] group: is about a CSV file"),
+        ("task = regression", "[training] task = regression: Iris has classes"),
+    ],
+)
+def test_what_iris_has_no_use_for_is_refused(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that would do nothing is an error."""
+    config = write_config(tmp_path, tmp_path / "models", f"[training]\n{line}\n")
+    assert command(config, "train") == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "models").exists()
+
+
+def test_train_builds_any_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Classes with text and gaps, with what is done to the columns said before."""
+    lines = [f"{n * 7 % 50},{['red', 'blue', ''][n % 3]},{'xy'[n % 3 // 2]}" for n in range(90)]
+    (tmp_path / "t.csv").write_text("\n".join(["size (cm),colour,kind", *lines]))
+    kinds = {"random_forest": "n_estimators = 3", "extra_trees": "n_estimators = 3",
+             "decision_tree": "max_depth = 4", "gradient_boosting": "n_estimators = 3",
+             "hist_gradient_boosting": "max_iter = 3", "logistic_regression": "C = 10"}  # fmt: skip
+    sections = [f"[model.{kind}]\nkind = {kind}\n{line}\n" for kind, line in kinds.items()]
+    shares = "[split]\nrandom_forest = 100\n" + "".join(
+        f"{kind} = 0\n" for kind in kinds if kind != "random_forest"
+    )
+    text = f"[training]\ndata = t.csv\ntarget = kind\nclass_weight = balanced\n{shares}"
+    config = write_config(tmp_path, tmp_path / "models", text + "".join(sections))
+    assert command(config, "train") == 0
+    out = capsys.readouterr().out
+    assert out.count("colour: one-hot, 2 categories, 33 % missing, taken as missing") == 5
+    assert out.count("colour: by their numbers, 2 categories, 33 % missing") == 1
+    assert "numbers: scaled" in out
+    for kind in kinds:
+        assert f"Model {kind} Accuracy: " in out
+        assert trained(config, kind)["accuracy"] > 0.9
+    assert command(config, "check") == 0
+
+
+def test_train_says_how_far_off_a_regression_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MAE and RMSE in place of the accuracy, in train and check."""
+    lines = [f"{n},{n * n % 101},{n / 3}" for n in range(120)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,price", *lines]))
+    text = (
+        "[training]\ndata = t.csv\ntarget = price\n[split]\nv1 = 50\nline = 50\n"
+        "[model.v1]\nn_estimators = 5\n[model.line]\nkind = linear_regression\n"
+    )
+    config = write_config(tmp_path, tmp_path / "models", text)
+    assert command(config, "train") == 0
+    out = capsys.readouterr().out
+    assert "they are taken as a quantity" in out and "price: from 0 to 39.6667" in out
+    line = trained(config, "line")
+    assert f"Model line MAE: {line['mae']:.4g}, RMSE: {line['rmse']:.4g}\n" in out
+    assert line["mae"] < 1e-9 < trained(config, "v1")["mae"]
+    assert command(config, "check") == 0
+    assert "LinearRegression, MAE " in capsys.readouterr().out
+
+
+def test_nothing_falls_back_to_iris(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where models were made from own data, no version is made from Iris, be it lost or new."""
+    replace_in(own, "data = table.csv\ntarget = kind", "")
+    shutil.rmtree(own.parent / "models" / "v2")
+    for words in (["train"], ["train", "v2"], ["train", "--force", "v1"], ["train", "--force"]):
+        assert command(own, *words) == 2
+        error = capsys.readouterr().err
+        assert f"{own.parent / 'table.csv'}" in error and "[training] is about iris" in error
+        assert "--data FILE --target COLUMN" in error
+    assert not (own.parent / "models" / "v2").exists()
+    assert command(own, "train", "v2", "--data", "iris") == 0
+    assert trained(own, "v2")["training"]["source"] == "iris"
+
+
+def test_a_lost_model_that_has_served_is_not_replaced(
+    tmp_path: Path, iris_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all models gone, the history still knows that there was one; who made it must say."""
+    models = Path(shutil.copytree(iris_models, tmp_path / "models", symlinks=True))
+    (models / "v1").rename(models / "v3")
+    config = write_config(tmp_path, models, "[split]\nv3 = 100\n")
+    service = Served(config)
+    service.recorder.announce(service.service.snapshot.describe())
+    service.predict()
+    service.close()
+    shutil.rmtree(models)
+    for words in (["train"], ["train", "--first"], ["train", "v3"]):
+        assert command(config, *words) == 2
+        assert "version v3 has served before, and its model is gone" in capsys.readouterr().err
+    assert not models.exists()
+
+
+def test_only_the_examples_take_iris_by_themselves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version of another name is somebody's own: what it learns from has to be said."""
+    config = write_config(tmp_path, tmp_path / "models", "[split]\nmine = 100\n")
+    assert command(config, "train") == 2
+    assert "nobody has said what version mine learns from" in capsys.readouterr().err
+    replace_in(config, "[split]", "[training]\ndata = iris\n[split]")
+    assert command(config, "train") == 0
+
+
+def test_first_trains_only_where_there_is_no_model_at_all(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That is what make run asks for: it replaces nothing that was lost."""
+    shutil.rmtree(own.parent / "models" / "v2")
+    capsys.readouterr()
+    assert command(own, "train", "--first") == 0
+    assert capsys.readouterr().out == "" and not (own.parent / "models" / "v2").exists()
+    shutil.rmtree(own.parent / "models")
+    assert command(own, "train", "--first") == 0
+    assert trained(own, "v2")["dataset"] == "table.csv"
+
+
+def test_the_config_may_stand_after_the_command(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before or after; the later one counts."""
+    assert run(["check", "--config", str(config)]) == 0
+    assert run(["--config", "none.ini", "check", "--config", str(config)]) == 0
+    assert run(["--config", str(config), "check"]) == 0
 
 
 def test_check_prints_what_would_serve(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +395,7 @@ def test_verdict_wants_a_known_challenger_and_revision(
     served.predict()
     served.recorder.flush()
     assert command(served.config, "verdict", "v9") == 2
-    assert "there is v2" in capsys.readouterr().err
+    assert "verdict v2" in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", "abc") == 2
     assert served.service.snapshot.revision_id in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", served.service.snapshot.revision_id) == 3
@@ -229,6 +419,11 @@ def test_verdict_says_what_to_type_where_there_is_nothing_to_judge(
     assert f"run '{typed(served.config, 'reload')}'" in said
     served.config.write_text(f"{config}[split]\nv2 = 90\nv1 = 10\n")
     assert command(served.config, "verdict") == 3
+    # Where no other version has a model, one is to be trained first.
+    models = served.service.snapshot.config.data.models
+    alone = served.config.parent / "alone"
+    shutil.copytree(models / "v2", alone / "v2", symlinks=True)
+    config = config.replace(str(models), str(alone))
     served.config.write_text(f"{config}[model.v2]\n[model.v7]\n[split]\nv2 = 100\n")
     assert command(served.config, "verdict") == 2
     said = capsys.readouterr().err
@@ -277,10 +472,7 @@ def test_labels_become_training_data(
         replace_in(served.config, "[data]", "[split]\nv1 = 50\nv3 = 50\n[data]")
         assert command(served.config, "check") == 0
     finally:
-        if (models / "v3").exists():
-            import shutil
-
-            shutil.rmtree(models / "v3")
+        shutil.rmtree(models / "v3", ignore_errors=True)
 
 
 def test_a_closed_pipe_is_no_error(served: Served) -> None:

@@ -307,6 +307,25 @@ def test_queueing_time_is_observed(served: Served) -> None:
     assert served.sample("request_queue_seconds_bucket", le="0.1") == before
 
 
+def test_all_that_a_client_waits_is_observed(served: Served) -> None:
+    """From nginx's stamp, else from the first byte, to the answer; whoever answers in between."""
+
+    def waits(**options: Any) -> tuple[float, ...]:
+        """Return how many more waited up to 0.1, 0.5, 1 and 2.5 seconds after one request."""
+        before = [at_most(limit) for limit in ("0.1", "0.5", "1.0", "2.5")]
+        assert served.client.post("/predict", {"features": ROW}, **options).status == 200
+        after = [at_most(limit) for limit in ("0.1", "0.5", "1.0", "2.5")]
+        return tuple(b - a for a, b in zip(before, after, strict=True))
+
+    def at_most(limit: str) -> float:
+        return served.sample("request_duration_seconds_bucket", le=limit)
+
+    assert waits() == (1, 1, 1, 1)
+    assert waits(environ={"irisab.arrived": time.time() - 2}) == (0, 0, 0, 1)
+    stamp = {"X-Request-Start": f"t={time.time() - 0.2:.3f}"}
+    assert waits(headers=stamp) == (0, 1, 1, 1)
+
+
 def test_openapi_is_served(served: Served) -> None:
     """/openapi.json describes every path that is routed."""
     paths = served.client.get("/openapi.json").json["paths"]
@@ -325,8 +344,7 @@ BAD_FEEDBACK: dict[str, tuple[Any, int]] = {
     "id with spaces": ({"request_id": "0 " * 16, "label": 0}, 400),
     "unknown id": ({"request_id": "0" * 32, "label": 0}, 404),
     "label null": ({"request_id": "0" * 32, "label": None}, 400),
-    "label true": ({"request_id": "0" * 32, "label": True}, 400),
-    "label a fraction": ({"request_id": "0" * 32, "label": 0.5}, 400),
+    "label a list": ({"request_id": "0" * 32, "label": [0]}, 400),
     "labels empty": ({"request_id": "0" * 32, "labels": []}, 400),
     "labels text": ({"request_id": "0" * 32, "labels": "setosa"}, 400),
     "unknown key": ({"request_id": "0" * 32, "label": 0, "user": 1}, 400),

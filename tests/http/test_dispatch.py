@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +46,10 @@ class Running:
             self._stop = True
         if path == "/slow":
             self.go.wait(10)
+        if path == "/tardy":
+            started = time.thread_time()
+            while time.thread_time() < started + 2 * dispatch.TURN_SECONDS:
+                pass
         if path == "/broken":
             raise RuntimeError("broken on purpose")
         body = f"{path} {threading.current_thread() is self._thread}".encode()
@@ -137,3 +142,16 @@ def test_headers_are_waitresss_own(
         task.response_headers = list(headers)
         found.append((build(task), task.close_on_finish, task.chunked_response))
     assert found[0] == found[1]
+
+
+def test_a_quick_request_that_is_not_rests_the_main_thread() -> None:
+    """What takes longer than promised is a worker's next time, so that reading goes on."""
+    running = Running()
+    try:
+        running.go.set()
+        with running.ask("/tardy") as connection:
+            assert read(connection, 1) == ["/tardy True"]
+        with running.ask("/quick") as connection:
+            assert read(connection, 1) == ["/quick False"]
+    finally:
+        running.stop()

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,12 +19,22 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import ROW, Process, free_port, irisab, replace_in, running, write_config
+from slow import Slow
 
+from irisab.errors import ReloadRefused
+from irisab.http.handshake import Handshake
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import load_iris
+from irisab.model import publish
+
+# The pickle of a slow model is of a class that stands in tests/.
+FIND_SLOW = ("env", f"PYTHONPATH={Path(__file__).parents[1]}")
 BODY = json.dumps({"features": ROW}).encode()
 JSON = {"Content-Type": "application/json"}
 
@@ -247,6 +258,114 @@ def test_a_stop_answers_what_was_accepted(number: signal.Signals, config: Path, 
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert "not all requests" not in process.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def slow_models(tmp_path_factory: pytest.TempPathFactory, iris_models: Path) -> Path:
+    """v1 and v2 of Iris, and v3 that takes 0.3 s for each request."""
+    models = tmp_path_factory.mktemp("slow") / "models"
+    shutil.copytree(iris_models, models, symlinks=True)
+    training.fit(models, "v3", load_iris(), estimator=Slow())
+    bundle = models / "v3" / "current"
+    slow = Slow(0.3).fit([[0.0] * 4] * 3, [0, 1, 2])
+    publish.write(
+        models,
+        "v3",
+        estimator=slow,
+        golden_rows=load_iris().rows[:20],
+        about=_about(json.loads((bundle / "manifest.json").read_text())),
+    )
+    return models
+
+
+def _about(manifest: dict[str, Any]) -> dict[str, Any]:
+    made = ("format", "sha256", "files", "libraries", "golden")
+    return {key: value for key, value in manifest.items() if key not in made}
+
+
+@pytest.fixture
+def slow_config(tmp_path: Path, slow_models: Path, port: int) -> Path:
+    split = "[split]\nv1 = 0\nv3 = 100\n[experiment]\nshadow = no\n"
+    return write_config(tmp_path, slow_models, split, listen=f"127.0.0.1:{port}")
+
+
+def wait_for_log(process: Process, text: str) -> None:
+    deadline = time.monotonic() + 20
+    while text not in process.log.read_text():
+        assert time.monotonic() < deadline, process.log.read_text()
+        time.sleep(0.01)
+
+
+def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
+    slow_config: Path, port: int
+) -> None:
+    """A SIGHUP, or `irisab reload`, while the service stops: what was accepted is answered."""
+    with running(slow_config, port, before=FIND_SLOW) as process:
+        # Four threads need two seconds for these.
+        connections = [process.connect() for _ in range(24)]
+        for connection in connections:
+            connection.request("POST", "/predict", BODY, JSON)
+        time.sleep(0.1)
+        process.signal(signal.SIGTERM)
+        wait_for_log(process, "stopping: answering what was accepted")
+        process.signal(signal.SIGHUP)
+        with pytest.raises(ReloadRefused, match="the service is stopping"):
+            Handshake(slow_config.parent).reload()
+        answers = [connection.getresponse() for connection in connections]
+        assert [answer.status for answer in answers] == [200] * 24
+        assert process.wait() == 0
+        for connection in connections:
+            connection.close()
+    assert "not all requests" not in process.log.read_text()
+
+
+def test_a_second_stop_ends_at_once(slow_config: Path, port: int) -> None:
+    """Whoever presses Ctrl-C twice does not want to wait for the answers."""
+    with running(slow_config, port, before=FIND_SLOW) as process:
+        # Four threads need six seconds for these.
+        connections = [process.connect() for _ in range(80)]
+        for connection in connections:
+            connection.request("POST", "/predict", BODY, JSON)
+        time.sleep(0.1)
+        process.signal(signal.SIGINT)
+        wait_for_log(process, "stopping: answering what was accepted")
+        process.signal(signal.SIGINT)
+        code = process.wait()
+        for connection in connections:
+            connection.close()
+    assert code == 0
+    assert "not all requests were answered in time" in process.log.read_text()
+
+
+def test_a_fault_of_the_service_is_no_refusal(config: Path, port: int) -> None:
+    """Exit 2 would tell systemd not to start it again: it is kept for a refused INI."""
+    program = (
+        "from irisab.http import server; server.App = None; "
+        "from irisab.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", program, "--config", str(config), "serve"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == os.EX_SOFTWARE and "Traceback" in done.stderr
+
+
+def test_the_service_hears_a_stop_after_a_reload_that_broke(config: Path, port: int) -> None:
+    """Whatever a reload runs into, such as no descriptor left, the next stop and reload work."""
+    limit = ("env", "NOTIFY_SOCKET=/nowhere", "prlimit", "--nofile=64:64")
+    with running(config, port, before=limit) as process:
+        idle = []
+        try:
+            for _ in range(60):
+                idle.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                time.sleep(0.01)
+            process.signal(signal.SIGHUP)
+            time.sleep(1)
+        finally:
+            for connection in idle:
+                connection.close()
+        time.sleep(0.5)
+        assert process.run("reload").returncode == 0
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
 
 
 def test_a_stop_writes_the_history(config: Path, port: int) -> None:
@@ -478,12 +597,42 @@ def shared(tmp_path_factory: pytest.TempPathFactory, iris_models: Path) -> Itera
 
 @pytest.mark.parametrize("name", RAW)
 def test_malformed_http_is_refused_by_the_server(name: str, shared: Process) -> None:
-    """What never reaches the app gets a status of waitress's own, and the service lives on."""
+    """What never reaches the app gets a sentence all the same, and the service lives on."""
     data, status = RAW[name]
     with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as connection:
         connection.sendall(data)
-        assert connection.recv(100).split()[1] == str(status).encode()
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == status
+        assert answer.getheader("Content-Type") == "application/problem+json"
+        detail = json.loads(answer.read())
+        assert detail["status"] == status and detail["detail"].endswith(".")
     assert shared.get("/health").status == 200
+
+
+def test_who_speaks_tls_is_told_at_once(shared: Process) -> None:
+    """A client of https:// on this port fails in a moment, and not after two minutes."""
+    context = ssl.create_default_context()
+    started = time.monotonic()
+    with (
+        socket.create_connection(("127.0.0.1", shared.port), timeout=30) as connection,
+        pytest.raises(ssl.SSLError),
+    ):
+        context.wrap_socket(connection, server_hostname="localhost")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("content", [b"", "[split]\nv1 = 100\n".encode("utf-16")])
+def test_an_ini_that_names_no_history_is_refused_by_the_service(
+    content: bytes, config: Path, port: int
+) -> None:
+    """An empty or unreadable file does not make `irisab reload` look elsewhere."""
+    with running(config, port) as process:
+        config.write_bytes(content)
+        reload = process.run("reload")
+        assert reload.returncode == 2 and "no irisab service runs" not in reload.stderr
+        assert "the old configuration serves on" in reload.stderr
+        assert process.get("/health").json["reload"]["ok"] is False
 
 
 def test_chunked_bodies_are_read(shared: Process) -> None:

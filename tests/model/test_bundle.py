@@ -16,8 +16,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -25,7 +25,7 @@ from irisab.errors import BundleError
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
 from irisab.model import bundle, publish
-from irisab.model.bundle import MANIFEST, PICKLE, PLAIN
+from irisab.model.bundle import FOREST, MANIFEST, PICKLE, PLAIN
 from irisab.model.estimator import Estimator
 
 IRIS = load_iris()
@@ -34,11 +34,13 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small forest and with a pipeline, which has no plain form."""
+    """A folder with a forest, another plain form, and a pipeline that has none."""
     models = tmp_path_factory.mktemp("bundles")
-    forest = RandomForestClassifier(5, random_state=0)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
-    for version, estimator in (("forest", forest), ("pipeline", pipeline)):
+    for version, estimator in {
+        "forest": RandomForestClassifier(5, random_state=0),
+        "boosting": HistGradientBoostingClassifier(max_iter=3),
+        "pipeline": make_pipeline(StandardScaler(), GaussianNB()),
+    }.items():
         training.fit(models, version, IRIS, estimator=estimator)
     return models
 
@@ -87,7 +89,7 @@ def untouched(manifest: Json) -> None:
 # -- what is served -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["forest", "pipeline"])
+@pytest.mark.parametrize("version", ["forest", "boosting", "pipeline"])
 def test_a_bundle_answers_as_its_estimator(version: str, trained: Path) -> None:
     """Class and probabilities are the estimator's own, one by one and in a batch."""
     estimator = joblib.load(current(trained, version) / PICKLE)
@@ -101,20 +103,25 @@ def test_a_bundle_answers_as_its_estimator(version: str, trained: Path) -> None:
         assert probabilities == pytest.approx(answer[1], abs=1e-12)
 
 
-@pytest.mark.parametrize(("version", "form"), [("forest", PLAIN), ("pipeline", PICKLE)])
+@pytest.mark.parametrize(
+    ("version", "form"), [("forest", FOREST), ("boosting", PLAIN), ("pipeline", PICKLE)]
+)
 def test_a_bundle_says_what_it_is(version: str, form: str, trained: Path) -> None:
     """A model is known by the hash of its plain form, else of its pickle; features, classes and
     the drift reference come from training."""
     found = bundle.load(trained, version)
     folder = current(trained, version)
     assert found.version == version
-    assert found.sha256 == hashlib.sha256((folder / form).read_bytes()).hexdigest()
+    about = json.dumps(found.manifest["plain"], sort_keys=True) if form == PLAIN else ""
+    hashed = about.encode() + (folder / form).read_bytes()
+    assert found.sha256 == hashlib.sha256(hashed).hexdigest()
+    assert found.manifest["form"] == ("pickle" if form == PICKLE else "plain")
     assert folder.name == hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:12]
-    assert {each.name for each in folder.iterdir()} == {MANIFEST, PICKLE, form}
+    assert {each.name for each in folder.iterdir()} == {MANIFEST, PICKLE, form, "training.csv.gz"}
     assert found.feature_names == ("sepal_length", "sepal_width", "petal_length", "petal_width")
     assert found.class_names == ("setosa", "versicolor", "virginica")
     assert found.class_numbers == (0, 1, 2)
-    assert [len(column) for column in found.reference.columns] == [120] * 4
+    assert [len(column) for column in found.reference.columns] == [112] * 4
     for feature, column in zip(found.features, found.reference.columns, strict=True):
         assert (feature.min, feature.max, feature.unit) == (column[0], column[-1], "cm")
 
@@ -149,7 +156,7 @@ def test_an_estimator_that_gives_no_number_fails() -> None:
             return np.full((len(rows), 2), np.nan)
 
     with pytest.raises(ValueError, match="not a number"):
-        Estimator(Undecided()).score_row([1.0])
+        Estimator(Undecided(), n_classes=2).score_row([1.0])
 
 
 # -- damage ---------------------------------------------------------------------------------
@@ -174,8 +181,11 @@ def empty(path: Path) -> None:
     ("version", "name"),
     [
         ("forest", MANIFEST),
-        ("forest", PLAIN),
+        ("forest", FOREST),
         ("forest", PICKLE),
+        ("boosting", MANIFEST),
+        ("boosting", PLAIN),
+        ("boosting", PICKLE),
         ("pipeline", MANIFEST),
         ("pipeline", PICKLE),
     ],
@@ -192,7 +202,7 @@ def test_a_damaged_file_is_refused(
     assert bundle.load(models, other).version == other
 
 
-@pytest.mark.parametrize("name", [MANIFEST, PLAIN, PICKLE])
+@pytest.mark.parametrize("name", [MANIFEST, FOREST, PICKLE])
 def test_a_file_that_cannot_be_read_is_named(name: str, models: Path) -> None:
     """Whatever keeps it from being read: here, that it is a folder."""
     (current(models, "forest") / name).unlink()
@@ -202,7 +212,7 @@ def test_a_file_that_cannot_be_read_is_named(name: str, models: Path) -> None:
 
 def test_a_damaged_bundle_is_not_missing(models: Path) -> None:
     """`train` alone makes what is missing, and needs --force to replace the rest."""
-    (current(models, "forest") / PLAIN).unlink()
+    (current(models, "forest") / FOREST).unlink()
     assert refusal(models, "forest").endswith("run 'irisab train --force forest'")
     (models / "forest" / "current").unlink()
     assert refusal(models, "forest").endswith("run 'irisab train forest'")
@@ -251,11 +261,11 @@ def test_a_resealed_bundle_is_a_bundle(models: Path) -> None:
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda m: m.update(format=2),
+        lambda m: m.update(format=3),
         lambda m: m.pop("format"),
         lambda m: m.pop("reference"),
         lambda m: m.pop("class_names"),
-        lambda m: m["features"][0].update(colour="red"),
+        lambda m: m["features"][0].pop("name"),
         lambda m: m["golden"]["answers"].pop(),
         lambda m: m["golden"].update(rows=[[1.0]] * 20),
         lambda m: m["golden"].update(rows=None),
@@ -304,7 +314,7 @@ def test_golden_rows_must_come_out_again(
 
 def test_another_forest_in_the_same_bundle_is_refused(models: Path, iris_models: Path) -> None:
     """Right hashes do not help a file that gives other answers."""
-    shutil.copy(current(iris_models, "v2") / PLAIN, current(models, "forest") / PLAIN)
+    shutil.copy(current(iris_models, "v2") / FOREST, current(models, "forest") / FOREST)
     assert "sha256 differs" in refusal(models, "forest")
     reseal(models, "forest", untouched)
     assert "otherwise than when it was trained" in refusal(models, "forest")
@@ -352,9 +362,9 @@ def test_a_plain_form_never_unpickles(models: Path, tmp_path: Path) -> None:
     """Not even where all the hashes are right: arrays with objects in them are refused."""
     trace = tmp_path / "trace"
     folder = current(models, "forest")
-    with np.load(folder / PLAIN) as arrays:
+    with np.load(folder / FOREST) as arrays:
         loaded = dict(arrays)
-    np.savez(folder / PLAIN, **loaded | {"value": np.array([Malice(trace)], dtype=object)})
+    np.savez(folder / FOREST, **loaded | {"value": np.array([Malice(trace)], dtype=object)})
     (folder / PICKLE).write_bytes(pickle.dumps(Malice(trace)))
     reseal(models, "forest", untouched)
     assert "cannot be read" in refusal(models, "forest")

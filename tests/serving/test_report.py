@@ -85,6 +85,8 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
             name: {"labelled": 0, "correct": 0, "recall": None}
             for name in ("setosa", "versicolor", "virginica")
         },
+        "mae": None,
+        "rmse": None,
     }
     names = world.snapshot.reference.names
     (comparison,) = found.pop("comparisons")
@@ -295,6 +297,8 @@ def test_versions_have_their_figures(start: Start) -> None:
         "accuracy": 2 / 3,
         "errors": 0,
         "latency_ms": {"p50": 0.03, "p95": 0.03},
+        "mae": None,
+        "rmse": None,
     }
     assert (found["v2"]["requests"], found["v2"]["errors"], found["v2"]["accuracy"]) == (1, 1, None)
 

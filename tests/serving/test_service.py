@@ -139,8 +139,25 @@ class Failing:
 class Slow:
     """A model that computes for longer than others may be kept waiting."""
 
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
     def score_row(self, row: Any) -> Any:
-        time.sleep(0.002)
+        time.sleep(self.seconds)
+        return 1, (0.0, 1.0, 0.0)
+
+
+class Remembering:
+    """A model that is quick on rows that it has answered before, and on no others."""
+
+    def __init__(self) -> None:
+        self.known: set[tuple[float, ...]] = set()
+
+    def score_row(self, row: Any) -> Any:
+        if tuple(row) not in self.known:
+            time.sleep(0.02)
+            self.known.add(tuple(row))
+        return 0, (1.0, 0.0, 0.0)
 
 
 def replace_model(served: Served, version: str, model: Any) -> None:
@@ -284,6 +301,25 @@ def test_the_history_keeps_its_order_when_the_clock_does_not(served: Served) -> 
     again.close()
 
 
+def test_the_newest_revision_is_the_last_that_served(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that was served while the clock was a day ahead; so is who was here lately."""
+    with monkeypatch.context() as ahead:
+        later = time.time() + 86400
+        ahead.setattr(time, "time", lambda: later)
+        served.service.swap(served.service.snapshot)
+        served.predict(user_id="somebody")
+        served.recorder.flush()
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+    served.predict(user_id="another")
+    served.recorder.flush()
+    assert served.history.revision().id == served.service.snapshot.revision_id
+    assert [*served.history.revisions()][-1] == served.service.snapshot.revision_id
+    assert served.history.active_users(now=time.time()) == 1
+
+
 def test_a_clock_that_went_back_is_told(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     """Once, at the start, with how far the history is ahead."""
     served.service._ids._ticks = int((time.time() + 3600) * 4096000)
@@ -315,5 +351,66 @@ def test_only_short_work_is_quick(served: Served) -> None:
     """A row for forests is answered where it was read; a slow version is a thread's work."""
     single = b'{"features":[5.1,3.5,1.4,0.2],"user_id":"someone@example.org"}'
     assert len(single) < served.service.quick_bytes < 10_000
-    replace_model(served, "v2", Slow())
+    replace_model(served, "v2", Slow(0.002))
     assert served.service.quick_bytes < len(single)
+
+
+def test_what_a_model_remembers_makes_no_row_quick(served: Served) -> None:
+    """How long a row takes is measured with rows that the model has not seen."""
+    before = served.service.quick_bytes
+    replace_model(served, "v2", Remembering())
+    assert served.service.quick_bytes < before / 10
+
+
+def only_v1_answers(served: Served) -> None:
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+
+
+def test_a_slow_shadow_keeps_no_answer_waiting(served: Served) -> None:
+    """A challenger that takes 0.2 s scores after the answer, and its vote is in the history."""
+    only_v1_answers(served)
+    replace_model(served, "v2", Slow(0.2))
+    started = time.monotonic()
+    answers = [served.predict() for _ in range(3)]
+    assert time.monotonic() - started < 0.2
+    label = {"request_id": answers[0]["request_id"], "label": 0}
+    assert served.client.post("/feedback", label).json == {"status": "matched"}
+    served.service.close()
+    served.recorder.flush()
+    votes = [json.loads(row["votes"]) for row in served.history.rows()]
+    assert votes == [{"v1": 0, "v2": 1}] * 3
+    assert served.sample("shadow_latency_seconds_count", version="v2") == 3
+    assert served.sample("shadow_latency_seconds_sum", version="v2") > 0.6
+
+
+def test_the_shadow_has_a_budget(served: Served) -> None:
+    """Of many requests a slow challenger scores some. The others are told, and have one vote."""
+    only_v1_answers(served)
+    replace_model(served, "v2", Slow(0.05))
+    for _ in range(100):
+        served.predict()
+    served.service.close()
+    served.recorder.flush()
+    votes = [json.loads(row["votes"]) for row in served.history.rows()]
+    scored = votes.count({"v1": 0, "v2": 1})
+    # One second of work may be waiting at once, and a tenth of the time since.
+    assert 10 <= scored <= 40
+    assert votes.count({"v1": 0}) == served.sample("shadow_skipped_total") == 100 - scored
+    revision = served.history.revision()
+    agreement = served.history.agreement(revision.models["v1"], revision.models["v2"])
+    assert agreement["scored"] == scored
+
+
+def test_a_shadow_that_turns_slow_is_put_aside(served: Served) -> None:
+    """What was quick at load, and is not with the rows that come, soon delays nobody."""
+    only_v1_answers(served)
+    model = Slow(0.0)
+    replace_model(served, "v2", model)
+    model.seconds = 0.05
+    waited = []
+    for _ in range(20):
+        started = time.monotonic()
+        served.predict()
+        waited.append(time.monotonic() - started)
+    assert sum(each > 0.05 for each in waited) < 5

@@ -28,7 +28,7 @@ def ini(tmp_path: Path, models: Path) -> Path:
 
 def train(models: Path, version: str, dataset: Dataset) -> None:
     forest = training.forest(config.ModelOptions(n_estimators=5))
-    training.fit(models, version, dataset, estimator=forest)
+    training.fit(models, version, dataset, estimator=forest, force=True)
 
 
 def renamed(**changes: object) -> Dataset:

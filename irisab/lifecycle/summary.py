@@ -1,0 +1,145 @@
+"""What a manifest says of the rows that a model was fitted on. Start at `describe()`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irisab.lifecycle import prepare
+from irisab.lifecycle.rows import Dataset, is_numeric
+from irisab.model.schema import row_to_json
+from irisab.stats import drift
+
+# Fewer look like drift to a model with dozens of features.
+EXAMPLES = 20
+EXAMPLE_DRAWS = 50
+
+
+def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[str, Any]:
+    """Return dataset, features, classes, drift reference and examples.
+
+    Parameters
+    ----------
+    learning : array of shape (n_learning_rows,)
+        Positions of the rows fitted on; whether a value may be missing is judged by all rows.
+    """
+    rows = dataset.rows[learning]
+    gaps = prepare.missing(dataset) > 0
+    return {
+        "task": dataset.task,
+        "dataset": dataset.name,
+        "rows": len(rows),
+        "features": [
+            _feature(dataset, number, rows[:, number], gaps=bool(gap))
+            for number, gap in enumerate(gaps)
+        ],
+        "class_names": list(dataset.class_names),
+        "class_numbers": list(dataset.class_numbers),
+        "reference": _reference(dataset, rows),
+        "examples": _examples(dataset, rows, dataset.labels[learning], seed),
+    }
+
+
+def _feature(dataset: Dataset, number: int, column: NDArray[Any], *, gaps: bool) -> dict[str, Any]:
+    """Describe a feature; an older irisab knows no other key than those of a plain number."""
+    name, unit = dataset.features[number]
+    kind = dataset.types[number]
+    more: dict[str, Any] = {} if kind == "number" else {"type": kind}
+    more |= {"missing": True} if gaps else {}
+    figures: dict[str, Any] = {"min": None, "max": None, "mean": None}
+    if not is_numeric([kind]):
+        more["categories"] = list(prepare.categories(column))
+    elif (values := _there(column)).size:
+        figures = {"min": values.min(), "max": values.max(), "mean": values.mean()}
+        figures = {key: float(value) for key, value in figures.items()}
+    return {"name": name, "unit": unit, **figures, **more}
+
+
+def _there(column: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the values of a numeric column that are not missing."""
+    values = column.astype(np.float64)
+    return values[~np.isnan(values)]
+
+
+def _reference(dataset: Dataset, rows: NDArray[Any]) -> dict[str, Any]:
+    """Return what drift is measured against.
+
+    A column of text has no mean, std and values, and shares by category instead; `missing` is the
+    share of gaps. Both are there only where a column needs them.
+    """
+    columns = [
+        _numbers(column) if is_numeric([kind]) else _shares(column)
+        for column, kind in zip(rows.T, dataset.types, strict=True)
+    ]
+    found = {key: [each[key] for each in columns] for key in ("mean", "std", "columns")}
+    if not is_numeric(dataset.types):
+        found["shares"] = [each.get("shares") for each in columns]
+    if any(each["missing"] for each in columns):
+        found["missing"] = [each["missing"] for each in columns]
+    return found
+
+
+def _numbers(column: NDArray[Any]) -> dict[str, Any]:
+    values = _there(column)
+    gaps = 1 - len(values) / len(column)
+    if not values.size:
+        return {"mean": None, "std": None, "columns": [], "missing": gaps}
+    found = drift.summarise(values[:, None], names=["column"])
+    return {
+        "mean": float(found.mean[0]),
+        "std": float(found.std[0]),
+        "columns": found.columns[0].tolist(),
+        "missing": gaps,
+    }
+
+
+def _shares(column: NDArray[Any]) -> dict[str, Any]:
+    counts = Counter(value for value in column if value is not None)
+    total = sum(counts.values())
+    return {
+        "mean": None,
+        "std": None,
+        "columns": [],
+        "shares": {name: counts[name] / total for name in sorted(counts)},
+        "missing": 1 - total / len(column),
+    }
+
+
+def _examples(
+    dataset: Dataset, rows: NDArray[Any], labels: NDArray[Any], seed: int
+) -> list[dict[str, Any]]:
+    """Pick rows that together look like the training data: sent in turn they are no drift."""
+    random = np.random.default_rng(seed)
+    size = min(len(rows), max(EXAMPLES, len(dataset.class_names)))
+    draws = [random.choice(len(rows), size, replace=False) for _ in range(EXAMPLE_DRAWS)]
+
+    def distance(draw: NDArray[np.int64]) -> tuple[int, float]:
+        seen = len(set(labels[draw].tolist())) if dataset.task == "classification" else 0
+        return -seen, max(
+            _distance(column[draw], column, numeric=is_numeric([kind]))
+            for column, kind in zip(rows.T, dataset.types, strict=True)
+        )
+
+    best = sorted(min(draws, key=distance).tolist(), key=lambda each: float(labels[each]))
+    return [
+        {"features": row_to_json(rows[each].tolist()), **_answer(dataset, labels[each])}
+        for each in best
+    ]
+
+
+def _answer(dataset: Dataset, label: Any) -> dict[str, Any]:
+    if dataset.task == "regression":
+        return {"value": float(label)}
+    return {"class_name": dataset.class_names[label]}
+
+
+def _distance(drawn: NDArray[Any], column: NDArray[Any], *, numeric: bool) -> float:
+    """Return the largest gap between two distributions, or total variation where they are text."""
+    if numeric:
+        some, every = _there(drawn), _there(column)
+        return drift.ks_distance(np.sort(every), some) if some.size and every.size else 0.0
+    one, other = Counter(drawn.tolist()), Counter(column.tolist())
+    return sum(abs(one[key] / len(drawn) - other[key] / len(column)) for key in other) / 2
