@@ -52,7 +52,23 @@ class World:
     disagreeing: float = 1.0
     report_right: float = 1.0
     keep_rows: int = 1_000_000
+    # Compare with the unpaired test on the same labels.
     unpaired: bool = False
+    # Equal requests of one user, and equal rows in each; a user without a name asks once.
+    repeats: int = 1
+    batch: int = 1
+    shadow: bool = True
+    # Percent of the traffic that a third version answers, out of both shares.
+    third: int = 0
+    # Among the disagreements the share of those whose truth is "yes", and how often the challenger
+    # is right there; none: the truth is drawn by who is right.
+    yes: float | None = None
+    challenger_right_on_yes: float = 0.5
+    # A line of [experiment].
+    metric: str = "metric = accuracy"
+    # So many users ask, and nobody reports anything.
+    silent_users: int = 0
+    labels: int = LABELS
 
 
 @dataclass(kw_only=True)
@@ -74,7 +90,8 @@ class Laboratory:
     challengers: list[str]
     random: random.Random
     used: int = 0
-    rows: dict[bool, list[tuple[list[float], dict[str, int]]]] = field(default_factory=dict)
+    users: int = 0
+    rows: list[tuple[list[float], dict[str, int]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.connection = self.process.connect()
@@ -92,19 +109,24 @@ class Laboratory:
         """Serve a pair that was never served before, through an INI file and a reload."""
         control = self.controls[self.used % len(self.controls)]
         challenger = self.challengers[self.used // len(self.controls)]
+        third = self.controls[(self.used + 1) % len(self.controls)]
         self.used += 1
-        share = world.control_percent
+        share = world.control_percent * (100 - world.third) / 100
+        split = {control: share, challenger: 100 - world.third - share}
+        split |= {third: world.third} if world.third else {}
+        lines = "".join(f"{name} = {percent:g}\n" for name, percent in split.items())
         write_config(
             self.process.config.parent,
             self.process.config.parent / "models",
             f"keep_rows = {world.keep_rows}\n"
-            f"[split]\n{control} = {share}\n{challenger} = {100 - share}\n"
-            f"[experiment]\ncontrol = {control}\nalpha = {ALPHA}\nmargin = {MARGIN}\n",
+            f"[split]\n{lines}"
+            f"[experiment]\nname = {self.used}\ncontrol = {control}\nalpha = {ALPHA}\n"
+            f"margin = {MARGIN}\nshadow = {'yes' if world.shadow else 'no'}\n{world.metric}\n",
             listen=f"127.0.0.1:{self.process.port}",
         )
         self.process.signal(SIGHUP)
         deadline = time.monotonic() + 20
-        while set(self.call("GET", "/config")["split"]) != {control, challenger}:
+        while self.call("GET", "/config")["experiment"]["name"] != str(self.used):
             assert time.monotonic() < deadline, self.process.log.read_text()
             time.sleep(0.002)
         self._ask_both(control, challenger)
@@ -117,16 +139,16 @@ class Laboratory:
             for version in (control, challenger)
         ]
         answers = zip(rows, *(each["predictions"] for each in said), strict=True)
-        self.rows = {True: [], False: []}
-        for row, ours, theirs in answers:
-            self.rows[ours != theirs].append((row, {control: ours, challenger: theirs}))
+        self.rows = [(row, {control: ours, challenger: theirs}) for row, ours, theirs in answers]
         self.control, self.challenger = control, challenger
 
-    def run(self, world: World, *, labels: int = LABELS, every: int = EVERY) -> Outcome:
-        """Run one experiment to its first verdict, or to `labels` labelled disagreements."""
+    def run(self, world: World, *, labels: int = 0, every: int = EVERY) -> Outcome:
+        """Run one experiment to its first verdict, or to so many labelled disagreements."""
         self.begin(world)
         outcome, labelled = Outcome(), 0
-        while labelled < labels and (
+        if world.silent_users:
+            return self._ask_silently(world, outcome)
+        while labelled < (labels or world.labels) and (
             outcome.verdict not in DECIDED
             or (world.unpaired and outcome.labels_unpaired == math.inf)
         ):
@@ -134,37 +156,62 @@ class Laboratory:
             self._look(outcome, world)
         return outcome
 
+    def _ask_silently(self, world: World, outcome: Outcome) -> Outcome:
+        for number in range(world.silent_users):
+            self._use(world)
+            if number % EVERY == 0 and outcome.verdict == "inconclusive":
+                self._look(outcome, world)
+        return outcome
+
     def _report_labels(self, world: World, count: int) -> int:
         """Let users report until `count` more disagreements have a label."""
-        reports: list[tuple[str, int]] = []
+        reports: list[dict[str, Any]] = []
         disagreements = 0
         while disagreements < count:
-            request_id, label, told, disagreed = self._use(world)
-            if told:
-                reports.append((request_id, label))
-                disagreements += disagreed
-        for request_id, label in reports:
-            answer = self.call("POST", "/feedback", {"request_id": request_id, "label": label})
-            assert answer == {"status": "matched"}
+            told, disagreed = self._use(world)
+            reports += told
+            disagreements += disagreed and bool(told)
+        for report in reports:
+            assert self.call("POST", "/feedback", report) == {"status": "matched"}
         return disagreements
 
-    def _use(self, world: World) -> tuple[str, int, bool, bool]:
-        """Ask for one prediction; return its id, the truth, whether it is reported, and the row."""
+    def _use(self, world: World) -> tuple[list[dict[str, Any]], bool]:
+        """Let one user ask; return what is reported, and whether the versions disagreed."""
+        row, said, truth = self._draw(world)
+        asked: dict[str, Any] = {"features": row if world.batch == 1 else [row] * world.batch}
+        if world.repeats > 1:
+            self.users += 1
+            asked["user_id"] = f"user {self.users}"
+        told = []
+        for _ in range(world.repeats):
+            answer = self.call("POST", "/predict", asked)
+            shown = answer["prediction"] if world.batch == 1 else answer["predictions"][0]
+            assert shown == said.get(answer["model_version"], shown)
+            if shown != truth or self.random.random() < world.report_right:
+                labels = {"label": truth} if world.batch == 1 else {"labels": [truth] * world.batch}
+                told.append({"request_id": answer["request_id"], **labels})
+        return told, said[self.control] != said[self.challenger]
+
+    def _draw(self, world: World) -> tuple[list[float], dict[str, int], int]:
+        """Choose a row, what both say of it, and the truth."""
         disagreed = self.random.random() < world.disagreeing
-        row, said = self.random.choice(self.rows[disagreed])
-        right = self.challenger if self.random.random() < world.challenger_right else self.control
+        rows = [each for each in self.rows if (len({*each[1].values()}) > 1) == disagreed]
+        yes = world.yes is not None and self.random.random() < world.yes
+        chance = world.challenger_right_on_yes if yes else world.challenger_right
+        right = self.challenger if self.random.random() < chance else self.control
+        if world.yes is not None:
+            rows = [each for each in rows if each[1][right] == yes]
+        row, said = self.random.choice(rows)
         truth = said[right]
-        if not disagreed and self.random.random() < 0.1:
+        if not disagreed and world.yes is None and self.random.random() < 0.1:
             truth = 1 - truth
-        answer = self.call("POST", "/predict", {"features": row})
-        assert answer["prediction"] == said[answer["model_version"]]
-        right_shown = answer["prediction"] == truth
-        told = not right_shown or self.random.random() < world.report_right
-        return answer["request_id"], truth, told, disagreed
+        return row, said, truth
 
     def _look(self, outcome: Outcome, world: World) -> None:
         report = self.call("GET", "/report")
-        (comparison,) = report["comparisons"]
+        (comparison,) = (
+            each for each in report["comparisons"] if each["challenger"] == self.challenger
+        )
         arms = [
             Arm(
                 labelled=report["versions"][name]["labelled"],
@@ -174,7 +221,7 @@ class Laboratory:
         ]
         if outcome.verdict not in DECIDED:
             outcome.verdict, outcome.reason = comparison["verdict"], comparison["reason"]
-            outcome.labels = sum(arm.labelled for arm in arms)
+            outcome.labels = comparison["labelled"]
         if world.unpaired and outcome.labels_unpaired == math.inf:
             both = Arms(control=arms[0], challenger=arms[1])
             found = compare_unpaired(both, alpha=ALPHA, margin=MARGIN)
@@ -251,9 +298,91 @@ WORLDS = [
             report_right=0.5,
         ),
     ),
+    # Who counts as one.
+    *(
+        (
+            60,
+            World(
+                name=f"differ on 2 %, {users:,} users ask {times} times each, no labels",
+                disagreeing=0.02,
+                silent_users=users,
+                repeats=times,
+            ),
+        )
+        for users, times in ((200, 20), (1500, 2))
+    ),
+    *(
+        (
+            100,
+            World(
+                name=f"equal, without shadow, batches of {rows} alike rows",
+                shadow=False,
+                batch=rows,
+            ),
+        )
+        for rows in (5, 20)
+    ),
+    (
+        100,
+        World(
+            name="equal, without shadow, each user labels 10 times",
+            shadow=False,
+            repeats=10,
+            labels=200,
+        ),
+    ),
+    # A third version.
+    (
+        100,
+        World(
+            name="equal, a third version answers 80 %, only mistakes reported",
+            third=80,
+            report_right=0.0,
+        ),
+    ),
+    (
+        60,
+        World(
+            name="challenger right in 75 %, a third version answers 80 %",
+            third=80,
+            challenger_right=0.75,
+        ),
+    ),
+    # What a class is worth.
+    (
+        100,
+        World(
+            name="equal by weights = yes: 4, right in 75 % of yes and 25 % of no",
+            yes=0.2,
+            challenger_right=0.25,
+            challenger_right_on_yes=0.75,
+            metric="weights = yes: 4",
+        ),
+    ),
+    (
+        60,
+        World(
+            name="equal in the balance, right in 75 % of yes and 25 % of no",
+            yes=0.2,
+            disagreeing=0.5,
+            challenger_right=0.25,
+            challenger_right_on_yes=0.75,
+            metric="metric = balanced",
+            labels=250,
+        ),
+    ),
+    (
+        100,
+        World(
+            name="never right where the truth is yes (one in ten), else in 90 %",
+            yes=0.1,
+            challenger_right=0.9,
+            challenger_right_on_yes=0.0,
+        ),
+    ),
 ]
 RESULTS = Path(__file__).parents[1] / "docs/simulation.json"
-HEAD = "| world | experiments | better | worse | labels | without shadow |"
+HEAD = "| world | experiments | better | worse | equivalent | labels | without shadow |"
 
 
 def figures(world: World, outcomes: list[Outcome]) -> dict[str, Any]:
@@ -267,7 +396,8 @@ def figures(world: World, outcomes: list[Outcome]) -> dict[str, Any]:
         "experiments": len(outcomes),
         "better": ends["better"],
         "worse": ends["worse"],
-        "labels": round(labels) if world.unpaired else None,
+        "equivalent": ends["equivalent"],
+        "labels": round(labels) if world.challenger_right == 0.75 else None,
         "labels_without_shadow": round(unpaired) if unpaired < math.inf else None,
         "reasons": dict(reasons.most_common(3)),
     }
@@ -282,23 +412,35 @@ def cells(found: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=1.0, help="of the experiments to run")
+    parser.add_argument("--world", default="", help="only those with this in their name")
     parser.add_argument("--output", type=Path, help="where to keep the figures, as JSON")
     options = parser.parse_args()
-    share = options.share
-    plan = [(math.ceil(count * share), world) for count, world in WORLDS]
+    plan = [
+        (math.ceil(count * options.share), world)
+        for count, world in WORLDS
+        if options.world in world.name
+    ]
     print(f"{HEAD}\n|{'---|' * HEAD.count(' | ')}---|", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         laboratory(Path(folder), pairs=sum(count for count, _ in plan), seed=1) as found,
     ):
-        table = []
         for count, world in plan:
-            table.append(figures(world, [found.run(world) for _ in range(count)]))
-            print(f"| {' | '.join(cells(table[-1]))} |", flush=True)
-            for reason, times in table[-1]["reasons"].items():
+            shown = figures(world, [found.run(world) for _ in range(count)])
+            print(f"| {' | '.join(cells(shown))} |", flush=True)
+            for reason, times in shown["reasons"].items():
                 print(f"    {times} times: {reason}", file=sys.stderr, flush=True)
-    if options.output:
-        options.output.write_text(json.dumps(table, indent=1) + "\n")
+            if options.output:
+                keep(options.output, shown)
+
+
+def keep(path: Path, shown: dict[str, Any]) -> None:
+    """Put the figures of one world in the place of what it had before."""
+    known = {each["world"]: each for each in json.loads(path.read_text())} if path.exists() else {}
+    known[shown["world"]] = shown
+    order = [world.name for _, world in WORLDS]
+    table = sorted(known.values(), key=lambda each: order.index(each["world"]))
+    path.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

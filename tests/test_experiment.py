@@ -309,16 +309,19 @@ def test_labels_on_what_a_third_version_answered_count(start: Start) -> None:
         "[split]\nv1 = 1\nv2 = 1\nv3 = 98\n",
     )
     found = start(even)
-    found.vote("v2", 15)
+    for number in range(24):  # named, so that each is shown the same version in every run
+        found.vote("v2", 1, user_id=f"u-{number}")
     before, _ = found.report["comparisons"]
-    assert (before["challenger"], before["challenger_right"]) == ("v2", 15)
+    assert (before["challenger"], before["challenger_right"]) == ("v2", 24)
+    shown = found.report["versions"]
+    assert min(shown[name]["labelled"] for name in ("v1", "v2")) >= 3
     replace_in(found.config, even, mostly_v3)
     found.reload()
     found.vote("v2", 60)
     found.vote("v1", 15)
     after, _ = found.report["comparisons"]
-    assert (after["challenger_right"], after["control_right"]) == (75, 15)
-    assert (after["verdict"], after["labelled"]) == ("better", 90)
+    assert (after["challenger_right"], after["control_right"]) == (84, 15)
+    assert (after["verdict"], after["labelled"]) == ("better", 99)
     assert after["next"] == "[split]\nv1 = 0\nv2 = 2\nv3 = 98"
 
 

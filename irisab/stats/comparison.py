@@ -14,6 +14,7 @@ ReasonCode = Literal[
     "rarely_differ",  # equivalent, by how seldom they differ
     "within_margin",  # equivalent, by their accuracies (shadow = no)
     "worse_on_class",
+    "class_in_doubt",
     "no_traffic",
     "no_labels",
     "none_decided",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +24,10 @@ class Metric:
     kind: Literal["accuracy", "balanced", "weights"] = "accuracy"
     classes: Sequence[str] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+
+    def among(self, seen: Collection[str]) -> int:
+        """Return how many classes there are, at least those seen."""
+        return max(len(self.classes), len(seen), 1)
 
     def weigh(self, units: Mapping[str, float]) -> dict[str, float]:
         """Return the weight of a row by its true class, one on average.

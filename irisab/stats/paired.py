@@ -124,8 +124,17 @@ class _Pair:
         if self.votes.habit_suspected:
             return []
         return harm.lost_votes(
-            self.evidence.classes, alpha=self.alpha, margin=self.margin, names=self.names
+            self.evidence.classes,
+            among=self.metric.among(self.evidence.classes),
+            alpha=self.alpha,
+            margin=self.margin,
+            names=self.names,
         )
+
+    @property
+    def doubts(self) -> list[harm.Harm]:
+        among = self.metric.among(self.evidence.classes)
+        return harm.never_won(self.evidence.classes, among=among, names=self.names)
 
     @cached_property
     def unknown(self) -> Reason | None:
@@ -138,7 +147,8 @@ class _Pair:
 
     def judge(self) -> tuple[Verdict, Reason]:
         # Whoever weighs the classes has said what one is worth against the others.
-        harms = self.harms if self.metric.kind == "accuracy" else []
+        careful = self.metric.kind == "accuracy"
+        harms = self.harms if careful else []
         if alike := self._alike():
             if harms:
                 return "inconclusive", harm.but(alike, harms, self.names[0])
@@ -149,6 +159,8 @@ class _Pair:
         proven = Reason("proven", f"{self._score()}, more than chance explains")
         if verdict == "better" and harms:
             return "inconclusive", harm.but(proven, harms, self.names[0])
+        if verdict == "better" and careful and self.doubts:
+            return "inconclusive", harm.not_yet(proven, self.doubts)
         return verdict, Reason(
             proven.code, f"{proven.text}: {advice(verdict, self.names, self.shares)}"
         )

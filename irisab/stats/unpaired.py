@@ -70,10 +70,9 @@ def compare_unpaired(
     (percent of the traffic) are the control's, then the challenger's.
     """
     pair = _Pair(arms, alpha, margin, names, shares, metric)
-    harms = harm.lower_recall(arms.classes, alpha=alpha, margin=margin, names=names)
+    harms = pair.harms()
     difference, log_e = pair.difference()
-    # Whoever weighs the classes has said what one is worth against the others.
-    verdict, reason = pair.judge(difference, harms if metric.kind == "accuracy" else [])
+    verdict, reason = pair.judge(difference, harms)
     return Comparison(
         verdict=verdict,
         reason=f"{reason.text}.",
@@ -101,25 +100,43 @@ class _Pair:
     shares: tuple[float, float]
     metric: Metric
 
+    def harms(self) -> list[harm.Harm]:
+        return harm.lower_recall(
+            self.arms.classes,
+            among=self.metric.among(self.arms.classes),
+            alpha=self.alpha,
+            margin=self.margin,
+            names=self.names,
+        )
+
     def judge(self, difference: Difference, harms: list[harm.Harm]) -> tuple[Verdict, Reason]:
-        points = _points(difference)
         if missing := self._missing():
             return "inconclusive", missing
+        # Whoever weighs the classes has said what one is worth against the others.
+        careful, points = self.metric.kind == "accuracy", _points(difference)
         if difference.low > 0 or difference.high < 0:
             verdict: Verdict = "better" if difference.low > 0 else "worse"
             proven = Reason("proven", f"{points} for {self.names[1]}")
-            if verdict == "better" and harms:
-                return "inconclusive", harm.but(proven, harms, self.names[0])
+            if verdict == "better" and careful and (held := self._held(proven, harms)):
+                return "inconclusive", held
             what = advice(verdict, self.names, self.shares)
             return verdict, proven._replace(text=f"{proven.text}: {what}")
         if -self.margin < difference.low and difference.high < self.margin:
             alike = Reason("within_margin", f"{points}, within the margin of {self.margin:.2%}")
-            if harms:
+            if careful and harms:
                 return "inconclusive", harm.but(alike, harms, self.names[0])
             return "equivalent", alike._replace(text=f"{alike.text}: choose by cost")
         return "inconclusive", idle(self.names, self.shares) or Reason(
             "too_wide", f"{points} for {self.names[1]}: too wide to tell, send more labels"
         )
+
+    def _held(self, proven: Reason, harms: list[harm.Harm]) -> Reason | None:
+        """Say which class keeps "better" back."""
+        if harms:
+            return harm.but(proven, harms, self.names[0])
+        among = self.metric.among(self.arms.classes)
+        doubts = harm.never_found(self.arms.classes, among=among, names=self.names)
+        return harm.not_yet(proven, doubts) if doubts else None
 
     def _missing(self) -> Reason | None:
         """Say which labels are missing, if there are too few to look at."""

@@ -182,9 +182,29 @@ class TestWorseOnAClass:
 
     def test_equal_on_the_rare_class_is_no_harm(self) -> None:
         """Nor is what chance alone could do."""
-        for fraud in ((5, 5), (0, 4), (9, 0)):
+        for fraud in ((5, 5), (1, 5), (0, 0), (9, 0)):
             found = judge((60, 10), fraud)
             assert (found.verdict, found.worse_on) == ("better", [])
+
+    def test_a_class_that_was_never_won_needs_more_labels(self) -> None:
+        """The frequent class may decide before there are enough frauds to prove anything: then one
+        of them that the challenger finds is what it takes."""
+        found = judge((60, 10), (0, 3))
+        assert (found.verdict, found.reason_code) == ("inconclusive", "class_in_doubt")
+        assert found.worse_on == []
+        assert "but where the truth is fraud, v2 was right in none and v1 in 3" in found.reason
+        assert judge((60, 10), (1, 3)).verdict == "better"
+        assert judge((60, 10), (0, 3), metric=WEIGHED).verdict != "better"
+        assert judge((10, 60), (3, 0)).verdict == "worse"
+
+    def test_of_many_classes_chance_loses_some(self) -> None:
+        """One lost vote in one of ten classes keeps nobody back, four in a row do."""
+        for lost, code in ((1, "proven"), (3, "proven"), (4, "class_in_doubt")):
+            classes = {f"c{n}": shown_by((10, 1), (10, 1)) for n in range(9)}
+            classes["c9"] = shown_by((0, lost), (0, 0))
+            shown = sum(classes.values(), Shown())
+            found = judge_paired((0, 0), (0, 0), shown=shown, classes=classes)
+            assert found.reason_code == code
 
     def test_weights_say_that_it_is_wanted(self) -> None:
         """Who has said what a class is worth gets the verdict by that, and is told all the same."""
@@ -243,6 +263,7 @@ class TestWorseOnAClass:
             named += any(
                 harm.lost_votes(
                     {"ok": shown_by((a, b), (0, 0)), "fraud": shown_by((c, d), (0, 0))},
+                    among=2,
                     alpha=ALPHA,
                     margin=MARGIN,
                     names=("v1", "v2"),
@@ -343,6 +364,10 @@ class TestUnpaired:
         assert "v2 was right in 0 of 15 and v1 in 16 of 21" in found.reason
         alike = arms(ok=((90_000, 88_000), (90_000, 88_050)), fraud=((21, 16), (15, 0)))
         assert judge_arms(alike).reason_code == "worse_on_class"
+        few = arms(ok=((2000, 1700), (2000, 1900)), fraud=((2, 2), (3, 0)))
+        found = judge_arms(few)
+        assert (found.reason_code, found.worse_on) == ("class_in_doubt", [])
+        assert "v2 was right in none of 3 and v1 in 2 of 2" in found.reason
         fine = arms(ok=((90_000, 88_000), (90_000, 88_050)), fraud=((21, 16), (15, 12)))
         assert judge_arms(fine).verdict == "equivalent"
 
