@@ -147,9 +147,13 @@ install_packages() {
   have prometheus || point /dev/null $SYSTEMD/prometheus.service
   # A run that was killed here leaves half-configured packages behind.
   [[ -z $(dpkg --audit) ]] || run settle_packages
+  [[ ! -e $OPT/packages.part ]] || run repair_packages
   if ! have nginx openssl curl prometheus || ! "$python" -c 'import ensurepip' 2>/dev/null; then
     run update_lists
+    run place 0644 /dev/null $OPT/packages.part
     run apt_get install --no-install-recommends nginx openssl curl prometheus python3-venv
+    run sync
+    run rm -f $OPT/packages.part
   fi
 }
 
@@ -160,6 +164,23 @@ settle_packages() {
     sleep 1
   done
   dpkg --configure -a
+}
+
+# dpkg does not wait until settings are on the disk. After a power cut it takes packages for
+# installed whose files in /etc are empty; these alone are put back.
+repair_packages() {
+  local path lost=() owners
+  while read -r path; do [[ -s $path ]] || lost+=("$path"); done < <(
+    dpkg --verify | awk '$NF ~ "^/etc/" { print $NF }')
+  if ((${#lost[@]})); then
+    owners=$(dpkg -S "${lost[@]}" | cut -d: -f1 | sort -u)
+    rm -f "${lost[@]}"
+    update_lists
+    # shellcheck disable=SC2086  # several words
+    apt_get install --reinstall -o Dpkg::Options::=--force-confmiss $owners
+  fi
+  sync
+  rm -f $OPT/packages.part
 }
 
 # A fresh cloud host may be fetching its lists and installing its updates. apt waits for the lock

@@ -31,10 +31,10 @@ class Disk:
 
     def lose_power(self, host: Host) -> None:
         """Stop the disk, then the host on it; switch both on again."""
+        assert host.nspawn
         handle = os.open(self.folder, os.O_RDONLY)
         fcntl.ioctl(handle, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
         os.close(handle)
-        assert host.nspawn
         os.kill(host.pid, signal.SIGKILL)  # its first process, and with it all
         host.nspawn.wait()
         host.nspawn, host.pid = None, 0

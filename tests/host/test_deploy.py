@@ -225,6 +225,7 @@ def powered(
 ) -> Iterator[Remote]:
     """A host whose disk can lose power, with nothing of irisab."""
     with reachable("power", work=disk.folder) as host:
+        os.sync()  # what a real host has had on its disk for long
         yield Remote(host, work / "key", repository)
 
 
