@@ -28,6 +28,8 @@ _PICKLES = (
     b"\x80", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", b"BZh", b"\xfd7zXZ",
     b"\x5d\x00", b"\x04\x22\x4d\x18",
 )  # fmt: skip
+# So many bytes tell the formats apart.
+_BEGIN = 256
 # Only of these is it known that XGBoost's own wrapper answers as the model was meant to.
 _XGBOOST_CLASSES = ("binary:logistic", "multi:softprob", "multi:softmax")
 _XGBOOST_VALUES = re.compile(r"reg:(?!logistic)\w+|count:poisson")
@@ -55,17 +57,20 @@ def opened(path: Path, *, trust: bool) -> Opened:
     """
     file, mlflow = _file(path)
     try:
-        data = file.read_bytes()
+        with file.open("rb") as content:
+            begin = content.read(_BEGIN)
+            content.seek(0)
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    name, open_ = _format(file, data)
+    name, open_ = _format(file, begin)
     notes: list[str] = []
     with _explained(file, notes):
-        estimator = _wrapped(open_(file, data, trust))
+        estimator = _wrapped(open_(file, trust))
     return Opened(
         estimator=estimator,
         format=f"MLflow, {name}" if mlflow else name,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         notes=tuple(notes),
     )
 
@@ -101,24 +106,24 @@ def _of_mlflow(described: Path) -> str:
     )
 
 
-Open = Callable[[Path, bytes, bool], Any]
+Open = Callable[[Path, bool], Any]
 
 
-def _format(file: Path, data: bytes) -> tuple[str, Open]:
-    if data.startswith(b"PK") and zipfile.is_zipfile(file):
+def _format(file: Path, begin: bytes) -> tuple[str, Open]:
+    if begin.startswith(b"PK") and zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if "schema.json" in archive.namelist():
                 return "skops", _skops
-    if data.startswith(b"tree\n"):
+    if begin.startswith(b"tree\n"):
         return "LightGBM", _lightgbm
-    if re.match(rb'\{(L\x00|\s*"learner")', data):
+    if re.match(rb'\{(L\x00|\s*"learner")', begin):
         return "XGBoost", _xgboost
-    if data.startswith(_PICKLES):
+    if begin.startswith(_PICKLES):
         return "pickle", _pickle
     raise DataError(f"{file}: is none of the formats that irisab takes: {KNOWN}")
 
 
-def _pickle(file: Path, data: bytes, trust: bool) -> Any:
+def _pickle(file: Path, trust: bool) -> Any:
     if not trust:
         raise Untrusted(
             f"{file}: is a pickle, and opening one runs whatever code its maker put into it: add "
@@ -130,22 +135,22 @@ def _pickle(file: Path, data: bytes, trust: bool) -> Any:
     return joblib.load(file)
 
 
-def _skops(file: Path, data: bytes, trust: bool) -> Any:
+def _skops(file: Path, trust: bool) -> Any:
     from skops import io
 
-    unknown = io.get_untrusted_types(data=data)
+    unknown = io.get_untrusted_types(file=file)
     if unknown and not trust:
         raise Untrusted(
             f"{file}: has types that skops does not know to be harmless: {', '.join(unknown)}: "
             "add --trust if you know who made it"
         )
-    return io.loads(data, trusted=unknown)
+    return io.load(file, trusted=unknown)
 
 
-def _xgboost(file: Path, data: bytes, trust: bool) -> Any:
+def _xgboost(file: Path, trust: bool) -> Any:
     import xgboost
 
-    return _of_booster(xgboost.Booster(model_file=bytearray(data)))
+    return _of_booster(xgboost.Booster(model_file=bytearray(file.read_bytes())))
 
 
 def _of_booster(booster: Any) -> Any:
@@ -167,10 +172,10 @@ def _of_booster(booster: Any) -> Any:
     return wrapper
 
 
-def _lightgbm(file: Path, data: bytes, trust: bool) -> Any:
+def _lightgbm(file: Path, trust: bool) -> Any:
     import lightgbm
 
-    return lightgbm.Booster(model_str=data.decode())
+    return lightgbm.Booster(model_str=file.read_text(encoding="utf-8"))
 
 
 def _wrapped(found: Any) -> Any:

@@ -47,17 +47,15 @@ def bring(job: Job) -> Made:
 
 
 def _opened_elsewhere(job: Job) -> Made:
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
-        code = _run(job, out, said)
-        out.seek(0)
+    with tempfile.TemporaryFile() as said:
+        code, answer = _run(job, said)
         try:
-            return sealed.read(out.read())
+            return sealed.read(answer)
         except ValueError:
             said.seek(0)
             last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise DataError(
-                f"{job.file}: {_ended(code)}{''.join(f': {each}' for each in last)}"
-            ) from None
+            how = ": ".join([_ended(code), *last])
+            raise DataError(f"{job.file}: {how}") from None
 
 
 def _ended(code: int) -> str:
@@ -65,23 +63,18 @@ def _ended(code: int) -> str:
     return f"the process that opened it {how}"
 
 
-def _run(job: Job, out: IO[bytes], said: IO[bytes]) -> int:
-    """Run the process until it ends, or we do; return its exit code."""
+def _run(job: Job, said: IO[bytes]) -> tuple[int, bytes]:
+    """Run the process until it ends, or we do; return its exit code and its answer."""
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", sealed.__name__, str(out.fileno())],
-        stdin=subprocess.PIPE,
-        stdout=said,
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", sealed.__name__],
+        input=pickle.dumps(job),
+        stdout=subprocess.PIPE,
         stderr=said,
-        pass_fds=[out.fileno()],
         env={**environment, **_QUIET},
-    ) as process:
-        try:
-            process.communicate(pickle.dumps(job))
-        except BaseException:
-            process.kill()
-            raise
-        return process.returncode
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 def _refuse_strange(job: Job, made: Made) -> None:

@@ -10,11 +10,16 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import struct
 from collections.abc import Iterator
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+# Bytes that it may write into files that are open already, such as that of its messages.
+_MOST_SAID = 1_000_000
+# include/uapi/linux/capability.h
+_CAPABILITIES, _MAY_READ_ALL = 0x20080522, 1 << 2
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 22, 2, 38
 
 # include/uapi/linux/landlock.h: the numbers of its calls are the same on every machine.
@@ -37,9 +42,11 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
     "setxattrat": (463, 463), "removexattrat": (466, 466), "utime": (132, None),
     "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+    "setpriority": (141, 140), "sched_setscheduler": (144, 119), "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274), "sched_setaffinity": (203, 122), "ioprio_set": (251, 30),
     "mq_open": (240, 180), "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190),
 }  # fmt: skip
-_CLONE, _CLONE3 = (56, 220), 435
+_CLONE, _CLONE3, _PRLIMIT = (56, 220), 435, (302, 261)
 _CLONE_THREAD = 0x10000
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32 = 0x40000000  # x86_64 has each call a second time, from here on
@@ -58,12 +65,22 @@ def shut() -> list[str]:
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_SAID, _MOST_SAID))
+    _be_nobody()
     left = []
     if not _no_writing():
         left.append("write files")
     if not _no_network():
         left.append("use the network and start programs")
     return left
+
+
+def _be_nobody() -> None:
+    """Keep of root's powers that of reading; nobody else has any."""
+    header = struct.pack("=Ii", _CAPABILITIES, 0)
+    rights = struct.pack("=6I", _MAY_READ_ALL, _MAY_READ_ALL, 0, 0, 0, 0)
+    _LIBC.capset(header, rights)
 
 
 def _no_writing() -> bool:
@@ -113,6 +130,12 @@ def _filter(column: int, architecture: int) -> Iterator[bytes]:
     # Its flags cannot be seen; without it, libraries fall back to clone.
     yield _step(_EQUAL, _CLONE3, no=1)
     yield _step(_RETURN, _FAIL | _ENOSYS)
+    # Limits of its own may be read, those of others not be set.
+    yield _step(_EQUAL, _PRLIMIT[column], no=4)
+    yield _step(_LOAD, _FIRST_ARGUMENT)
+    yield _step(_EQUAL, 0, no=1)
+    yield _step(_RETURN, _ALLOW)
+    yield refuse
     # A thread may be made, and no process.
     yield _step(_EQUAL, _CLONE[column], no=3)
     yield _step(_LOAD, _FIRST_ARGUMENT)

@@ -1,7 +1,8 @@
 """What happens in the process that opens a model of somebody else's. Start at `main()`.
 
-It shuts itself in first. What it was asked comes on stdin; what it made goes to the one file that
-is open for it: a line of JSON, and the bytes of the files that the line names.
+It shuts itself in first, and says on stdout what the host would not take from it: nothing that is
+opened later can unsay that. What it was asked comes on stdin; what it made goes to stdout, too: a
+line of JSON, and the bytes of the files that the line names.
 """
 
 from __future__ import annotations
@@ -29,51 +30,53 @@ class Made:
 
 
 def main() -> None:
-    """Shut the process in, do the job on stdin, and write what came of it to a descriptor."""
-    with os.fdopen(int(sys.argv[1]), "wb") as out:
-        left = sandbox.shut()
+    """Shut the process in, do the job on stdin, and write what came of it to stdout."""
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)  # what a model prints is no answer
+        out.write(json.dumps(sandbox.shut()).encode() + b"\n")
+        out.flush()
         job: Job = pickle.load(sys.stdin.buffer)
-        out.write(written(_tried(job, left)))
+        out.write(written(_tried(job)))
 
 
-def _tried(job: Job, left: list[str]) -> Made:
+def _tried(job: Job) -> Made:
     from irisab.lifecycle import adopting
 
     notes: list[str] = []
     try:
-        return Made(files=adopting.files(job, notes), notes=notes, left=left)
+        return Made(files=adopting.files(job, notes), notes=notes)
     except (IrisabError, OSError) as error:
-        return Made(files={}, notes=notes, error=str(error), left=left)
+        return Made(files={}, notes=notes, error=str(error))
 
 
 def written(made: Made) -> bytes:
-    """Return what `read` reads."""
+    """Return what `read` reads, but for its first line."""
     head = {
         "files": {name: len(data) for name, data in made.files.items()},
         "notes": list(made.notes),
         "error": made.error,
-        "left": list(made.left),
     }
     return json.dumps(head).encode() + b"\n" + b"".join(made.files.values())
 
 
 def read(data: bytes) -> Made:
     """Return what was made; raises `ValueError` where it is cut off or something else."""
-    line, _, rest = data.partition(b"\n")
+    left, _, answer = data.partition(b"\n")
+    line, _, rest = answer.partition(b"\n")
     try:
         head = json.loads(line)
-        files, begin = {}, 0
-        for name, size in head["files"].items():
-            files[str(name)] = rest[begin : begin + size]
-            begin += size
-        texts = [str(each) for each in (*head["notes"], *head["left"])]
-        error = head["error"]
+        sizes = {str(name): int(size) for name, size in head["files"].items()}
+        notes = [str(each) for each in head["notes"]]
+        error = None if head["error"] is None else str(head["error"])
     except (AttributeError, KeyError, TypeError) as wrong:
         raise ValueError(f"no answer: {wrong}") from wrong
+    files, begin = {}, 0
+    for name, size in sizes.items():
+        files[name] = rest[begin : begin + size]
+        begin += size
     if begin != len(rest):
         raise ValueError("the answer is cut off")
-    n_notes = len(head["notes"])
-    return Made(files=files, notes=texts[:n_notes], left=texts[n_notes:], error=error)
+    return Made(files=files, notes=notes, error=error, left=json.loads(left))
 
 
 if __name__ == "__main__":
