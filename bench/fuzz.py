@@ -345,7 +345,8 @@ def _difference(fitted: Any, table: Data, seed: int, seconds: float) -> str | No
         for row, said in zip(rows[-ALONE:], expected, strict=True):
             if (found := _alone(model, row)) != said:
                 return f"answers {row} with {found} by {method}, where scikit-learn says {said}"
-    return prove(restore(about, arrays), asked, rows, seconds=seconds)
+    again = Plain(about=about, arrays=arrays)
+    return prove(again, restore(about, arrays), asked, rows, seconds=seconds)
 
 
 def _read_again(plain: Plain) -> tuple[dict[str, Any], dict[str, Any]]:
