@@ -388,6 +388,8 @@ def run(seeds: range) -> int:
         if difference is not None:
             wrong += 1
             print(f"seed {seed}: {kind}: {difference}", flush=True)
+        if found.total() % 100 == 0:
+            print(f"{found.total()} tried", file=sys.stderr, flush=True)
     fitted = {kind: count for kind, count in found.items() if not kind.startswith("not fitted")}
     print(f"{sum(fitted.values())} fitted estimators, {wrong} that differ")
     for kind, count in found.most_common():
