@@ -2,31 +2,44 @@
 PYTHON ?= python3
 BIN := .venv/bin
 IRISAB := $(BIN)/irisab --config .run/irisab.ini
-PINS := -r requirements.txt -r requirements-ui.txt -r requirements-dev.txt
+PINNED := requirements.txt requirements-ui.txt requirements-dev.txt
 
 .DEFAULT_GOAL := help
+# Read by delivery/host, whether they stand on make's command line or in the environment.
+export SSH PASSWORD INSECURE PYTHON
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9.-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 venv: .venv/ready ## make .venv with irisab and all it needs
 
-.venv/ready: requirements.txt requirements-ui.txt requirements-dev.txt setup.cfg
+install: venv ## the same, as Jenkins calls it
+
+# pyenv must be told which version a name is to mean; elsewhere the word before it changes nothing.
+.venv-3.13/ready: PYTHON := PYENV_VERSION=3.13 python3.13
+
+.venv/ready .venv-3.13/ready: $(PINNED) setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irisab needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.13" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes $(PINS)
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes $(PINNED:%=-r %)
+	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-train: venv .run/irisab.ini ## train the versions of .run/irisab.ini that have no model yet
+train: venv .run/irisab.ini ## train what .run/irisab.ini has no model of; MIN_ACCURACY=0.9: or stop
 	$(IRISAB) train
+	$(if $(MIN_ACCURACY),@$(IRISAB) models --json | $(BIN)/python delivery/accuracy.py $(MIN_ACCURACY))
 
 run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
 	@# Only where there is no model at all: one that is lost is not for Iris to replace. An INI file
 	@# that is refused is for serve, which may know the last good one.
 	@$(IRISAB) train --first || test -e .run/last-good.ini
-	@echo "API: http://127.0.0.1:5000    browser page: http://127.0.0.1:8501    Ctrl-C stops both"
-	@trap : INT; trap 'kill $$api' TERM; \
+	@listen=$$(sed -n 's/^listen *= *\([^ #]*\).*/\1/p' .run/irisab.ini); \
+	export IRISAB_API="http://$${listen:-127.0.0.1:5000}"; \
+	export STREAMLIT_SERVER_PORT="$${STREAMLIT_SERVER_PORT:-8501}"; \
+	$(BIN)/python -c "import socket; socket.create_server(('127.0.0.1', $$STREAMLIT_SERVER_PORT))" 2>/dev/null || { \
+	  echo "Port $$STREAMLIT_SERVER_PORT, where the browser page would be, is taken. End what uses it, or choose another: make run STREAMLIT_SERVER_PORT=$$((STREAMLIT_SERVER_PORT + 1))" >&2; exit 1; }; \
+	echo "API: $$IRISAB_API    browser page: http://127.0.0.1:$$STREAMLIT_SERVER_PORT    Ctrl-C stops both"; \
+	trap : INT; trap 'kill $$api' TERM; \
 	$(IRISAB) serve & api=$$!; $(BIN)/streamlit run ui/app.py & page=$$!; \
 	wait $$api; status=$$?; while kill -0 $$api 2>/dev/null; do wait $$api; status=$$?; done; \
 	kill $$page 2>/dev/null; wait; exit $$status
@@ -37,7 +50,10 @@ run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
 	printf '[data]\nmodels = models\nhistory = history.sqlite3\n\n[split]\nv1 = 50\nv2 = 50\n' >$@
 
 test: venv ## unit and functional tests; no root, under five minutes
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --junit-xml=build/reports/tests.xml $(ARGS)
+
+test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets
+	.venv-3.13/bin/pytest $(ARGS)
 
 simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
@@ -54,11 +70,38 @@ growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests c
 test-ui: venv ## the page in a real browser; needs Debian's chromium
 	$(BIN)/pytest tests/browser $(ARGS)
 
+test-jenkins: venv ## what Jenkins would say to the Jenkinsfile; needs Debian's groovy
+	$(BIN)/pytest tests/jenkins $(ARGS)
+
 test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
 	$(BIN)/pytest -x tests/host $(ARGS)
 
-smoke: ## ten checks of a host: make smoke HOST=name [PASSWORD=file] [INSECURE=1]
-	$(PYTHON) smoke.py $(HOST) $(if $(PASSWORD),--password $(PASSWORD)) $(if $(INSECURE),--insecure)
+test-terraform: .venv-terraform/ready ## the Terraform module, a minute; APPLY=1: made in a simulated AWS, ten
+	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)
+
+.venv-terraform/ready: tests/terraform/requirements.txt
+	$(PYTHON) -m venv .venv-terraform
+	.venv-terraform/bin/pip install --quiet --no-compile --only-binary=:all: --require-hashes -r tests/terraform/requirements.txt
+	@touch $@
+
+release: venv ## pack the commit that is checked out into build/irisab-VERSION.tar.gz
+	@$(BIN)/python delivery/release.py
+
+# What these ask of ssh: docs/release.md.
+deploy: ## install the release on a host: make deploy HOST=user@host [ARCHIVE=file]
+	@delivery/host deploy '$(HOST)' $(ARCHIVE)
+
+rollback: ## undo that: make rollback HOST=user@host
+	@delivery/host rollback '$(HOST)'
+
+smoke: ## ten checks of a host: make smoke HOST=[user@]name [PASSWORD=file] [INSECURE=1]
+	@delivery/host smoke '$(HOST)'
+
+pins: venv ## say which pins could move; how to move one: docs/release.md
+	@$(BIN)/python delivery/pins.py $(ARGS)
+
+wheels: venv ## find every pinned wheel for both architectures; downloads 3 GB
+	@$(BIN)/python delivery/wheels.py
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
@@ -89,4 +132,5 @@ clean: ## remove what make made
 	rm -rf .venv .venv-* .run .tox .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv train run test test-ui test-host smoke simulate figures growthbook lint format clean bench matrix fuzz
+.PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host release deploy rollback smoke \
+	pins wheels simulate figures growthbook lint format clean bench matrix fuzz

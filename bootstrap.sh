@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs irisab on this host, starts it and prints its addresses.
 #
-#   sudo ./bootstrap.sh           install; from a newer source tree: upgrade
+#   sudo ./bootstrap.sh           install; from a newer release or source tree: upgrade
 #   ./bootstrap.sh --help         everything else it can do
 #
 # Each step looks at what is there before it changes anything. So running it again is always safe:
@@ -12,10 +12,14 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin  # `su` without `-` leaves them out
 
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
+# What models of this host's own need besides: lines of pip's, written by the operator.
+PACKAGES=$ETC/requirements.txt
 SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
 # What a release consists of.
 FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
-       requirements.txt requirements-ui.txt README.md)
+       requirements.txt requirements-ui.txt README.md docs)
+# What an archive of `make release` has beside these, and a source tree has not.
+PAPERS=(MANIFEST sbom.cdx.json)
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
           irisab-drift.timer nginx.service)
 DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
@@ -25,7 +29,7 @@ usage() {
   cat <<TEXT
 Usage: sudo ./bootstrap.sh [OPTION]...
 
-Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+. From a newer tree: upgrades.
+Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+. A newer one upgrades.
 
   --tls-cert FILE --tls-key FILE   serve HTTPS too, with this certificate and key
   --self-signed                    serve HTTPS too, with a certificate made here
@@ -52,8 +56,9 @@ stopped() {
   die "stopped at step $steps ($current_step). Mend what is said above and run this again."
 }
 
-# place MODE SRC DST: copies a file so that a half-written one never stands there.
-place() { install -D -m "$1" "$2" "$3.part" && mv -f "$3.part" "$3"; }
+# place MODE SRC DST: copies a file so that a half-written one never stands there, and after a power
+# cut not an empty one either.
+place() { install -D -m "$1" "$2" "$3.part" && sync "$3.part" && mv -f "$3.part" "$3"; }
 # link SRC DST: moves a symbolic link without a moment in which it is missing.
 link() { mkdir -p "$(dirname "$2")" && ln -sfn "$1" "$2.part" && mv -fT "$2.part" "$2"; }
 point() { [[ $(readlink "$2") == "$1" ]] || run link "$1" "$2"; }
@@ -69,6 +74,27 @@ put() {
   fi
   cmp -s "$2" "$3" || run place "$1" "$2" "$3"
   cmp -s "$2" "$ours" || run place 0600 "$2" "$ours"
+}
+
+# differing FOLDER: names the files that are not what the release's MANIFEST says, and those that
+# it does not know at all.
+differing() {
+  local strangers
+  cd "$1"
+  sha256sum --check --quiet MANIFEST 2>/dev/null | sed 's/: FAILED.*//' || true
+  strangers=$(find "${FILES[@]}" "${PAPERS[@]}" ! -type d ! -path '*/__pycache__/*' \
+    ! -path MANIFEST 2>/dev/null || true)
+  # sha256sum passes over a line that it can't read; the file of such a line is a stranger, too.
+  comm -13 <(sed -n 's/^[0-9a-f]\{64\}  //p' MANIFEST | LC_ALL=C sort) \
+    <(LC_ALL=C sort <<<"$strangers")
+}
+
+# A source tree has no MANIFEST, and vouches for nothing.
+check_release() {
+  local changed
+  [[ -e $TREE/MANIFEST ]] || return 0
+  changed=$(differing "$TREE" | sort -u | paste -sd ' ')
+  [[ ! $changed ]] || die "this is not what was released: $changed. Unpack the archive again."
 }
 
 check_host() {
@@ -173,21 +199,32 @@ fetch_prometheus() {
     die "the archive at $address is not the one that was pinned (its sha256 differs)."
   run mkdir -p "$from.part"
   run tar -xzf "$archive" -C "$from.part" --strip-components=1 --no-same-owner
+  run sync -f "$from.part"
   run mv -T "$from.part" "$from"
+}
+
+# Without versions, the same file would be another environment another day, and --rollback would go
+# back to something that never ran.
+check_packages() {
+  local loose
+  [[ -e $PACKAGES ]] || return 0
+  loose=$(grep -vE '^[[:space:]]*(#|-|$)|==|\.whl' "$PACKAGES" | head -n 1 || true)
+  [[ ! $loose ]] || die "$PACKAGES: $loose: say which version: NAME==VERSION, or the path of a .whl file."
 }
 
 # Names everything by its content, so that the same tree is the same release.
 name_release() {
-  local minor version
+  local minor version more=()
+  [[ ! -e $PACKAGES ]] || more=("$PACKAGES")
   minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
   version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$TREE/irisab/__init__.py")
-  venv=$OPT/venvs/api-$minor-$(hash_of "$TREE/requirements.txt")
+  venv=$OPT/venvs/api-$minor-$(hash_of "$TREE/requirements.txt" "${more[@]}")
   venv_ui=$OPT/venvs/ui-$minor-$(hash_of "$TREE/requirements-ui.txt")
   release=$version-$(cd "$TREE" && find "${FILES[@]}" -type f ! -path '*/__pycache__/*' -print0 |
-    LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(say "$minor") | sha256sum | cut -c1-12)
+    LC_ALL=C sort -z | xargs -0 sha256sum | cat - <(say "$minor") "${more[@]}" | sha256sum | cut -c1-12)
 }
 
-# build_venv DIR REQUIREMENTS: an environment, shared by all releases that pin the same.
+# build_venv DIR REQUIREMENTS [MORE]: an environment, shared by all releases that pin the same.
 build_venv() {
   [[ ! -e $1/complete ]] || return 0
   say "  $1"
@@ -198,7 +235,18 @@ build_venv() {
   # Not in /tmp: on Amazon Linux that is memory.
   TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --no-deps --only-binary=:all: --require-hashes -r "$2"
+  [[ ! -e ${3:-} ]] || add_packages "$1" "$3"
+  run sync -f "$1"
   run place 0644 "$2" "$1/complete"
+}
+
+# add_packages DIR REQUIREMENTS: what models need besides. It moves nothing that is pinned already,
+# and hashes count where they are given.
+add_packages() {
+  run "$1/bin/pip" freeze --all >"$scratch/pinned"
+  TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+    --only-binary=:all: --constraint "$scratch/pinned" -r "$2" ||
+    die "$2 cannot be installed, see above; what served before still does."
 }
 
 install_release() {
@@ -206,16 +254,18 @@ install_release() {
   name_release
   local dir=$OPT/releases/$release
   say "  $dir"
-  build_venv "$venv" "$TREE/requirements.txt"
+  build_venv "$venv" "$TREE/requirements.txt" "$PACKAGES"
   build_venv "$venv_ui" "$TREE/requirements-ui.txt"
   [[ ! -e $dir/RELEASE ]] || return 0
   run rm -rf "$dir"
   run mkdir -p "$dir"
   run cp -R "${FILES[@]/#/$TREE/}" "$dir"
+  [[ ! -e $TREE/MANIFEST ]] || run cp "${PAPERS[@]/#/$TREE/}" "$dir"
   run chmod -R u=rwX,go=rX "$dir"
   run ln -s "$venv" "$dir/venv"
   run ln -s "$venv_ui" "$dir/venv-ui"
   run "$dir/venv/bin/python" -m compileall -q "$dir/irisab" "$dir/ui"
+  run sync -f "$dir"  # or a power cut may leave the mark and not what it vouches for
   say "$release" >"$scratch/RELEASE"
   run place 0644 "$scratch/RELEASE" "$dir/RELEASE"  # last: it says that the release is complete
 }
@@ -227,7 +277,11 @@ install_models() {
   step "User, settings and models"
   getent passwd irisab >/dev/null || run useradd --system --user-group --no-create-home \
     --home-dir $DATA --shell /usr/sbin/nologin irisab
-  [[ -d $DATA ]] || run install -d -o irisab -g irisab -m 0750 $DATA
+  # It may be a disk of its own: a new one, or one from a host on which the user had another number.
+  if [[ $(stat -c %U $DATA 2>/dev/null) != irisab ]]; then
+    run install -d -m 0750 $DATA
+    run chown -R irisab:irisab $DATA  # the directory itself comes last, so that a killed run resumes
+  fi
   [[ -e $INI ]] || run place 0644 "$TREE/irisab.ini.sample" $INI
   # The new release must accept the settings and the models before it takes over. Only a first
   # install makes models: later, one that is missing is the operator's to train, on other data.
@@ -254,7 +308,7 @@ install_files() {
     cmp -s "$tls_cert" $ETC/tls.crt || run place 0644 "$tls_cert" $ETC/tls.crt
   fi
   [[ ! $tls_cert && ! -e $ETC/tls.conf ]] || put 0644 "$from/nginx/tls.conf" $ETC/tls.conf
-  [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run cp -p $NGINX $NGINX.before-irisab
+  [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run place 0644 $NGINX $NGINX.before-irisab
   sed "s/^user .*/user $web_user;/" "$from/nginx/nginx.conf" >"$scratch/nginx.conf"
   put 0644 "$scratch/nginx.conf" $NGINX
 }
@@ -335,6 +389,8 @@ start_services() {
 
 check() { if "${@:2}" >/dev/null 2>&1; then say "  ✔ $1"; else say "  ✘ $1"; failed=yes; fi; }
 
+as_released() { [[ ! $(differing $OPT/current) ]]; }
+
 # Is everything there, is it as it should be, and does it answer?
 verify() {
   local path unit failed=
@@ -342,6 +398,8 @@ verify() {
   for path in $OPT/current/venv{,-ui}/complete $OPT/bin/prometheus $ETC/password $ETC/htpasswd; do
     check "$path" test -s "$path"
   done
+  [[ ! -e $OPT/current/MANIFEST ]] ||
+    check "$OPT/current is as it was released: sha256sum --check MANIFEST" as_released
   check "$INI and its models: irisab check" $OPT/current/bin/irisab --config $INI check
   check "$NGINX: nginx -t" nginx -t -q
   check "$ETC/prometheus.yml: promtool check config" $OPT/bin/promtool check config $ETC/prometheus.yml
@@ -355,7 +413,7 @@ verify() {
     check "https://127.0.0.1/health" curl -sfk -m 10 --noproxy '*' https://127.0.0.1/health
     check "$ETC/tls.crt is valid tomorrow" openssl x509 -noout -checkend 86400 -in $ETC/tls.crt
   fi
-  [[ ! $failed ]] || die "not everything works; README, Troubleshooting, has a command for each case."
+  [[ ! $failed ]] || die "not everything works: docs/operate.md, Troubleshooting, has a command for each case."
 }
 
 # public_address: the one that EC2 gave this host (IMDSv2), else its own.
@@ -382,6 +440,11 @@ Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/passwor
 "
 }
 
+# The release that last passed all checks is what a deploy goes back to.
+remember_good() {
+  cmp -s $OPT/current/RELEASE $OPT/good || run place 0644 $OPT/current/RELEASE $OPT/good
+}
+
 # Only the current release and the one before it are kept, and what these two need.
 remove_old() {
   local path kept
@@ -392,6 +455,8 @@ remove_old() {
 }
 
 install_all() {
+  check_release
+  check_packages
   check_host
   install_packages
   check_certificate
@@ -403,6 +468,7 @@ install_all() {
   step "Checking every component"
   [[ ! $dry_run ]] || return 0
   verify
+  remember_good
   remove_old
   urls
 }
@@ -415,7 +481,9 @@ rollback() {
   irisab_cli check >/dev/null
   install_files
   start_services
-  [[ $dry_run ]] || verify
+  [[ ! $dry_run ]] || return 0
+  verify
+  remember_good
 }
 
 uninstall() {

@@ -1,9 +1,8 @@
-"""Measure, write bench/results.json and bench/RESULTS.md, and fill in README's table."""
+"""Measure, write bench/RESULTS.md, and fill in the page's table."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -12,14 +11,11 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from bench import batch, compare, document, growth, scrapes, settings, stages
-from bench.document import is_kept
-from bench.servers import ROOT, Bench
+from bench import compare, document, growth, stages
+from bench.compare import Row
+from bench.servers import Bench
 
-RESULTS = ROOT / "bench/results.json"
-HISTORY = "large.sqlite3"
 LIBRARIES = ("irisab", "waitress", "numpy", "scikit-learn", "Flask", "fastapi", "uvicorn")
 
 
@@ -28,62 +24,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute; writes nothing")
     quick = parser.parse_args().quick
+    about = _about()
     with tempfile.TemporaryDirectory(prefix="irisab-bench-") as folder:
-        found = measure_all(Bench(Path(folder)), quick=quick)
+        tables = measure_all(Bench(Path(folder)), quick=quick)
+    print(document.results(about, tables))
     if quick:
-        print(document.results(found))
         return
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    document.write(found)
-    print(document.results(found))
-    missed = [words for words, *promise in document.promises(found) if not is_kept(*promise)]
+    document.write(about, tables)
+    missed = [row for row in document.promises(tables) if row["kept"] == document.MISSED]
     if missed:
-        sys.exit(f"not kept: {'; '.join(missed)}")
+        sys.exit(f"not kept:\n{document.markdown(missed)}")
 
 
-def measure_all(bench: Bench, *, quick: bool) -> dict[str, Any]:
-    """Return every figure."""
+def measure_all(bench: Bench, *, quick: bool) -> dict[str, list[Row]]:
+    """Return every table."""
     started = time.time()
     rounds, seconds = (1, 1) if quick else (5, 2)
     sizes = (1_000, 10_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
-    bench.train()
-    found: dict[str, Any] = {"about": _about(), "rounds": rounds, "seconds": seconds}
-    for name, step in (
-        ("starts", lambda: compare.starts(bench, rounds=rounds)),
-        ("compared", lambda: compare.run(bench, rounds=rounds, seconds=seconds)),
-        ("stages", lambda: stages.live(bench, seconds=seconds + 2)),
-        ("alone", lambda: stages.alone(bench)),
-        ("batch", lambda: batch.run(bench, rounds=2 * rounds + 1)),
-        ("forests", lambda: growth.forests(quick=quick)),
-        ("histories", lambda: growth.histories(bench, HISTORY, sizes)),
-        ("settings", lambda: settings.run(bench, rounds=rounds, seconds=seconds)),
+    tables: dict[str, list[Row]] = {}
+    for step in (
+        lambda: compare.run(bench, rounds=rounds, seconds=seconds),
+        lambda: stages.live(bench, seconds=seconds + 2),
+        lambda: stages.alone(bench),
+        lambda: growth.batches(bench, rounds=2 * rounds + 1),
+        lambda: growth.forests(quick=quick),
         # A 99th percentile of a busy machine needs more of it.
-        (
-            "scrapes",
-            lambda: scrapes.run(bench, HISTORY, rounds=2 * rounds + 1, seconds=seconds + 1),
-        ),
+        lambda: growth.histories(bench, sizes, rounds=2 * rounds + 1, seconds=seconds + 1),
     ):
-        print(f"{time.time() - started:4.0f} s  {name}", file=sys.stderr)
-        found[name] = step()
-    found["took_seconds"] = round(time.time() - started)
-    return found
+        tables |= step()
+        print(f"{time.time() - started:4.0f} s  {list(tables)[-1]}", file=sys.stderr)
+    return tables
 
 
-def _about() -> dict[str, Any]:
-    model = next(
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
+def _about() -> str:
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    model = cpuinfo.partition("model name")[2].partition("\n")[0].lstrip("\t: ")
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return (
+        f"{datetime.now(UTC).date()}, {os.cpu_count()} CPUs ({model}), "
+        f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}, "
+        f"load {os.getloadavg()[0]:.1f} before the start. {libraries}.\n\n"
+        "Everybody in turn, round after round, each started anew with the environment of irisab's "
+        "unit; wrk on the same machine. Median (lowest to highest). Absolute figures belong to "
+        "this machine and its other work; ratios travel better."
     )
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "processor": model,
-        "cpus": os.cpu_count(),
-        "kernel": platform.release().partition("-")[0],
-        "python": platform.python_version(),
-        "load_before": os.getloadavg()[0],
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
 
 
 if __name__ == "__main__":

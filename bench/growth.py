@@ -1,49 +1,54 @@
-"""What more work costs: trees, features, classes, rows of history. Start at `forests()`."""
+"""What more work costs: trees, features, classes, rows, history. Start at `forests()`."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection
+from itertools import pairwise
 
+import joblib
 import numpy as np
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 
-from bench.servers import Bench
+from bench import load
+from bench.compare import Row, in_turn, ratios, rows, spread
+from bench.process import Process
+from bench.servers import VERSIONS, Bench
 from bench.stages import best, best_unseen, flowers
 from irisab.model.arrays import flatten
 from irisab.model.forest import Forest
-from irisab.serving import report, snapshot
-from irisab.serving.metrics import Metrics
-from irisab.serving.service import Service
-from irisab.store.history import History
-from irisab.store.recorder import Recorder
-from irisab.store.writer import Record
 
-SAMPLES = 600
-# Everything else stays at these while one of them grows.
-USUAL = {"trees": 100, "features": 10, "classes": 3}
-GROWTH = {"trees": (10, 100, 1000), "features": (4, 10, 100), "classes": (2, 3, 20)}
-DEEP_SAMPLES = 20_000
+# Rows that a forest is trained on, trees, features, classes: one grows, the others stay.
+FORESTS = (
+    *((600, trees, 10, 3) for trees in (10, 100, 1000)),
+    *((600, 100, features, 3) for features in (4, 100)),
+    *((600, 100, 10, classes) for classes in (2, 20)),
+    (20_000, 100, 10, 3),
+)
+QUIET = "quiet"
+# What is fetched while predictions are asked for, and the seconds between. Whoever asks without a
+# pause takes processor time, of server and machine, whatever the answer is: /health shows how much.
+FETCHED: dict[str, tuple[Sequence[str], int]] = {
+    QUIET: ((), 1),
+    "/metrics and /report each second": (("/metrics", "/report"), 1),
+    "/report without a pause": (("/report",), 0),
+    "/health without a pause": (("/health",), 0),
+}
 
 
-def forests(*, quick: bool) -> list[dict[str, Any]]:
+def forests(*, quick: bool) -> dict[str, list[Row]]:
     """Return, per size, microseconds a row alone and in a batch, beside predict_proba."""
-    sizes = [
-        {**USUAL, what: size}
-        for what, steps in GROWTH.items()
-        for size in steps[: 2 if quick else 3]
-    ]
-    different = [size for at, size in enumerate(sizes) if size not in sizes[:at]]
-    found = [_forest(SAMPLES, **size) for size in different]
-    return found if quick else [*found, _forest(DEEP_SAMPLES, **USUAL)]
+    return {"As forests grow": [_forest(*each) for each in (FORESTS[:2] if quick else FORESTS)]}
 
 
-def _forest(samples: int, *, trees: int, features: int, classes: int) -> dict[str, Any]:
+def _forest(samples: int, trees: int, features: int, classes: int) -> Row:
     x, y = make_classification(
         samples, features, n_informative=max(4, features // 2), n_redundant=0,
         n_classes=classes, n_clusters_per_class=1, random_state=0,
@@ -55,93 +60,87 @@ def _forest(samples: int, *, trees: int, features: int, classes: int) -> dict[st
     started = time.perf_counter()
     forest = Forest(arrays)
     loaded = time.perf_counter() - started
-    draw = np.random.default_rng(0).normal
-    rows = draw(scale=2, size=(500, features))
-    unseen = draw(scale=2, size=(1000, features)).tolist()
-    batches = [draw(scale=2, size=(500, features)) for _ in range(5)]
+    draw = partial(np.random.default_rng(0).normal, scale=2)
+    known, unseen = draw(size=(500, features)), draw(size=(1000, features)).tolist()
+    batches = [draw(size=(500, features)) for _ in range(5)]
     lists = [each.tolist() for each in batches]
-    answers = [list(p) for _, p in forest.score_rows(rows.tolist())]
-    if answers != estimator.predict_proba(rows).tolist():
+    answers = [list(p) for _, p in forest.score_rows(known.tolist())]
+    if answers != estimator.predict_proba(known).tolist():
         raise AssertionError("the plain form differs from scikit-learn")
     return {
-        "trees": trees, "features": features, "classes": classes, "samples": samples,
-        "nodes": len(arrays["feature"]), "form": forest.method, "load_ms": 1000 * loaded,
-        "row_us": best_unseen(forest.score_row, unseen, 100),
-        "predict_proba_row_us": best(lambda row: estimator.predict_proba([row]), rows[:4], 3),
-        "batch_row_us": best_unseen(forest.score_rows, lists, 1) / len(rows),
-        "predict_proba_batch_row_us": best_unseen(estimator.predict_proba, batches, 1) / len(rows),
+        "trees": trees, "features": features, "classes": classes, "trained on": samples,
+        "nodes": len(arrays["feature"]), "form chosen": forest.method, "load, ms": 1000 * loaded,
+        "a row, µs": best_unseen(forest.score_row, unseen, 100),
+        "predict_proba, µs": best(lambda row: estimator.predict_proba([row]), known[:4], 3),
+        "a row of 500, µs": best_unseen(forest.score_rows, lists, 1) / 500,
+        "predict_proba of 500, µs": best_unseen(estimator.predict_proba, batches, 1) / 500,
     }  # fmt: skip
 
 
-def histories(bench: Bench, name: str, sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Fill the history `name` step by step; return milliseconds of a report and a scrape."""
-    ini = bench.write_ini(port=5000, history=name)
-    path = bench.history_of(name)
-    served = snapshot.build(ini)
-    recorder = Recorder(path, keep_rows=max(sizes))
-    history = History(path)
-    service = Service(served, history=history, recorder=recorder, metrics=Metrics())
-    found, rows = [], 0
-    for size in sizes:
-        _fill(recorder, history, served.revision, first=rows, end=size)
-        rows = size
-        _checkpoint(path)
-        found.append(
-            {
-                "rows": size,
-                "bytes_a_row": path.stat().st_size / size,
-                "report_ms": _median_ms(lambda: report.build(history, served)),
-                "scrape_ms": _median_ms(lambda: service.metrics.render("")),
-            }
-        )
-    recorder.close()
-    history.close()
-    return found
+def batches(bench: Bench, *, rounds: int) -> dict[str, list[Row]]:
+    """Return milliseconds of a thousand rows over HTTP, and of predict_proba on the same array."""
+    models = {name: joblib.load(bench.models / name / "current/model.joblib") for name in VERSIONS}
+    seeds = iter(range(1000))  # no rows come twice
+    with bench.start() as process:
+        process.first_answer()
+
+        def ask(versions: Sequence[str]) -> load.Sample:
+            chosen = {name: models[name] for name in versions}
+            return load.batch(process, chosen, flowers(1000, digits=2, seed=next(seeds)))
+
+        works = {" and ".join(each): partial(ask, each) for each in (("v1",), ("v2",), VERSIONS)}
+        in_turn(works, 1)  # fills caches, on both sides
+        return {"A thousand rows in one request": rows(in_turn(works, rounds), spread)}
 
 
-def _median_ms(work: Callable[[], object]) -> float:
-    """Return the median of some runs: what an operator waits, not what is possible."""
+def histories(
+    bench: Bench, sizes: Sequence[int], *, rounds: int, seconds: int
+) -> dict[str, list[Row]]:
+    """Fill a history step by step, by ten rows a request; then predict beside what is fetched."""
+    with bench.start() as process:
+        process.first_answer()
+        grown = []
+        for first, size in pairwise((0, *sizes)):
+            _fill(process, range(first, size, 10))
+            took = {f"{path}, ms": _fetch_ms(process, path) for path in ("/report", "/metrics")}
+            about = {"": f"{size:,} predictions", **took}
+            grown.append({**about, "bytes a prediction": _file_size(process) / size})
+    with bench.start(home=process.home) as again:
+        again.first_answer()
+        works = {name: partial(load.beside, again, *how, seconds) for name, how in FETCHED.items()}
+        samples = in_turn(works, rounds)
+    pairs = {name: (name, QUIET) for name in FETCHED if name != QUIET}
+    return {
+        "As the history grows": grown,
+        "Beside scrapes and reports": rows(samples, statistics.median),
+        "Scraped / quiet": ratios(samples, pairs),
+    }
+
+
+def _fill(process: Process, numbers: range) -> None:
+    features = flowers(1000)
+    connection = HTTPConnection("127.0.0.1", process.port, timeout=60)
+    for number in numbers:
+        body = {"features": features[number % 1000 :][:10], "user_id": f"user-{number}"}
+        connection.request("POST", "/predict", json.dumps(body), load.JSON)
+        connection.getresponse().read()
+    connection.close()
+
+
+def _fetch_ms(process: Process, path: str) -> float:
+    """Return the median of some fetches, each after a label: what nobody could have kept ready."""
     times = []
     for _ in range(9):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
+        answer, _ = load.exchange(process, "POST", "/predict", '{"features":[5.1,3.5,1.4,0.2]}')
+        label = {"request_id": json.loads(answer)["request_id"], "label": 0}
+        load.exchange(process, "POST", "/feedback", json.dumps(label))
+        times.append(load.exchange(process, "GET", path)[1])
     return 1000 * statistics.median(times)
 
 
-def _fill(recorder: Recorder, history: History, revision: str, *, first: int, end: int) -> None:
-    """Record predictions half a millisecond apart, half of each version, by 100,000 users who are
-    all active now, and a label for one in a thousand."""
-    for start in range(first, end, 10_000):
-        predictions = list(_predictions(revision, start, min(start + 10_000, end)))
-        for each in predictions:
-            recorder.record(each)
-        recorder.flush()
-        for each in predictions[::1000]:
-            history.label(each.request_id, each.predictions)
-
-
-def _predictions(revision: str, first: int, end: int) -> Iterator[Record]:
-    rows = flowers(1000)
-    begin = time.time() - 600
-    for number in range(first, end):
-        now = begin + number / 2000
-        yield Record(
-            request_id=(int(now * 1000) << 80 | 7 << 76 | number).to_bytes(16, "big"),
-            time=now,
-            revision=revision,
-            version=("v1", "v2")[number % 2],
-            forced=False,
-            user_id=f"user-{number % 100_000}",
-            latency=3e-5,
-            rows=[rows[number % 1000]],
-            predictions=[number % 3],
-            votes=['{"v1": 0, "v2": 0}', '{"v1": 0, "v2": 1}'][number % 100 == 0 :][:1],
-        )
-
-
-def _checkpoint(path: Path) -> None:
-    """Move what the write-ahead log holds into the file, so that its size tells."""
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+def _file_size(process: Process) -> int:
+    """Return bytes of the history with what the write-ahead log holds moved into it."""
+    path = process.home / "history.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.stat().st_size

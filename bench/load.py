@@ -1,53 +1,106 @@
-"""wrk, the load generator (Debian package wrk), and what it says. Start at `measure()`."""
+"""The loads: wrk (Debian package wrk), wrk beside other requests, batches. Start at `measure()`."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
 
 from bench.process import Process
 
-SCRIPT = Path(__file__).with_name("wrk.lua")
+# One stretch of load: figures by the titles of their columns.
+Sample = dict[str, float]
+JSON = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One stretch of load: requests per second, milliseconds, microseconds of processor time."""
-
-    per_second: float
-    p50: float
-    p99: float
-    cpu: float
-    errors: int
-
-
-def measure(process: Process, *, connections: int, seconds: int, port: int) -> Sample:
-    """Keep `connections` to `port` busy for a while; `process` is the one that pays."""
+def measure(process: Process, *, seconds: int, connections: int = 32, port: int = 0) -> Sample:
+    """Keep connections to `port` (its own, if none is given) busy; `process` is who pays."""
     before = process.cpu_seconds()
-    found = _wrk(port, connections, seconds)
+    wrk = _wrk(port or process.port, connections, seconds)
     cpu = process.cpu_seconds() - before
-    return Sample(
-        per_second=found["requests"] / found["seconds"],
-        p50=found["p50"],
-        p99=found["p99"],
-        cpu=1e6 * cpu / found["requests"],
-        errors=int(found["errors"]),
-    )
+    return {
+        "requests/s": wrk["requests"] / wrk["seconds"],
+        "p50, ms": wrk["p50"],
+        "p99, ms": wrk["p99"],
+        "CPU, µs": 1e6 * cpu / wrk["requests"],
+        "memory, MB": process.memory_mb(),
+        "failed": wrk["errors"],
+    }
 
 
 def _wrk(port: int, connections: int, seconds: int) -> dict[str, float]:
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
-    done = subprocess.run(
-        [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s"]
-        + ["-s", str(SCRIPT), f"http://127.0.0.1:{port}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=seconds + 60,
-    )
+    command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s", "-s"]
+    command += [str(Path(__file__).with_name("wrk.lua")), f"http://127.0.0.1:{port}"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 60)
     return json.loads(done.stderr.splitlines()[-1])
+
+
+def beside(process: Process, paths: Sequence[str], pause: float, seconds: int) -> Sample:
+    """Measure while the paths are fetched in turn, with a pause after the last one."""
+    stop = threading.Event()
+
+    def fetch() -> list[float]:
+        took = [0.0]
+        while not stop.is_set():
+            took += [exchange(process, "GET", path)[1] for path in paths]
+            stop.wait(pause)
+        return took[1:] or took
+
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(fetch)
+        try:
+            figures = measure(process, seconds=seconds)
+        finally:
+            stop.set()
+        return {**figures, "one fetch, ms": 1000 * median(fetching.result())}
+
+
+def batch(process: Process, models: dict[str, Any], rows: list[list[float]]) -> Sample:
+    """Ask for a batch, and compare with predict_proba of the models that score it, by version.
+
+    Like for like: a request that names its version is scored by this one alone; any other is
+    scored by all of them, one as the answer and the rest in its shadow.
+    """
+    named = {} if len(models) > 1 else {"model_version": next(iter(models))}
+    body, ours = exchange(process, "POST", "/predict", json.dumps({"features": rows} | named))
+    answer, array, theirs = json.loads(body), np.array(rows), 0.0
+    for version, model in models.items():
+        started = time.perf_counter()
+        expected = model.predict_proba(array)
+        theirs += time.perf_counter() - started
+        if answer["model_version"] == version and answer["probabilities"] != expected.tolist():
+            raise AssertionError("irisab's probabilities differ from scikit-learn's")
+    return {
+        "irisab, ms": 1000 * ours,
+        "predict_proba, ms": 1000 * theirs,
+        "ratio": ours / theirs,
+        "memory, MB": process.memory_mb(),
+    }
+
+
+def exchange(process: Process, method: str, path: str, body: str = "") -> tuple[bytes, float]:
+    """Return the answer, and the seconds from sending the first byte to having the last one."""
+    connection = HTTPConnection("127.0.0.1", process.port, timeout=60)
+    connection.connect()
+    started = time.perf_counter()
+    connection.request(method, path, body or None, JSON)
+    answer = connection.getresponse()
+    data = answer.read()
+    seconds = time.perf_counter() - started
+    connection.close()
+    if answer.status != 200:
+        raise RuntimeError(f"{method} {path}: {answer.status} {data.decode()}")
+    return data, seconds

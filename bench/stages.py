@@ -11,7 +11,6 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -19,114 +18,96 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import prometheus_client
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
 
-from bench import servers
+from bench.compare import Row
 from bench.load import measure
 from bench.servers import VERSIONS, Bench
-from irisab.model import answer, bundle
-from irisab.serving import payload, split
-from irisab.serving.encoder import Encoder
+from irisab.http import dispatch
+from irisab.http.app import App
+from irisab.model import bundle
+from irisab.model.answer import Answer
+from irisab.serving import encoder, ids, payload, service, shadow, split
+from irisab.store.recorder import Recorder
 
-CONNECTIONS = 32
-# The innermost frame of a stack that begins with one of these names its stage.
-STAGES = {
-    "HTTPChannel.handle_read": "waitress: read and parse HTTP",
-    "dispatcher.recv": "kernel: receive",
-    "HTTPChannel.service": "waitress: task, environ, headers",
-    "dispatcher.send": "kernel: send",
-    "Server.turn": "waitress: which sockets are ready",
-    "App.__call__": "app: route, body, response",
-    "Parser.prediction": "parse",
-    "Split.choose": "split",
-    "Service._score": "forest",
-    "score_in_shadow": "shadow",
-    "Counter.inc": "metrics",
-    "Histogram.observe": "metrics",
-    "Service._shadow_and_record": "history: queue",
-    "Recorder.record": "history: queue",
-    "Recorder.flush": "history: write",
-    "Encoder.one": "encode",
-    "Service.timestamp": "encode",
-    "RequestIds.new": "request id",
+# The innermost of these functions in a stack names its stage. Not their names as text, which would
+# count nothing once a function is called otherwise.
+STAGES: dict[str, Sequence[Callable[..., Any]]] = {
+    "waitress: read and parse HTTP": (HTTPChannel.handle_read,),
+    "kernel: receive": (wasyncore.dispatcher.recv,),
+    "waitress: task, environ, headers": (HTTPChannel.service,),
+    "kernel: send": (wasyncore.dispatcher.send,),
+    "waitress: which sockets are ready": (dispatch.HttpServer.turn,),
+    "app: route, body, response": (App.__call__,),
+    "parse": (payload.Parser.prediction,),
+    "split": (split.Split.choose,),
+    "forest": (service.Service._score,),
+    "shadow": (shadow.score,),
+    "metrics": (prometheus_client.Counter.inc, prometheus_client.Histogram.observe),
+    "history: queue": (service.Service.follow, shadow.Shadow.follow, Recorder.record),
+    "history: write": (Recorder.flush,),
+    "encode": (encoder.Encoder.one, service.Service.timestamp),
+    "request id": (ids.RequestIds.new,),
 }
+STAGE_OF = {each.__qualname__: stage for stage, of in STAGES.items() for each in of}
 # Stacks of the main thread and of the writer, unless they wait for something to do.
 WORK = re.compile(r"HttpServer\.turn(?!.*poll2 \([^;]*\)$)|Recorder\.flush")
-ORDER = tuple(dict.fromkeys(STAGES.values()))
 OTHER = "the rest"
 
 
-def live(bench: Bench, *, seconds: int) -> dict[str, Any]:
+def live(bench: Bench, *, seconds: int) -> dict[str, list[Row]]:
     """Return microseconds of processor time a request, by stage, of a server under load."""
-    process = bench.start(servers.IRISAB)
-    try:
+    file = bench.home() / "stacks"
+    with bench.start() as process:
         process.first_answer()
-        sample = measure(process, connections=CONNECTIONS, seconds=seconds, port=process.port)
-        load = threading.Thread(
-            target=measure,
-            args=(process,),
-            kwargs={"connections": CONNECTIONS, "seconds": seconds + 2, "port": process.port},
-        )
-        load.start()
-        time.sleep(1)
-        counts = _count(_stacks(process.pid, bench.folder / "stacks", seconds))
-        load.join()
-    finally:
-        process.stop()
-    whole = sum(counts.values())
-    return {
-        "cpu": sample.cpu,
-        "samples": whole,
-        "stages": {stage: sample.cpu * counts[stage] / whole for stage in (*ORDER, OTHER)},
-    }
+        cpu = measure(process, seconds=seconds)["CPU, µs"]
+        spy = [str(Path(sys.executable).with_name("py-spy")), "record", "-p", str(process.pid)]
+        spy += ["-d", str(seconds), "-r", "500", "-f", "raw", "-o", str(file)]
+        with subprocess.Popen(spy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as spying:
+            measure(process, seconds=seconds + 2)
+        if spying.returncode:
+            raise RuntimeError(f"{spying.args} ended with {spying.returncode}")
+    counts = count_stages(file.read_text().splitlines())
+    spent = {stage: cpu * counts[stage] / counts.total() for stage in (*STAGES, OTHER)}
+    spent["together"] = cpu
+    return {"A request's microseconds": [{"": stage, "µs": of} for stage, of in spent.items()]}
 
 
-def _stacks(pid: int, file: Path, seconds: int) -> list[str]:
-    program = str(Path(sys.executable).with_name("py-spy"))
-    command = [program, "record", "-p", str(pid), "-d", str(seconds), "-r", "500", "-f", "raw"]
-    subprocess.run(
-        [*command, "-o", str(file)], check=True, capture_output=True, timeout=seconds + 60
-    )
-    return file.read_text().splitlines()
-
-
-def _count(stacks: Iterable[str]) -> Counter[str]:
+def count_stages(stacks: Iterable[str]) -> Counter[str]:
+    """Count the samples of each stage; a line is "outermost (file:line);...;innermost (...) N"."""
     counts: Counter[str] = Counter()
     for line in stacks:
         frames, _, count = line.rpartition(" ")
         if WORK.search(frames):
-            counts[_stage(frames.split(";"))] += int(count)
+            names = [frame.partition(" ")[0] for frame in reversed(frames.split(";"))]
+            stages = (STAGE_OF[name] for name in names if name in STAGE_OF)
+            counts[next(stages, OTHER)] += int(count)
     return counts
 
 
-def _stage(frames: Sequence[str]) -> str:
-    for frame in reversed(frames):
-        for start, stage in STAGES.items():
-            if frame.startswith(start):
-                return stage
-    return OTHER
-
-
-def alone(bench: Bench) -> dict[str, float]:
+def alone(bench: Bench) -> dict[str, list[Row]]:
     """Return microseconds of each pure stage, run by itself."""
     rows, unseen = flowers(500), flowers(30_000, digits=9)
     bodies = [json.dumps({"features": row}).encode() for row in rows]
     versions = [bundle.load(bench.models, name) for name in VERSIONS]
     v1, v2 = (each.model for each in versions)
     about = versions[0]
-    parser = payload.Parser(about.feature_names, max_rows=1000)
-    encoder = Encoder("v1", class_names=about.class_names, class_numbers=about.class_numbers)
+    parser = payload.Parser(about.features, max_rows=1000)
+    render = encoder.Encoder("v1", class_names=about.class_names, class_numbers=about.class_numbers)
     answers = v1.score_rows(rows)
     deal = split.Split({"v1": 50, "v2": 50}, salt="bench")
     pipe = joblib.load(bench.models / "v2/current/model.joblib")
 
-    def encode(answer: answer.Answer) -> bytes:
-        return encoder.one(answer, timestamp="t" * 24, latency_ms=0.01, request_id="0" * 32)
+    def encode(answer: Answer) -> bytes:
+        return render.one(answer, timestamp="t" * 24, latency_ms=0.01, request_id="0" * 32)
 
     def both(row: list[float]) -> None:
         v1.score_row(row)
         v2.score_row(row)
 
-    return {
+    spent = {
         "parse": best(parser.prediction, bodies),
         "split": best(lambda _: deal.choose(), rows),
         "split, user_id": best(lambda _: deal.choose("someone@example.org"), rows),
@@ -136,6 +117,7 @@ def alone(bench: Bench) -> dict[str, float]:
         "encode": best(encode, answers),
         "predict_proba, 100 trees": best(lambda row: pipe.predict_proba([row]), rows[:20], 5),
     }
+    return {"Alone in a loop": [{"": stage, "µs": of} for stage, of in spent.items()]}
 
 
 def flowers(count: int, *, digits: int = 1, seed: int = 7) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""Draw the pictures of the README's chapter "Which version is better": `make figures`.
+"""Draw the pictures of docs/verdict.md: `make figures`.
 
 Each picture follows many simulated experiments whose truth is known. Every label is looked at by
 three tests: the textbook z-test, irisab without shadow, and irisab with shadow, and a line shows
@@ -15,8 +15,9 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from irisab.stats.paired import Tally, compare_paired
-from irisab.stats.unpaired import Arm, compare_unpaired
+from irisab.stats.paired import Disagreement, Evidence, compare_paired
+from irisab.stats.tally import Arm, Shown, Tally
+from irisab.stats.unpaired import Arms, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
 EXPERIMENTS, EVERY, LABELS = 400, 25, 5000
@@ -51,7 +52,8 @@ def z_test(counts: np.ndarray) -> bool:
 
 def without_shadow(counts: np.ndarray) -> bool:
     control, challenger = (Arm(labelled=n, correct=k) for n, k in arms(counts))
-    answer = compare_unpaired(control=control, challenger=challenger, alpha=ALPHA, margin=MARGIN)
+    both = Arms(control=control, challenger=challenger)
+    answer = compare_unpaired(both, alpha=ALPHA, margin=MARGIN)
     return answer.verdict in ("better", "worse")
 
 
@@ -61,15 +63,12 @@ def with_shadow(counts: np.ndarray) -> bool:
         for both, challenger, control, neither in counts.tolist()
     ]
     disagreed = sum(tally.decided for tally in tallies)
-    answer = compare_paired(
-        shown_control=tallies[0],
-        shown_challenger=tallies[1],
-        scored=int(counts.sum()),
-        disagreed=disagreed,
-        differed=disagreed,
-        alpha=ALPHA,
-        margin=MARGIN,
+    scored = int(counts.sum())
+    evidence = Evidence(
+        shown=Shown(control=tallies[0], challenger=tallies[1]),
+        disagreement=Disagreement(scored=scored, disagreed=disagreed, differed=disagreed),
     )
+    answer = compare_paired(evidence, alpha=ALPHA, margin=MARGIN)
     return answer.verdict in ("better", "worse")
 
 

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import backup, history, reports, service, train
+from irisab.cli import backup, evaluate, history, imports, models, reports, service, train
 from irisab.cli.arguments import add_config, add_version
 from irisab.errors import IrisabError
 
@@ -49,9 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     add_config(parser, default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train.add_to(commands)
+    imports.add_to(commands)
     service.add_to(commands)
     reports.add_to(commands)
     history.add_to(commands)
+    evaluate.add_to(commands)
+    models.add_to(commands)
     backup.add_to(commands)
     return parser
 

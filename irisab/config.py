@@ -75,6 +75,11 @@ class ExperimentOptions:
     shadow: bool = True
     alpha: float = _bounded(0.05, 1e-6, 0.5)
     margin: float = _bounded(0.01, 1e-6, 1)
+    # Of a regression, in units of the target: answers no further apart are the same.
+    tie: float = _bounded(0.0, 0, 1e30)
+    metric: str = field(default="accuracy", metadata={"choices": ("accuracy", "balanced")})
+    # By class name, or number; the classes are known where the models are.
+    weights: Mapping[str, float] | None = _bounded(None, 1e-3, 1e6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +172,11 @@ def _check_together(config: Config, source: Path) -> None:
         raise ConfigError(
             f"{source}: [experiment] control = {control}: is not in [split], "
             f"which has {', '.join(config.split)}"
+        )
+    if config.experiment.weights and config.experiment.metric == "balanced":
+        raise ConfigError(
+            f"{source}: [experiment] metric = balanced: weighs the classes by itself; "
+            "leave out metric or weights"
         )
     if config.data.keep_rows < config.drift.window:
         raise ConfigError(

@@ -3,6 +3,7 @@
 IrisabError                      exit 2
 ├── ConfigError                  the INI: file, section, option, value, reason
 ├── BundleError                  a model version on disk is missing, damaged or unfit
+│   └── MissingPackage           it needs a Python package that is not installed
 ├── DataError                    training data that cannot be used
 ├── HistoryError                 the history file cannot be read or written
 ├── ReloadRefused                the running service kept its old configuration
@@ -33,6 +34,18 @@ class ConfigError(IrisabError):
 
 class BundleError(IrisabError):
     """A model bundle cannot be served."""
+
+
+class MissingPackage(BundleError):
+    """A model needs a Python package that is not installed."""
+
+    def __init__(self, what: str, package: str) -> None:
+        super().__init__(
+            f"{what} needs the Python package {package}, which is not installed: on a host, write "
+            f"{package}==VERSION into /etc/irisab/requirements.txt, then sudo "
+            f"/opt/irisab/current/bootstrap.sh; elsewhere: .venv/bin/pip install {package}"
+        )
+        self.package = package
 
 
 class DataError(IrisabError):

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 from irisab.errors import ConfigError
 
@@ -71,8 +72,11 @@ def read_section(cls: type[Any], name: str, sections: Sections, source: Path, ba
 
 
 def _convert(text: str, kind: Any, base: Path) -> Any:
-    if not text and kind in (str | None, tuple[str, ...]):
-        return () if kind == tuple[str, ...] else None
+    if not text and kind == tuple[str, ...]:
+        return ()
+    if isinstance(kind, UnionType) and kind not in _CONVERTERS:
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+        return _convert(text, kind, base) if text else None
     if not text:
         raise ValueError("needs a value")
     if "\n" in text:
@@ -126,12 +130,25 @@ def _iris_or_path(text: str, base: Path) -> Path | None:
     return None if text == "iris" else base / text
 
 
+def _numbers(text: str, base: Path) -> Mapping[str, float]:
+    """Read NAME: NUMBER, NAME: NUMBER; a name may have colons, but no commas."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, number = (each.strip() for each in part.rpartition(":"))
+        if not (colon and name and number):
+            raise ValueError("must be NAME: NUMBER, NAME: NUMBER")
+        if name in found:
+            raise ValueError(f"has {name} twice")
+        found[name] = _float(number, base)
+    return found
+
+
 _CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {
     bool: _bool,
     int: _int,
     float: _float,
     str: _str,
-    str | None: _str,
+    Mapping[str, float]: _numbers,
     tuple[str, ...]: _words,
     Path: _path,
     Path | None: _iris_or_path,
@@ -141,8 +158,9 @@ _CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {
 def _check_bounds(value: Any, bounds: Mapping[str, Any]) -> None:
     if value is None or "low" not in bounds:
         return
-    if not bounds["low"] <= value <= bounds["high"]:
-        raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
+    for each in value.values() if isinstance(value, Mapping) else [value]:
+        if not bounds["low"] <= each <= bounds["high"]:
+            raise ValueError(f"must be between {bounds['low']} and {bounds['high']}")
 
 
 def _check_choice(value: Any, metadata: Mapping[str, Any]) -> None:

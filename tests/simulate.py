@@ -3,7 +3,7 @@
 Each experiment serves its own pair of small forests, trained on noise, so that they disagree often
 and nobody knows anything of them. Users ask for a prediction, the truth is drawn, and some of the
 answers are reported to /feedback. Every 25 labelled disagreements /report is looked at, and the
-first verdict ends the experiment. `--output` keeps the figures that README.md shows.
+first verdict ends the experiment. `--output` keeps the figures that docs/verdict.md shows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import Dataset
-from irisab.stats.unpaired import Arm, compare_unpaired
+from irisab.stats.tally import Arm
+from irisab.stats.unpaired import Arms, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
 LABELS, EVERY = 500, 25
@@ -175,9 +176,8 @@ class Laboratory:
             outcome.verdict, outcome.reason = comparison["verdict"], comparison["reason"]
             outcome.labels = sum(arm.labelled for arm in arms)
         if world.unpaired and outcome.labels_unpaired == math.inf:
-            found = compare_unpaired(
-                control=arms[0], challenger=arms[1], alpha=ALPHA, margin=MARGIN
-            )
+            both = Arms(control=arms[0], challenger=arms[1])
+            found = compare_unpaired(both, alpha=ALPHA, margin=MARGIN)
             if found.verdict in DECIDED:
                 outcome.labels_unpaired = sum(arm.labelled for arm in arms)
 

@@ -243,7 +243,8 @@ def test_a_version_without_traffic_gets_advice(start: Start) -> None:
     found.vote("v2", 40)
     assert found.comparison["disagreement_rate"] == 1
     assert found.comparison["verdict"] == "inconclusive"
-    assert "give it traffic" in found.comparison["reason"]
+    assert found.comparison["reason_code"] == "no_traffic"
+    assert found.comparison["next"] == "[split]\nv1 = 90\nv2 = 10"
 
 
 def test_without_shadow_each_version_is_judged_by_its_own_requests(start: Start) -> None:

@@ -15,17 +15,23 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train service reports history backup | text | arguments output typed",
-    "http": "server | app | last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "training source backup | kept summary dataset findings scores estimators | "
-    "exam prepare weights columns targets | known cells | reading rows",
-    "serving": "service | feedback shadow gauges | report prepared | snapshot | "
-    "split payload encoder cost ids metrics",
-    "store": "recorder export | history | writer labels | reader evidence | database revision",
+    "cli": "train imports service reports history backup models evaluate | "
+    "text | arguments output typed",
+    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
+    "lifecycle": "importing | sealed | adopting | trial | "
+    "naming training source backup evaluation kept_models formats | "
+    "fitted frames kept summary dataset findings scores | "
+    "estimators exam prepare weights columns targets | known cells | reading rows | "
+    "job sandbox unused",
+    "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
+    "snapshot | advice split payload encoder cost ids metrics | values",
+    "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
+    "evidence | seen | counters counts | database revision | rows",
     "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
-    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable | "
+    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable native | "
     "columns links nested | arrays written known seats | answer schema",
-    "stats": "paired unpaired | comparison | sequential ratio drift",
+    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
+    "drift exact",
     "config": "",
     "versions": "",
     "ini": "",

@@ -8,15 +8,16 @@ from statistics import median
 from typing import Any
 
 import pytest
-from readme import chapter
+from pages import chapter
 from simulate import DECIDED, RESULTS, Laboratory, World, cells, laboratory
 
 TITLE = "How well it keeps its word"
 
 
-def test_readme_shows_the_simulated_table() -> None:
+def test_the_page_shows_the_simulated_table() -> None:
     """Each figure is one that `make simulate` gave."""
-    lines = [line for line in chapter(TITLE).splitlines() if line.startswith("| ")][1:]
+    text = chapter("docs/verdict.md", TITLE)
+    lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
     shown = [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in lines]
     assert shown == [cells(each)[1:] for each in SIMULATED]
 

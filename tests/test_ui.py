@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import altair
 import api
 import charts
-import live
+import latest
 import pytest
 import sliders
 import words
 from hypothesis import example, given
 from hypothesis import strategies as st
-from processes import ROW, Process, free_port, running, write_config
+from processes import ROW, Answer, Process, free_port, irisab, running, write_config
+from sklearn.svm import LinearSVC
 from streamlit.testing.v1 import AppTest
+
+from irisab.lifecycle import training
+from irisab.lifecycle.dataset import load_iris
 
 MAIN = str(Path(words.__file__).with_name("main.py"))
 PETAL = {"name": "petal_length", "unit": "cm", "min": 1.0, "max": 6.9, "mean": 3.76}
@@ -49,10 +57,11 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def view(name: str) -> AppTest:
     """Draw one view the way main.py does."""
-    live.forget()
-    script = f"import live\nfrom views import {name}\n{name}.draw(live.latest('/config'))"
-    page = AppTest.from_string(script, default_timeout=20).run()
+    latest.forget()
+    script = f"import latest\nfrom views import {name}\n{name}.draw(latest.look().value('/config'))"
+    page = AppTest.from_string(script, default_timeout=60).run()
     assert not page.exception
+    assert "can't be shown" not in texts(page)
     return page
 
 
@@ -73,6 +82,10 @@ def comparison(verdict: str, **more: Any) -> dict[str, Any]:
         "e_value": 1.3,
         "difference": {"estimate": None, "low": -1.0, "high": 1.0},
         "labels_needed": None,
+        "reason_code": "chance",
+        "unit": "request",
+        "worse_on": [],
+        "next": "irisab verdict v2",
     } | more
 
 
@@ -80,7 +93,8 @@ def drift(score: float | None, *, status: str, petal: float | None = 0.1) -> dic
     features = {"petal_length": petal}
     return {
         "score": score,
-        "threshold": 0.3,
+        "limit": None if score is None else 0.3,
+        "above": [name for name, score in features.items() if score and score > 0.3],
         "status": status,
         "rows": 37,
         "window": 100,
@@ -188,7 +202,7 @@ def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
 def test_three_features_are_named() -> None:
     """Of many features that moved the headline names the three that moved most."""
     features = {f"f{number}": 0.4 + number / 100 for number in range(29)}
-    report = drift(0.5, status="WARNING") | {"features": features}
+    report = drift(0.5, status="WARNING") | {"features": features, "above": list(features)}
     said = words.drift(report).because
     assert said.endswith("F28 (0.68), F27 (0.67), F26 (0.66) and 26 more.")
 
@@ -277,21 +291,25 @@ def test_foreign_text_is_no_markup() -> None:
 @pytest.mark.parametrize("voters", [None, 1, 3, 50, 100, 1000])
 def test_votes_are_drawn(voters: int | None) -> None:
     """Any number of trees becomes at most a hundred dots, all in the picture."""
-    chart = charts.votes({"a": 0.9, "b": 0.1}, voters=voters).to_dict()
-    (dots,) = chart["datasets"].values() if "datasets" in chart else [chart["data"]["values"]]
+    (layer,) = charts.votes({"a": 0.9, "b": 0.1}, voters=voters)["layer"]
+    dots = layer["data"]["values"]
     assert 1 <= len(dots) <= 100
-    low, high = chart["encoding"]["y"]["scale"]["domain"][::-1]
+    low, high = layer["encoding"]["y"]["scale"]["domain"][::-1]
     assert all(low < dot["y"] < high for dot in dots)
 
 
 def test_many_classes_share_no_colour() -> None:
     """Past seven classes a picture shows the rest together, and none that got no vote."""
     shares = {f"c{number}": 0.1 for number in range(10)} | {"none": 0.0}
-    shown = charts.votes(shares, voters=50).to_dict()["encoding"]["color"]["scale"]["domain"]
+    shown = colours(charts.votes(shares, voters=50))
     assert [*list(shares)[:7], "all others"] == shown
     assert len(shown) <= len(charts.CYCLE)
-    few = charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50).to_dict()
-    assert few["encoding"]["color"]["scale"]["domain"] == ["a", "c"]
+    assert colours(charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50)) == ["a", "c"]
+
+
+def colours(votes: charts.Spec) -> Any:
+    """Name the classes that have a colour."""
+    return votes["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +326,32 @@ def test_many_classes_share_no_colour() -> None:
 def test_axis_of_values(edges: list[float], spelt: str, whole: bool) -> None:
     """A year is written without a comma, and nothing takes twenty digits."""
     histogram = {"edges": edges, "training": [0.5, 0.5], "window": None}
-    axis = charts.distribution(histogram).to_dict()["layer"][0]["encoding"]["x"]["axis"]
+    axis = charts.distribution(histogram)["layer"][0]["encoding"]["x"]["axis"]
     assert spelt == axis["format"]
     assert whole == ("tickMinStep" in axis)
+
+
+HISTOGRAM = {"edges": [0.0, 1.0, 2.0], "training": [0.4, 0.6], "window": [0.1, 0.9]}
+BARS = {"categories": ["Biscoe", "(others)"], "training": [1.0, 0.0], "window": [0.4, 0.6]}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        charts.shares({"v1": 3, "v2": 5}, {"v1": 50.0}),
+        charts.accuracies({"v1": (0.9, 0.8, 0.95)}),
+        charts.against_limits({"Score": (0.1, 0.3), "Petal length": (0.4, 0.3)}),
+        charts.errors({"v1": 41.5, "v2": 0.0}),
+        charts.distribution(HISTOGRAM, title="Petal length"),
+        charts.distribution(HISTOGRAM | {"window": None}),
+        charts.distribution(BARS, title="Island"),
+        charts.distribution(BARS | {"window": None}),
+        charts.votes({"a": 0.5, "b": 0.5}, voters=50),
+    ],
+)
+def test_pictures_are_vega_lite(spec: charts.Spec) -> None:
+    """Each picture keeps to the grammar that the browser draws it by."""
+    altair.LayerChart.from_dict(spec)
 
 
 def test_first_sight(address: str) -> None:
@@ -318,7 +359,7 @@ def test_first_sight(address: str) -> None:
     page = AppTest.from_file(MAIN, default_timeout=20).run()
     assert not page.exception
     assert [title.value for title in page.title] == ["Try a prediction"]
-    means = [feature["mean"] for feature in api.get("/config")["features"]]
+    means = [feature["mean"] for feature in api.get("/config").value["features"]]
     assert means == pytest.approx([slider.value for slider in page.slider], abs=0.051)
     assert page.slider[0].label.startswith("Sepal length (cm)")
     assert "The answer appears here" in texts(page)
@@ -326,14 +367,15 @@ def test_first_sight(address: str) -> None:
 
 def test_predict_and_say_yes(address: str) -> None:
     """An example, a click, an answer in words; Yes is on record with the service."""
-    before = api.get("/report")["versions"]
+    before = api.get("/report").value["versions"]
     page = view("predict")
     page.button(key="example setosa").click().run()
     page.button(key="ask").click().run()
-    assert [header.value for header in page.header] == ["Setosa, 100%"]
+    sure = max(page.session_state["asked"]["answer"]["probabilities"])
+    assert [header.value for header in page.header] == [f"Setosa, {sure:.0%}"]
     page.button(key="right").click().run()
     assert "Thank you, noted: Setosa." in texts(page)
-    after = api.get("/report")["versions"]
+    after = api.get("/report").value["versions"]
     for figure in ("requests", "labelled", "correct"):
         assert sum(after[name][figure] - before[name][figure] for name in before) == 1
 
@@ -353,7 +395,8 @@ def test_examples_take_turns(address: str) -> None:
     for _ in range(2):
         page.button(key="example virginica").click().run()
         rows.append([slider.value for slider in page.slider])
-    known = [each for each in api.get("/config")["examples"] if each["class_name"] == "virginica"]
+    examples = api.get("/config").value["examples"]
+    known = [each for each in examples if each["class_name"] == "virginica"]
     assert [each["features"] for each in known[:2]] == rows
 
 
@@ -395,9 +438,9 @@ def test_drift_is_announced(address: str, service: Process) -> None:
 
 def test_about_leaves_no_trace(address: str) -> None:
     """Drawing the vote asks a forced version: nothing enters the drift window or the labels."""
-    before = api.get("/report")
+    before = api.get("/report").value
     assert "trees of v1 vote" in texts(view("about"))
-    assert before["drift"] == api.get("/report")["drift"]
+    assert before["drift"] == api.get("/report").value["drift"]
 
 
 @pytest.mark.usefixtures("nobody")
@@ -405,7 +448,8 @@ def test_nobody_answers() -> None:
     """Without a service the page is a quiet line, not a trace."""
     page = AppTest.from_file(MAIN, default_timeout=20).run()
     assert not page.exception
-    assert "The service is not answering; trying again." in texts(page)
+    said = f"The service at {words.plain(api.address())} is not answering; trying again."
+    assert f"{said} To look elsewhere, set `IRISAB_API`." in texts(page)
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -440,21 +484,263 @@ def test_somebody_else_answers(monkeypatch: pytest.MonkeyPatch, kind: str, said:
 
 
 def test_service_goes_and_comes(
-    address: str, service: Process, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, iris_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page once drawn keeps its place while the service is away, and goes on afterwards."""
-    page = AppTest.from_file(MAIN, default_timeout=20).run()
-    with monkeypatch.context() as away:
-        away.setenv("IRISAB_API", f"http://127.0.0.1:{free_port()}")
-        page.run()
-        page.button(key="ask").click().run()
-        assert not page.exception
-        assert "trying again" in texts(page)
-        assert "No answer this time" in texts(page)
+    port = free_port()
+    config = write_config(tmp_path, iris_models, listen=f"127.0.0.1:{port}")
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{port}")
+    with running(config, port):
+        page = AppTest.from_file(MAIN, default_timeout=20).run()
         assert len(page.slider) == 4
+    latest.forget()
+    page.run()
     page.button(key="ask").click().run()
-    assert "trying again" not in texts(page)
-    assert page.header
+    assert not page.exception
+    assert "trying again" in texts(page)
+    assert "No answer this time" in texts(page)
+    assert len(page.slider) == 4
+    latest.forget()
+    with running(config, port):
+        page.button(key="ask").click().run()
+        assert "trying again" not in texts(page)
+        assert page.header
+
+
+@contextmanager
+def serving(folder: Path, text: str, *, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
+    """Serve what is in `folder`/models, or is trained as the INI text says, to the page."""
+    port = free_port()
+    config = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
+    if "[training]" in text:
+        subprocess.run(irisab(config, "train"), check=True, capture_output=True)
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{port}")
+    with running(config, port) as process:
+        yield process
+
+
+ANIMALS = """[split]
+few = 50
+many = 50
+[model.few]
+n_estimators = 5
+[model.many]
+kind = logistic_regression
+[training]
+data = table.csv
+target = kind
+[drift]
+window = 10
+"""
+
+
+def write_animals(folder: Path) -> None:
+    """Write a table with a number, a category and a boolean, each with gaps, and one without."""
+    lines = ["weight,colour,home,tame,kind"]
+    for number in range(90):
+        weight = "" if number % 10 == 0 else f"{number % 3 * 2 + number / 100:.2f}"
+        colour = "" if number % 11 == 0 else ("red", "*blue*", "green")[number % 3]
+        tame = "" if number % 7 == 0 else ("yes", "no")[number % 2]
+        home = ("sea", "land")[number % 2]
+        lines.append(f"{weight},{colour},{home},{tame},{('cat', 'big_dog', 'big dog')[number % 3]}")
+    (folder / "table.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Categories are chosen, booleans switched, gaps said; every view can be drawn, and labelled.
+
+    Two classes that would be written alike are not, else the wrong one might be sent.
+    """
+    write_animals(tmp_path)
+    with serving(tmp_path, ANIMALS, monkeypatch=monkeypatch) as service:
+        page = view("predict")
+        colour, home = page.selectbox
+        assert sorted(colour.options) == ["*blue*", "green", "red"]
+        assert sorted(home.options) == ["land", "sea"]
+        assert len(page.slider) == len(page.toggle) == 1
+        assert [box.label for box in page.checkbox] == [
+            "Weight is unknown",
+            "Colour is unknown",
+            "Tame is unknown",
+        ]
+        for box in page.checkbox:
+            box.check().run()
+        assert page.slider[0].disabled and page.toggle[0].disabled and page.selectbox[0].disabled
+        home.select("sea").run()
+        page.button(key="ask").click().run()
+        assert page.session_state["asked"]["row"] == [None, None, "sea", None]
+        others = page.selectbox[2]
+        assert set(others.options) < {"cat", "big_dog", "big dog", "Cat", "Big dog"}
+        others.select(others.options[0]).run()
+        assert "Thank you, noted" in texts(page)
+        for example in ("cat", "big_dog", "big dog"):
+            page.button(key=f"example {example}").click().run()
+            assert not page.exception
+        for name in ("ab_test", "drift", "about"):
+            view(name)
+        for _ in range(12):
+            service.post("/predict", {"features": [9.0, "grey", "moon", None]})
+        assert "no longer looks like the training data" in texts(view("drift"))
+        assert ":orange[above its alarm]" in texts(view("drift"))
+        view("about")
+        view("ab_test")
+
+
+def test_examples_bring_their_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example's values are those that are asked about, also the missing ones."""
+    write_animals(tmp_path)
+    with serving(tmp_path, ANIMALS, monkeypatch=monkeypatch):
+        examples = [e for e in api.get("/config").value["examples"] if e["class_name"] == "cat"]
+        page = view("predict")
+        for each in examples:
+            page.button(key="example cat").click().run()
+            page.button(key="ask").click().run()
+            assert page.session_state["asked"]["row"] == each["features"]
+            assert page.header
+
+
+LINE = """[split]
+one = 50
+two = 50
+[model.one]
+kind = linear_regression
+[model.two]
+n_estimators = 5
+[training]
+data = table.csv
+target = price
+[drift]
+window = 10
+"""
+
+
+@pytest.mark.parametrize("shadow", ["yes", "no"])
+def test_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shadow: str) -> None:
+    """A number is the answer, a number is the label, and errors stand where accuracy did."""
+    rows = [f"{n},{('old', 'new')[n % 2]},{1000.25 + 3 * n}" for n in range(80)]
+    (tmp_path / "table.csv").write_text("\n".join(["size,state,price", *rows]) + "\n")
+    text = f"{LINE}[experiment]\nshadow = {shadow}\n"
+    with serving(tmp_path, text, monkeypatch=monkeypatch) as service:
+        page = view("predict")
+        for name in ("low", "middle", "high"):
+            page.button(key=f"example {name}").click().run()
+        page.button(key="ask").click().run()
+        answer = page.session_state["asked"]["answer"]
+        assert [header.value for header in page.header] == [words.number(answer["prediction"])]
+        (send,) = (button for button in page.button if button.label == "Send")
+        send.click().run()
+        assert "noted" not in texts(page)
+        page.number_input[0].set_value(1100.5)
+        (send,) = (button for button in page.button if button.label == "Send")
+        send.click().run()
+        assert "Thank you, noted: 1100.5." in texts(page)
+        tested = view("ab_test")
+        (said,) = (v for v in api.get("/report").value["versions"].values() if v["labelled"])
+        assert said["mae"] == pytest.approx(abs(answer["prediction"] - 1100.5))
+        assert words.number(said["mae"]) in str(tested.table[0].value)
+        assert "Mean error in use" in texts(tested)
+        for _ in range(12):
+            service.post("/predict", {"features": [500.0, "new"]})
+        assert "is the answer" in texts(view("about"))
+        assert view("drift").title and view("ab_test").title
+
+
+def test_without_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that does not say how sure it is answers with a class, and nothing is made up."""
+    training.fit(tmp_path / "models", "v1", load_iris(), estimator=LinearSVC())
+    with serving(tmp_path, "[split]\nv1 = 100\n[model.v1]\n", monkeypatch=monkeypatch):
+        page = view("predict")
+        page.button(key="example setosa").click().run()
+        page.button(key="ask").click().run()
+        assert [header.value for header in page.header] == ["Setosa"]
+        page.button(key="right").click().run()
+        assert "Thank you, noted: Setosa." in texts(page)
+        tested = view("ab_test")
+        assert "Found of each class" in texts(tested)
+        assert "100.0% of 1" in str(tested.table[1].value)
+        assert "vote" in texts(view("about"))
+
+
+FEATURE = {"name": "note", "unit": None, "min": None, "max": None, "mean": None}
+
+
+@pytest.mark.parametrize(
+    ("type", "categories", "usual", "other"),
+    [
+        ("text", None, "", "new"),
+        ("category", [], "", "new"),
+        ("category", ["b", "a"], "b", "a"),
+        ("boolean", None, False, True),
+        ("number", None, 0.0, 2.5),
+    ],
+)
+@pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.parametrize("example", ["none", "with a gap", "whole"])
+def test_little_is_known(
+    type: str, categories: Any, usual: Any, other: Any, missing: bool, example: str
+) -> None:
+    """A feature of which the model says no more than its type has an input all the same."""
+    start = {"none": {}, "with a gap": {"note": None}, "whole": {"note": other}}[example]
+    feature = FEATURE | {"type": type, "missing": missing, "categories": categories}
+    script = f"""
+import inputs, streamlit
+features = [{feature}]
+known = inputs.scales({{"features": features, "examples": []}})
+streamlit.session_state["row"] = inputs.draw(features, known, start={start}, key="k")
+"""
+    page = AppTest.from_string(script, default_timeout=20).run()
+    assert not page.exception
+    gap = None if missing else usual
+    expected = {"none": usual, "with a gap": gap, "whole": other}[example]
+    assert page.session_state["row"] == [expected]
+
+
+def test_one_question_for_all(address: str, service: Process) -> None:
+    """Who looks within a second of another sees the same; later only what changed is another."""
+    latest.forget()
+    first = latest.look()
+    written(service, lambda: service.post("/predict", {"features": ROW}))
+    assert latest.look() is first
+    latest.forget()
+    second = latest.look()
+    assert second.value("/config") is first.value("/config")
+    assert second.value("/report") is not first.value("/report")
+
+
+def test_what_moves_the_stamps(address: str, service: Process) -> None:
+    """A stamp moves with the part it is of and with no other: a label is not drift."""
+    with moving() as nothing:
+        pass
+    assert nothing <= {"/health", "/health/timestamp"}
+    with moving() as predicted:
+        answer = written(service, lambda: service.post("/predict", {"features": [5, 3, 4, 1]}))
+    assert {"/report/versions", "/report/drift"} <= predicted
+    label = {"request_id": answer.json["request_id"], "label": "setosa"}
+    with moving() as labelled:
+        written(service, lambda: service.post("/feedback", label))
+    assert "/report/versions" in labelled
+    assert not {"/report/drift", "/config", "/health/reload", "answers"} & labelled
+
+
+def written(service: Process, ask: Callable[[], Answer]) -> Answer:
+    """Ask, and wait until the report knows of it: predictions are written in batches."""
+    before = service.get("/report").body
+    answer, deadline = ask(), time.monotonic() + 10
+    while service.get("/report").body == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return answer
+
+
+@contextmanager
+def moving() -> Iterator[set[str]]:
+    """Collect the stamps that move meanwhile."""
+    moved: set[str] = set()
+    latest.forget()
+    before = latest.look().stamps
+    yield moved
+    latest.forget()
+    moved |= {name for name, stamp in latest.look().stamps.items() if before.get(name) != stamp}
 
 
 def test_refusals_are_shown(address: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import latest
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 # Opened at /drift, Streamlit's script looks for its server below /drift/ first, and the browser's
@@ -26,11 +27,17 @@ async def above(request: Request) -> RedirectResponse:
     return RedirectResponse("/" + request.url.path.split("/")[1])
 
 
+def stamps(request: Request) -> JSONResponse:
+    """Tell an open page whether what it shows is still so. Not async: it may wait for the API."""
+    return JSONResponse(latest.look().stamps, headers={"Cache-Control": "no-store"})
+
+
 PAGES = ("try", "ab-test", "drift", "about")
 
 app = st.App(
     Path(__file__).with_name("main.py"),
     routes=[
+        Route("/stamps", stamps),
         *(Route(f"/{path}", page) for path in PAGES),
         *(Route(f"/{path}/{{rest:path}}", above) for path in PAGES),
     ],

@@ -1,37 +1,51 @@
-"""The pictures, as Altair charts. Mid-tone colours, legible on light and on dark ground alike."""
+"""The pictures, as Vega-Lite specifications: https://vega.github.io/vega-lite/docs/
+
+Plain values, because Altair, which writes the same, takes a hundred times as long for it, and a
+page may show over a hundred pictures. Mid-tone colours, legible on light and on dark ground alike.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
+Spec = dict[str, Any]
 
-BLUE, ORANGE, GREY = "#3b8bb5", "#c9762b", "#8f8a84"
+BLUE, ORANGE, GREY, RED = "#3b8bb5", "#c9762b", "#8f8a84", "#b5566b"
 CYCLE = [BLUE, ORANGE, "#4d9a6a", "#a06cb5", "#b59a3b", "#b5566b", "#5b6fb5", "#7a8f3b"]
 
-NAMES = alt.Axis(grid=False, domain=False, ticks=False, title=None, labelLimit=130)
+NAMES = {"domain": False, "grid": False, "labelLimit": 130, "ticks": False, "title": None}
+BAR_MARK = {"type": "bar", "color": BLUE, "cornerRadiusEnd": 2, "size": 16}
+DOT_MARK = {"type": "circle", "color": BLUE, "opacity": 1, "size": 140}
+LINE_MARK = {"type": "rule", "color": BLUE, "opacity": 0.5, "strokeWidth": 3}
+TICK_MARK = {"type": "tick", "color": ORANGE, "opacity": 1, "size": 28, "thickness": 3}
+GROUND_MARK = {"type": "rect", "color": GREY, "opacity": 0.45}
+OUTLINE_MARK = {"type": "line", "color": BLUE, "interpolate": "step-after", "strokeWidth": 2.5}
+GROUND_BAR_MARK = {"type": "bar", "color": GREY, "opacity": 0.45, "size": 16}
+OUTLINE_BAR_MARK = {"type": "bar", "filled": False, "stroke": BLUE, "strokeWidth": 2.5, "size": 16}
+VOTE_MARK = {"type": "circle", "opacity": 1, "size": 90}
+
 # Pixels of one bar with its surroundings, and of the axis below.
-BAR, AXIS = 36, 30
+BAR, THIN_BAR, AXIS = 36, 24, 30
 # A vote is one dot; more trees than this share dots.
 MOST_DOTS = 100
 
 
-def shares(requests: Mapping[str, int], weights: Mapping[str, float]) -> alt.LayerChart:
+def shares(requests: Mapping[str, int], weights: Mapping[str, float]) -> Spec:
     """Draw how often each version answered, with a tick at its configured weight (percent)."""
     total = sum(requests.values()) or 1
     rows = [
         {"name": name, "share": answered / total, "weight": weights.get(name, 0) / 100}
         for name, answered in requests.items()
     ]
-    scale = alt.Scale(domain=[0, 1])
-    bar = _bars(rows).encode(x=alt.X("share:Q", axis=_percent(5), scale=scale))
-    tick = _bars(rows).mark_tick(color=ORANGE, thickness=3, size=28, opacity=1).encode(x="weight:Q")
-    return _finished(bar + tick, _height(rows), "How often each version answered")
+    share = _measure("share", axis=_percent(5), scale={"domain": [0, 1]})
+    bars = _named(rows, BAR_MARK, x=share)
+    ticks = _named(rows, TICK_MARK, x=_measure("weight"))
+    return _layered([bars, ticks], _height(rows), "How often each version answered")
 
 
-def accuracies(intervals: Mapping[str, tuple[float, float, float]]) -> alt.LayerChart:
+def accuracies(intervals: Mapping[str, tuple[float, float, float]]) -> Spec:
     """Draw for each version its accuracy and the interval it lies in: (accuracy, low, high)."""
     rows = [
         {"name": name, "accuracy": accuracy, "low": low, "high": high}
@@ -41,53 +55,83 @@ def accuracies(intervals: Mapping[str, tuple[float, float, float]]) -> alt.Layer
         max(min(row["low"] for row in rows) - 0.01, 0),
         min(max(row["high"] for row in rows) + 0.01, 1),
     ]
-    low = alt.X("low:Q", axis=_percent(5), scale=alt.Scale(domain=ends))
-    line = _bars(rows).mark_rule(color=BLUE, strokeWidth=3, opacity=0.5)
-    dot = _bars(rows).mark_circle(color=BLUE, size=140, opacity=1)
-    chart = line.encode(x=low, x2="high:Q") + dot.encode(x="accuracy:Q")
-    return _finished(chart, _height(rows), "Accuracy of each version")
+    low = _measure("low", axis=_percent(5), scale={"domain": ends})
+    lines = _named(rows, LINE_MARK, x=low, x2={"field": "high"})
+    dots = _named(rows, DOT_MARK, x=_measure("accuracy"))
+    return _layered([lines, dots], _height(rows), "Accuracy of each version")
 
 
-def against_threshold(scores: Mapping[str, float], threshold: float) -> alt.LayerChart:
-    """Draw scores from 0 to 1 as bars, with the alarm line across them."""
-    rows = [{"name": name, "score": score} for name, score in scores.items()]
-    bar = _bars(rows).encode(x=alt.X("score:Q", axis=_axis(5), scale=alt.Scale(domain=[0, 1])))
-    alarm = alt.Chart(_data([{"at": threshold}])).mark_rule(color=ORANGE, strokeWidth=3)
-    return _finished(bar + alarm.encode(x="at:Q"), _height(rows), "Drift against the alarm")
+def errors(means: Mapping[str, float]) -> Spec:
+    """Draw the mean error of each version as a bar."""
+    rows = [{"name": name, "error": error} for name, error in means.items()]
+    axis = _values(0, max(means.values()), title="")
+    bars = _named(rows, BAR_MARK, x=_measure("error", axis=axis))
+    return _layered([bars], _height(rows), "Mean error of each version")
 
 
-def distribution(histogram: Mapping[str, Any], *, title: str = "") -> alt.LayerChart:
+def against_limits(scores: Mapping[str, tuple[float, float]]) -> Spec:
+    """Draw scores from 0 to 1 as bars, each with a tick at its alarm: (score, limit)."""
+    rows = [
+        {"name": name, "score": score, "limit": limit, "above": score > limit}
+        for name, (score, limit) in scores.items()
+    ]
+    score = _measure("score", axis=_axis(5), scale={"domain": [0, 1]})
+    colour = {"condition": {"test": "datum.above", "value": RED}, "value": BLUE}
+    bars = _named(rows, BAR_MARK, x=score, color=colour)
+    ticks = _named(rows, TICK_MARK, x=_measure("limit"))
+    return _layered([bars, ticks], _height(rows), "Drift against the alarm")
+
+
+def distribution(histogram: Mapping[str, Any], *, title: str = "") -> Spec:
     """Draw the training distribution as grey bars, and the window's as a blue outline."""
+    if "categories" in histogram:
+        return _categories(histogram, title=title)
     edges, window = histogram["edges"], histogram["window"]
-    ends, top = [edges[0], edges[-1]], max(*histogram["training"], *(window or [0]))
-    x = alt.X("at:Q", axis=_values(*ends, title=title), scale=alt.Scale(domain=ends, nice=True))
-    y = alt.Y("share:Q", axis=_percent(3), scale=alt.Scale(domain=[0, top], nice=True))
-    ground = alt.Chart(_data(_boxes(edges, histogram["training"])))
-    layers = [ground.mark_rect(color=GREY, opacity=0.45).encode(x=x, x2="to:Q", y=y, y2="floor:Q")]
+    ends, top = [edges[0], edges[-1]], max(*histogram["training"], *(window or [0])) or 1
+    x = _measure("at", axis=_values(*ends, title=title), scale={"domain": ends, "nice": True})
+    y = _measure("share", axis=_percent(3), scale={"domain": [0, top], "nice": True})
+    boxes = _boxes(edges, histogram["training"])
+    layers = [_layer(boxes, GROUND_MARK, x=x, x2={"field": "to"}, y=y, y2={"field": "floor"})]
     if window:
-        line = alt.Chart(_data(_outline(edges, window)))
-        line = line.mark_line(color=BLUE, strokeWidth=2.5, interpolate="step-after")
-        layers.append(line.encode(x=x, y=y, order="order:Q"))
-    return _finished(alt.layer(*layers), 150, f"Values now and in training {title}".strip())
+        outline = _outline(edges, window)
+        layers.append(_layer(outline, OUTLINE_MARK, x=x, y=y, order=_measure("order")))
+    return _layered(layers, 150, f"Values now and in training {title}".strip())
 
 
-def votes(probabilities: Mapping[str, float], *, voters: int | None) -> alt.Chart:
+def _categories(histogram: Mapping[str, Any], *, title: str) -> Spec:
+    names, window = histogram["categories"], histogram["window"]
+    marks = [(GROUND_BAR_MARK, histogram["training"]), (OUTLINE_BAR_MARK, window or [])]
+    layers = []
+    for mark, shares in marks:
+        rows = [{"name": name, "share": share} for name, share in zip(names, shares, strict=False)]
+        share = _measure("share", axis=_axis(3, title=title, format="~%"), scale={"zero": True})
+        if rows:
+            layers.append(_named(rows, mark, x=share))
+    height = THIN_BAR * len(names) + AXIS
+    return _layered(layers, height, f"Values now and in training {title}".strip())
+
+
+def votes(probabilities: Mapping[str, float], *, voters: int | None) -> Spec:
     """Draw one dot per voter, coloured by the class it votes for."""
     counts = _counted(probabilities, min(voters or MOST_DOTS, MOST_DOTS))
     ballots = [name for name, count in counts.items() for _ in range(count)]
     across = math.ceil(math.sqrt(4 * len(ballots)))
     rows = [{"x": at % across, "y": at // across, "class": name} for at, name in enumerate(ballots)]
     ends_x, ends_y = [-0.5, across - 0.5], [len(ballots) // across + 0.5, -0.5]
-    colours = alt.Scale(domain=list(counts), range=CYCLE)
-    legend = alt.Legend(orient="bottom", title=None, columns=2, labelLimit=90)
-    chart = alt.Chart(_data(rows)).mark_circle(size=90, opacity=1)
-    chart = chart.encode(
-        x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=ends_x)),
-        y=alt.Y("y:Q", axis=None, scale=alt.Scale(domain=ends_y)),
-        color=alt.Color("class:N", scale=colours, legend=legend),
+    colour = {
+        "field": "class",
+        "type": "nominal",
+        "scale": {"domain": list(counts), "range": CYCLE},
+        "legend": {"columns": 2, "labelLimit": 90, "orient": "bottom", "title": None},
+    }
+    x, y = (
+        _measure(name, axis=None, scale={"domain": ends})
+        for name, ends in (("x", ends_x), ("y", ends_y))
     )
+    dots = _layer(rows, VOTE_MARK, x=x, y=y, color=colour)
     height = 120 + 20 * math.ceil(len(counts) / 2)
-    return _finished(chart, height, "Votes for each class").configure_view(strokeWidth=0)
+    spec = _layered([dots], height, "Votes for each class")
+    return spec | {"config": {"view": {"strokeWidth": 0}}}
 
 
 def _counted(probabilities: Mapping[str, float], dots: int) -> dict[str, int]:
@@ -98,25 +142,35 @@ def _counted(probabilities: Mapping[str, float], dots: int) -> dict[str, int]:
     return {name: count for name, share in shares.items() if (count := round(share * dots))}
 
 
-def _data(rows: Iterable[Mapping[str, Any]]) -> alt.Data:
-    return alt.Data(values=list(rows))
+def _layer(rows: Sequence[Mapping[str, Any]], mark: Spec, **encoding: Spec) -> Spec:
+    return {"data": {"values": list(rows)}, "mark": mark, "encoding": encoding}
 
 
-def _bars(rows: list[dict[str, Any]]) -> alt.Chart:
-    """Begin a chart of one bar per name, in the order given."""
-    bar = alt.Chart(_data(rows)).mark_bar(color=BLUE, size=16, cornerRadiusEnd=2)
-    return bar.encode(y=alt.Y("name:N", sort=None, axis=NAMES))
+def _named(rows: Sequence[Mapping[str, Any]], mark: Spec, **encoding: Spec) -> Spec:
+    """Give a layer of one line per name, in the order given."""
+    name = {"axis": NAMES, "field": "name", "sort": None, "type": "nominal"}
+    return _layer(rows, mark, y=name, **encoding)
 
 
-def _axis(ticks: int, *, title: str | None = None, **more: Any) -> alt.Axis:
-    return alt.Axis(title=title or None, tickCount=ticks, labelPadding=4, titlePadding=4, **more)
+def _measure(field: str, **more: Any) -> Spec:
+    return {"field": field, "type": "quantitative", **more}
 
 
-def _percent(ticks: int) -> alt.Axis:
+def _axis(ticks: int, *, title: str | None = None, **more: Any) -> Spec:
+    return {
+        "labelPadding": 4,
+        "tickCount": ticks,
+        "title": title or None,
+        "titlePadding": 4,
+        **more,
+    }
+
+
+def _percent(ticks: int) -> Spec:
     return _axis(ticks, format="~%")
 
 
-def _values(low: float, high: float, *, title: str) -> alt.Axis:
+def _values(low: float, high: float, *, title: str) -> Spec:
     """Label measurements as people write them: a year has no comma and no half."""
     size = max(abs(low), abs(high))
     spelt = "~f" if size < 1e6 else "~s"
@@ -125,24 +179,25 @@ def _values(low: float, high: float, *, title: str) -> alt.Axis:
     return _axis(5, title=title, format="~e" if extreme else spelt, **whole)
 
 
-def _height(rows: list[dict[str, Any]]) -> int:
+def _height(rows: Sequence[Mapping[str, Any]]) -> int:
     return BAR * len(rows) + AXIS
 
 
-def _finished(chart: Any, height: int, description: str) -> Any:
-    """Give a chart its size, and a name for those who can't see it."""
-    padding = {"left": 0, "top": 5, "right": 5, "bottom": 5}
-    return chart.properties(height=height, padding=padding, description=description)
+def _layered(layers: list[Spec], height: int, description: str) -> Spec:
+    """Put layers together, with a size and a name for those who can't see them."""
+    padding = {"bottom": 5, "left": 0, "right": 5, "top": 5}
+    return {"layer": layers, "height": height, "padding": padding, "description": description}
 
 
-def _boxes(edges: list[float], shares: list[float]) -> Iterable[dict[str, float]]:
-    for low, high, share in zip(edges, edges[1:], shares, strict=False):
-        yield {"at": low, "to": high, "share": share, "floor": 0}
+def _boxes(edges: list[float], shares: list[float]) -> list[dict[str, float]]:
+    return [
+        {"at": low, "to": high, "share": share, "floor": 0}
+        for low, high, share in zip(edges, edges[1:], shares, strict=False)
+    ]
 
 
-def _outline(edges: list[float], shares: list[float]) -> Iterable[dict[str, float]]:
+def _outline(edges: list[float], shares: list[float]) -> list[dict[str, float]]:
     """Trace a histogram: up from the ground, along its tops, and down again."""
     ends = [(edges[-1], shares[-1]), (edges[-1], 0.0)]
     points = [(edges[0], 0.0), *zip(edges, shares, strict=False), *ends]
-    for order, (at, share) in enumerate(points):
-        yield {"at": at, "share": share, "order": order}
+    return [{"at": at, "share": share, "order": order} for order, (at, share) in enumerate(points)]

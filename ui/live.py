@@ -1,54 +1,23 @@
-"""What keeps a page current: shared, short-lived answers and parts that redraw themselves."""
+"""What keeps a page current: parts that are drawn anew when what they show has changed."""
 
 from __future__ import annotations
 
 import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import api
+import latest
 import streamlit as st
 import words
 
-# Seconds between two looks at the service: a change on the host is seen while the hand is still
-# on the keyboard. And between two redraws of a part: where a run is asked for just as another one
-# ends, Streamlit loses the end of the other. With one rhythm for both, one such moment would be
-# followed by the next, and what was drawn last would stay.
-EVERY, REDRAW = 2, 3
-
 log = logging.getLogger(__name__)
 
-
-@st.cache_data(ttl=1, show_spinner=False)
-def _shared(address: str, path: str) -> Any:
-    """All open pages together ask the service at most once a second.
-
-    A failure is a value like any other, else each page would wait for one of its own.
-    """
-    try:
-        return api.get(path)
-    except api.ApiError as error:
-        return error
-
-
-def answers() -> bool:
-    return not isinstance(_shared(api.address(), "/health"), api.ApiError)
-
-
-def latest(path: str) -> Any:
-    """Give the newest answer, else the last one this page had, else None."""
-    known: dict[str, Any] = st.session_state.setdefault("known", {})
-    # One question is enough to find out that nobody answers.
-    newest = _shared(api.address(), path) if answers() else None
-    if newest is not None and not isinstance(newest, api.ApiError):
-        known[path] = newest
-    return known.get(path)
-
-
-def forget() -> None:
-    """Ask anew next time: something was just changed from here."""
-    _shared.clear()
+# Streamlit can redraw a part every few seconds, but each time it draws it all, and a tab that is
+# merely open would keep the host busy. So the browser looks, and asks for what has changed.
+_pulse = st.components.v2.component("pulse", js=Path(__file__).with_name("pulse.js").read_text())
 
 
 def guarded(draw: Callable[..., None]) -> Callable[..., None]:
@@ -65,31 +34,65 @@ def guarded(draw: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def section(draw: Callable[..., None]) -> Callable[..., None]:
-    """Make a part of a page that redraws itself."""
-    return st.fragment(guarded(draw), run_every=REDRAW)
+def redrawn(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a part of a page that is drawn anew when one of these stamps moves.
+
+    It gets what was seen, which is what its stamps are of, and then its own arguments. Where
+    something may be missing from it, `st.empty()` has to be drawn instead: what only the end of a
+    run would remove stays whenever Streamlit loses that end, which it does where the next run is
+    asked for at that moment.
+    """
+
+    def decorate(draw: Callable[..., None]) -> Callable[..., None]:
+        @st.fragment
+        @functools.wraps(draw)
+        def part(*args: Any) -> None:
+            seen = latest.look()
+            guarded(draw)(seen, *args)
+            # Last: once it arrives in the browser, so has all that it vouches for.
+            shown = {name: seen.stamps.get(name) for name in names}
+            _pulse(key=f"pulse {draw.__module__} {draw.__name__}", data={"shown": shown})
+
+        return part
+
+    return decorate
 
 
-@functools.partial(st.fragment, run_every=EVERY)
-@guarded
-def watch(drawn: Any) -> None:
+def section(*names: str) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Make a part of a page that shows these parts of the report: it gets report and config."""
+
+    def decorate(draw: Callable[..., None]) -> Callable[[], None]:
+        @redrawn(*(f"/report/{name}" for name in names))
+        @functools.wraps(draw)
+        def drawn(seen: latest.Seen) -> None:
+            report, config = seen.value("/report"), seen.value("/config")
+            if report is not None and config is not None:
+                draw(report, config)
+
+        return drawn
+
+    return decorate
+
+
+@redrawn("answers", "/health/reload", "/config")
+def watch(seen: latest.Seen, drawn: Any) -> None:
     """Say when the service is away or refused an edit; redraw all when its configuration moved.
 
     `drawn` is the /config the rest of the page was drawn from, None for a page still empty.
     """
-    health, config = latest("/health"), latest("/config")
-    if health is None or not answers():
-        st.info("The service is not answering; trying again.", icon=":material/sync:")
+    if not seen.answers:
+        st.info(words.away(api.address(), empty=drawn is None), icon=":material/sync:")
         return
-    if health["reload"]["ok"]:
-        st.empty()  # in the place of what may stand there: nothing at all would wait for the end
+    reload = seen.value("/health")["reload"]
+    if reload["ok"]:
+        st.empty()
     else:
         st.warning(
             "The last edit of the configuration was refused, so the one before is still in use: "
-            + words.plain(health["reload"]["error"]),
+            + words.plain(reload["error"]),
             icon=":material/edit_off:",
         )
-    if config != drawn:
+    if seen.value("/config") != drawn:
         st.rerun()
 
 
@@ -104,7 +107,14 @@ def show(message: words.Message) -> None:
     """Draw a headline with what it rests on and what to do next."""
     with st.container(border=True):
         st.markdown(f"### {MARKS[message.tone]} {words.plain(message.headline)}", anchors=False)
-        if message.because:
-            st.markdown(words.plain(message.because))
-        if message.todo:
-            st.markdown(message.todo)
+        for text in (words.plain(message.because), message.todo):
+            if text:
+                st.markdown(text)
+            else:
+                st.empty()
+        if message.typed:
+            st.caption(words.where_typed(message.typed))
+            st.code(message.typed, language=None, wrap_lines=True)
+        else:
+            st.empty()
+            st.empty()

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import latest
 import live
 import streamlit as st
 from views import ab_test, about, drift, predict
@@ -22,6 +23,7 @@ STYLE = """
 <style>
   .stMainBlockContainer { max-width: 62rem; padding-top: 1rem; padding-bottom: 3rem; }
   header.stAppHeader { display: none; }  /* empty, and its spinner would blink at every refresh */
+  [class*="st-key-pulse"] { display: none; }
   .st-key-ask button { min-height: 3.5rem; }
   .st-key-ask button p { font-size: 1.2rem; font-weight: 700; }
   .st-key-answer { scroll-margin: 1rem; }
@@ -39,7 +41,7 @@ def main() -> None:
     icon = Path(__file__).with_name("icon.svg")
     st.set_page_config(page_title="irisab", page_icon=str(icon), layout="wide")
     st.html(STYLE)
-    config = live.latest("/config")
+    config = latest.look().value("/config")
     pages = [_page(path, *view, config) for path, view in VIEWS.items()]
     # The bare address leads to the first page, so that every page has one address of its own.
     entry = st.Page(

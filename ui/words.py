@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Z95 = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
@@ -15,8 +15,7 @@ HOW_TO_LABEL = (
 )
 
 TESTED = (
-    "Right when tested: the accuracy in five-fold cross-validation and its standard error. "
-    "`irisab train` prints another, from a single test on a fifth of the data."
+    "When tested: in five-fold cross-validation over all training rows, with the standard error."
 )
 
 UNEVEN = (
@@ -27,17 +26,24 @@ UNEVEN = (
 ALONE = "One version answers everything. Give a second one a share in [split] to compare them."
 
 
+MOVED = " · :orange[above its alarm]"
+UNLABELLED = "not known yet"
+
 # More names than this are no headline.
 NAMED = 3
 
 
 class Message(NamedTuple):
-    """A headline, what it rests on, and what to do next. `tone` is good, bad or open."""
+    """A headline, what it rests on, and what to do next. `tone` is good, bad or open.
+
+    `typed` is a command, or lines of the INI file.
+    """
 
     tone: str
     headline: str
     because: str
     todo: str
+    typed: str = ""
 
 
 def label(feature: Mapping[str, Any]) -> str:
@@ -56,14 +62,40 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]#!|<>~$:])", r"\\\1", text)
 
 
+def away(address: str, *, empty: bool) -> str:
+    """Say that nobody answers, and on a page that has nothing to show, how to look elsewhere."""
+    said = f"The service at {plain(address)} is not answering; trying again."
+    return f"{said} To look elsewhere, set `IRISAB_API`." if empty else said
+
+
 def share(answered: int, total: int, weight: float) -> str:
     planned = f"planned {number(weight)}%"
     return f"{percent(answered / total)} · {planned}" if total else planned
 
 
-def thanks(status: str, label: str) -> str:
+def thanks(status: str, label: str | float) -> str:
     already = "That was noted before" if status == "duplicate" else "Thank you, noted"
-    return f":green[{already}: {plain(title(label))}.]"
+    said = plain(title(label)) if isinstance(label, str) else number(label)
+    return f":green[{already}: {said}.]"
+
+
+def what_is_answered(task: str) -> str:
+    if task == "regression":
+        return "How much it is, and which version answered."
+    return "Which class it is, how sure the model is, and which version answered."
+
+
+def answer(said: Mapping[str, Any], chances: Mapping[str, float]) -> str:
+    """Say the class and how sure the model is of it, if it tells, or the value of a regression."""
+    if "class_name" not in said:
+        return number(said["prediction"])
+    name = plain(title(said["class_name"]))
+    return f"{name}, {percent(chances[said['class_name']])}" if chances else name
+
+
+def titles(names: Sequence[str]) -> Callable[[str], str]:
+    """Give the way to write names of which one is chosen: no two may look the same."""
+    return title if len({*map(title, names)}) == len(names) else str
 
 
 def percent(share: float | None, *, digits: int = 0) -> str:
@@ -117,11 +149,17 @@ def verdict(comparison: dict[str, Any], *, control: str, split: Mapping[str, flo
         "equivalent": ("good", f"{new} and {control} are as good as each other."),
         "inconclusive": ("open", f"It is too early to say whether {new} or {control} is better."),
     }[comparison["verdict"]]
+    typed = comparison["next"]
     if not labels_help(comparison, control=control, split=split):
-        return Message(tone, headline, _because(comparison, control), "")
+        return Message(tone, headline, _because(comparison, control), "", typed)
     if not comparison["labelled"]:
-        return Message(tone, headline, "No labels yet.", "")
-    return Message(tone, headline, _because(comparison, control), _needed(comparison))
+        return Message(tone, headline, "No labels yet.", "", typed)
+    return Message(tone, headline, _because(comparison, control), _needed(comparison), typed)
+
+
+def where_typed(typed: str) -> str:
+    """Say what to do with a command, or with lines of the INI file."""
+    return "Next, write in irisab.ini:" if typed.startswith("[") else "Next, type:"
 
 
 def labels_help(comparison: dict[str, Any], *, control: str, split: Mapping[str, float]) -> bool:
@@ -156,7 +194,7 @@ def drift(report: dict[str, Any]) -> Message:
         return Message(
             "good",
             "The input still looks like the training data.",
-            f"The score is {report['score']:.2f}; the alarm is at {report['threshold']:.2f}.",
+            f"The score is {report['score']:.2f}; the alarm is at {report['limit']:.2f}.",
             "Nothing to do.",
         )
     return Message(
@@ -180,22 +218,20 @@ def _waiting(*, rows: int, window: int) -> Message:
 
 
 def _what_moved(report: dict[str, Any]) -> str:
-    alarm = f"the alarm is at {report['threshold']:.2f}"
+    alarm = f"the alarm is at {report['limit']:.2f}"
     moved = moved_features(report)
     names = ", ".join(f"{title(name)} ({report['features'][name]:.2f})" for name in moved[:NAMED])
     if more := moved[NAMED:]:
         names += f" and {len(more):,} more"
-    if report["score"] <= report["threshold"]:
-        return f"The averages are much the same, but not how the values spread: {names}; {alarm}."
+    if report["score"] <= report["limit"]:
+        return f"The averages are much the same, but not how the values spread: {names}."
     which = f" Most changed: {names}." if names else ""
     return f"The score is {report['score']:.2f}; {alarm}.{which}"
 
 
 def moved_features(report: dict[str, Any]) -> list[str]:
-    """Name the features above the threshold, the most changed first."""
-    scores = {name: score for name, score in report["features"].items() if score is not None}
-    above = [name for name, score in scores.items() if score > report["threshold"]]
-    return sorted(above, key=lambda name: -scores[name])
+    """Name the features that are above their limits, the most changed first."""
+    return sorted(report["above"], key=lambda name: -report["features"][name])
 
 
 def side_by_side(
@@ -210,42 +246,90 @@ def side_by_side(
             "Errors": f"{version['errors']:,}",
             "Half answered within": milliseconds(version["latency_ms"]["p50"]),
             "95% answered within": milliseconds(version["latency_ms"]["p95"]),
-            "Right in use": _right(version),
-            "Right when tested": _tested(config["versions"].get(name, {})),
+            **_scores(version, config["versions"].get(name, {}), config["task"]),
         }
         for name, version in versions.items()
     }
 
 
+def _scores(version: Mapping[str, Any], trained: Mapping[str, Any], task: str) -> dict[str, str]:
+    if task == "regression":
+        return {
+            "Mean error in use (MAE)": _error(version, "mae"),
+            "Root mean square error in use (RMSE)": _error(version, "rmse"),
+            "Mean error when tested": _tested(trained, "mae", number),
+        }
+    return {
+        "Right in use": _right(version),
+        "Right when tested": _tested(trained, "accuracy", _tenths),
+    }
+
+
 def _right(version: Mapping[str, Any]) -> str:
     if not version["labelled"]:
-        return "not known yet"
+        return UNLABELLED
     low, high = wilson(version["correct"], version["labelled"])
-    found, least, most = (percent(each, digits=1) for each in (version["accuracy"], low, high))
+    found, least, most = map(_tenths, (version["accuracy"], low, high))
     return f"{found} of {version['labelled']:,} ({least} to {most})"
 
 
-def _tested(trained: Mapping[str, Any]) -> str:
-    """Prefer the cross-validated accuracy: it rests on all rows, and knows its own error."""
-    if (accuracy := trained.get("cv_accuracy")) is None:
-        return percent(trained.get("accuracy"), digits=1)
-    return f"{percent(accuracy, digits=1)} ± {percent(trained['cv_standard_error'], digits=1)}"
+def _error(version: Mapping[str, Any], name: str) -> str:
+    return UNLABELLED if version[name] is None else number(version[name])
 
 
-def evidence(comparison: dict[str, Any], *, control: str, alpha: float) -> dict[str, str]:
+def _tested(trained: Mapping[str, Any], name: str, spelt: Callable[[float], str]) -> str:
+    """Show a score of training, with its standard error where that is known."""
+    if (score := trained.get(name)) is None:
+        return "–"
+    if name == "accuracy" and trained.get("cv_accuracy") is not None:
+        score = trained["cv_accuracy"]  # an old bundle's other one is that of a single test
+    elif name == "accuracy":
+        return spelt(score)
+    error = trained.get("cv_standard_error")
+    return spelt(score) if error is None else f"{spelt(score)} ± {spelt(error)}"
+
+
+def _tenths(share: float) -> str:
+    return percent(share, digits=1)
+
+
+def found(versions: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """List, version by version, how many of each class it has found; those with labels only."""
+    classes = {name: version["per_class"] or {} for name, version in versions.items()}
+    labelled = {its: None for each in classes.values() for its in each if each[its]["labelled"]}
+    return {
+        name: {plain(title(its)): _found(each[its]) for its in labelled}
+        for name, each in classes.items()
+    }
+
+
+def _found(count: Mapping[str, Any]) -> str:
+    return f"{_tenths(count['recall'])} of {count['labelled']:,}" if count["labelled"] else "–"
+
+
+def evidence(
+    comparison: dict[str, Any], *, control: str, alpha: float, task: str = "classification"
+) -> dict[str, str]:
     """List what a verdict rests on; `alpha` is this challenger's part of the risk of error."""
     new, difference = comparison["challenger"], comparison["difference"]
-    facts = {"Answers with a known truth": f"{comparison['labelled']:,}"}
+    right = "closer" if task == "regression" else "right"
+    facts = {
+        "Answers with a known truth": f"{comparison['labelled']:,}",
+        "What counts once": f"each {comparison['unit']}",
+    }
     if comparison["disagreement_rate"] is not None:
         facts["Requests on which they disagree"] = percent(
             comparison["disagreement_rate"], digits=2
         )
     if comparison["challenger_right"] is not None:
+        times = [count(comparison[f"{who}_right"], "time") for who in ("challenger", "control")]
         facts |= {
-            f"Where they disagree, {new} was right": count(comparison["challenger_right"], "time"),
-            f"Where they disagree, {control} was right": count(comparison["control_right"], "time"),
+            f"Where they disagree, {name} was {right}": often
+            for name, often in zip((new, control), times, strict=True)
         }
-    facts[f"{new} is right more often by"] = points(difference)
+    if comparison["worse_on"]:
+        facts[f"{new} is worse on"] = ", ".join(comparison["worse_on"])
+    facts[f"{new} is {right} more often by"] = points(difference)
     facts["Evidence that they differ"] = (
         f"{comparison['e_value']:.3g}; a verdict takes {1 / alpha:.3g}"
     )
@@ -261,7 +345,12 @@ def points(difference: dict[str, float | None]) -> str:
     return f"{100 * difference['estimate']:+.1f}, {between}"
 
 
-def about_forest(votes: Mapping[str, Any] | None) -> str:
+def about_forest(votes: Mapping[str, Any] | None, *, task: str = "classification") -> str:
+    if task == "regression":
+        return (
+            "Many small decision trees, each grown on a different part of the training data, say "
+            "how much it is. The mean of what they say is the answer."
+        )
     what = (
         "Many small decision trees, each grown on a different part of the training data, vote. "
         "The class with most votes is the answer, and its share of the votes is the probability."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from pathlib import Path
 
 import joblib
@@ -27,16 +26,3 @@ def predict():
         "class_name": names[prediction],
         "model_version": version,
     }
-
-
-def main(server: str, port: str) -> None:
-    if server == "waitress":
-        from waitress import serve
-
-        serve(app, listen=f"127.0.0.1:{port}")
-    else:
-        app.run(port=int(port))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -11,11 +11,18 @@ from irisab import __version__
 
 
 def add(
-    commands: Any, name: str, command: Callable[[argparse.Namespace], int], text: str
+    commands: Any,
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    text: str,
+    *,
+    own_version: bool = False,
 ) -> argparse.ArgumentParser:
+    """Return the parser of a command; with `own_version`, --version is for the command to add."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
-    add_version(parser)
+    if not own_version:
+        add_version(parser)
     # Not given here, it is what stands before the command.
     add_config(parser, default=argparse.SUPPRESS)
     return parser

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.cli.text import drift_text, verdict_text
+from irisab.cli.typed import typed
 from irisab.errors import ConfigError
+from irisab.model import bundle
 from irisab.serving import report, snapshot
 from irisab.store.history import History
 from irisab.store.revision import Revision
@@ -31,7 +33,7 @@ def _drift(options: argparse.Namespace) -> int:
     served = snapshot.build(options.config)
     with closing(History(served.config.data.history)) as history:
         drift = report.drift_report(history, served)
-    text = json.dumps(drift) if options.json else drift_text(drift, now=datetime.now())
+    text = json.dumps(drift) if options.json else drift_text(drift, now=datetime.now(UTC))
     say(text)
     return DRIFT_EXIT[drift["status"]]
 
@@ -53,9 +55,13 @@ def _verdict(options: argparse.Namespace) -> int:
             if options.revision
             else snapshot.assemble(accepted, source=options.config).describe()
         )
-        experiment = report.experiment(history, revision, accepted.experiment)
-    comparison = _comparison(experiment, options.challenger)
-    text = json.dumps(experiment) if options.json else verdict_text(experiment, comparison)
+        experiment = report.experiment(history, revision, accepted)
+    comparison = _comparison(experiment, options, accepted)
+    text = (
+        json.dumps(experiment)
+        if options.json
+        else verdict_text(experiment, comparison, config=options.config)
+    )
     say(text)
     return VERDICT_EXIT[comparison["verdict"]]
 
@@ -68,13 +74,38 @@ def _earlier(history: History, name: str) -> Revision:
     return revision
 
 
-def _comparison(experiment: report.Json, challenger: str | None) -> report.Json:
+def _comparison(
+    experiment: report.Json, options: argparse.Namespace, accepted: config.Config
+) -> report.Json:
+    challenger, control = options.challenger, experiment["control"]
     comparisons: dict[str, report.Json] = {
         each["challenger"]: each for each in experiment["comparisons"]
     }
+    if not comparisons:
+        raise ConfigError(_alone(control, options, accepted))
     if challenger is None and len(comparisons) == 1:
         (challenger,) = comparisons
-    if challenger is None or challenger not in comparisons:
-        known = ", ".join(comparisons) or "no version besides the control"
-        raise ConfigError(f"name the challenger to judge: there is {known}")
-    return comparisons[challenger]
+    if challenger in comparisons:
+        return comparisons[challenger]
+    if challenger == control:
+        raise ConfigError(
+            f"{control} is the control, which the others are compared with: "
+            f"run '{typed(options.config, f'verdict {next(iter(comparisons))}')}'"
+        )
+    commands = " or ".join(f"'{typed(options.config, f'verdict {name}')}'" for name in comparisons)
+    raise ConfigError(
+        f"name the challenger to judge: there is {', '.join(comparisons)}; run {commands}"
+    )
+
+
+def _alone(control: str, options: argparse.Namespace, accepted: config.Config) -> str:
+    """Say how the only version gets a challenger: one that the INI or the disk has, else a new."""
+    others = [name for name in accepted.models if name != control]
+    known = [name for name in others if bundle.exists(accepted.data.models, name)]
+    other = (known or others or ["v2" if control == "v1" else "v1"])[0]
+    train = "" if known else f"run '{typed(options.config, f'train {other}')}', "
+    return (
+        f"{control} is the only version in [split], so there is nothing to compare: {train}"
+        f"write '{control} = 90' and '{other} = 10' under [split] in {options.config}, "
+        f"and run '{typed(options.config, 'reload')}'"
+    )

@@ -55,8 +55,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _score(about: Mapping[str, Any]) -> str:
-    accuracy = about["accuracy"]
-    return f"MAE {about['mae']:.4g}" if accuracy is None else f"accuracy {accuracy:.4f}"
+    if about["accuracy"] is not None:
+        return f"accuracy {about['accuracy']:.4f}"
+    error = about.get("mae")
+    return "score unknown" if error is None else f"MAE {error:.4g}"
 
 
 def _reload(options: argparse.Namespace) -> int:

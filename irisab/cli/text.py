@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from irisab.cli.typed import typed
 from irisab.serving.report import NOT_ENOUGH, OK, WARNING
 
+# More are in --json.
+CLASSES = 20
 
-def drift_text(drift: Mapping[str, Any], *, now: datetime) -> str:
-    """Render a drift report for a terminal."""
-    bar = "=" * 50
-    head = [bar, f"Drift Detection Report - {now.isoformat(timespec='seconds')}", bar]
+Json = Mapping[str, Any]
+
+
+def drift_text(drift: Json, *, now: datetime) -> str:
+    """Render a drift report for a terminal; `now` knows its zone."""
+    bar, moment = "=" * 50, now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    head = [bar, f"Drift Detection Report - {moment}", bar]
     return "\n".join([*head, *_drift_lines(drift), bar])
 
 
-def _drift_lines(drift: Mapping[str, Any]) -> list[str]:
+def _drift_lines(drift: Json) -> list[str]:
     if drift["status"] == NOT_ENOUGH:
         return [f"Status: {NOT_ENOUGH} ({drift['rows']} of {drift['window']} rows)"]
+    threshold = drift["threshold"]
     lines = [
-        f"Drift Score: {drift['score']:.2f}",
-        f"Threshold: {drift['threshold']:.2f}",
+        f"Drift Score: {drift['score']:.2f}{_mark(drift['score'], drift['limit'], threshold)}",
+        f"Threshold: {threshold:.2f}",
         f"Status: {drift['status']}",
         "",
         *_ADVICE[drift["status"]],
     ]
     width = max(map(len, drift["features"]))
-    return lines + [f"{name:<{width}}  {value:.2f}" for name, value in drift["features"].items()]
+    return lines + [
+        f"{name:<{width}}  {score:.2f}{_mark(score, drift['limits'][name], threshold)}"
+        for name, score in drift["features"].items()
+    ]
+
+
+def _mark(score: float, limit: float, threshold: float) -> str:
+    """Say which line warns, and why one does not that is above the threshold."""
+    if score > limit:
+        return f"  above {limit:.2f}"
+    return f"  chance alone reaches {limit:.2f}" if score > threshold else ""
 
 
 _ADVICE = {
@@ -39,32 +57,73 @@ _ADVICE = {
 }
 
 
-def verdict_text(experiment: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
-    """Render the comparison of one challenger for a terminal."""
+def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
+    """Render the comparison of one challenger for a terminal; `config` is named in what to do."""
     challenger, control = comparison["challenger"], experiment["control"]
-    low, high = comparison["difference"]["low"], comparison["difference"]["high"]
     lines = [
         f"{challenger} against {control} (revision {experiment['revision']})",
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
-        f"Accuracy of {challenger} minus {control}: {low:+.2%} to {high:+.2%}",
-        f"Evidence (e-value): {comparison['e_value']:.3g}",
+        *_next_lines(comparison["next"], config),
+        *_pair_lines(comparison, control),
+        "In this split alone:",
+        *(_version_line(name, experiment["versions"][name]) for name in (control, challenger)),
+        *_class_lines(experiment["versions"], (control, challenger)),
     ]
-    if comparison["disagreement_rate"] is not None:
-        lines.append(f"They disagree on {comparison['disagreement_rate']:.2%} of requests")
-    if comparison["labels_needed"]:
-        lines.append(f"Labels needed at these rates: about {comparison['labels_needed']} more")
-    lines += [_version_line(name, experiment["versions"][name]) for name in (control, challenger)]
     if not experiment["sample_ratio"]["ok"]:
         lines.append("Users are not spread as the split says: find out why before you decide")
     return "\n".join(lines)
 
 
-def _version_line(name: str, version: Mapping[str, Any]) -> str:
-    right = f", {version['accuracy']:.2%} right" if version["labelled"] else ""
+def _next_lines(step: str, config: Path) -> list[str]:
+    if step.startswith("["):
+        indented = [f"  {line}".rstrip() for line in step.split("\n")]
+        return [f"Next, in {config}:", *indented, f"then: {typed(config, 'reload')}"]
+    if step.startswith("irisab "):
+        return [f"Next: {typed(config, step.removeprefix('irisab '))}"]
+    return [f"Next: {step}"]
+
+
+def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
+    low, high = comparison["difference"]["low"], comparison["difference"]["high"]
+    rate, unit = comparison["disagreement_rate"], comparison["unit"]
+    # Without shadow each version is judged by what it answered since the split.
+    paired = comparison["challenger_right"] is not None
+    yield "In every split so far:" if paired else "In this split:"
+    yield f"  {comparison['labelled']} labels"
+    yield f"  Accuracy of {comparison['challenger']} minus {control}: {low:+.2%} to {high:+.2%}"
+    yield f"  Evidence (e-value): {comparison['e_value']:.3g}"
+    if rate is not None:
+        yield f"  They disagree {'for' if unit == 'user' else 'on'} {rate:.2%} of {unit}s"
+    if comparison["labels_needed"]:
+        yield f"  Labels needed at these rates: about {comparison['labels_needed']} more"
+
+
+def _version_line(name: str, version: Json) -> str:
+    right = ""
+    if version["mae"] is not None:
+        right = f", MAE {version['mae']:.4g}, RMSE {version['rmse']:.4g}"
+    elif version["labelled"]:
+        right = f", {version['accuracy']:.2%} right"
     p95 = version["latency_ms"]["p95"]
     latency = "" if p95 is None else f", p95 {p95:.2f} ms"
     return (
         f"  {name}: {version['requests']} requests, {version['errors']} errors{latency}, "
         f"{version['labelled']} labels{right}"
     )
+
+
+def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
+    """Say what each version has found of each class that labels name."""
+    found = [versions[name]["per_class"] or {} for name in names]
+    labelled = [each for each in found[0] if any(classes[each]["labelled"] for classes in found)]
+    for each in labelled[:CLASSES]:
+        counts = [(name, classes[each]) for name, classes in zip(names, found, strict=True)]
+        recalls = [_recall(name, count) for name, count in counts if count["labelled"]]
+        yield f"  where the truth is {each}: {', '.join(recalls)}"
+    if more := labelled[CLASSES:]:
+        yield f"  ... and {len(more)} more classes: see --json"
+
+
+def _recall(name: str, counts: Json) -> str:
+    return f"{name} right in {counts['correct']} of {counts['labelled']}"

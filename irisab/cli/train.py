@@ -81,7 +81,8 @@ def _versions_to_train(options: argparse.Namespace, accepted: config.Config) -> 
         if version not in known:
             raise ConfigError(
                 f"{options.config}: there is no version {version}: neither [split] nor a section "
-                f"[model.{version}] has it; there are versions {', '.join(known)}"
+                f"[model.{version}] has it; there are versions {', '.join(known)}. To add it, "
+                f"write a line [model.{version}] into the file"
             )
         if bundle.exists(models, version) and not options.force:
             again = typed(options.config, f"train --force {version}")
@@ -103,9 +104,19 @@ def _training(options: argparse.Namespace, accepted: config.Config) -> config.Tr
         said = replace(said, data=None, target=None)
     elif options.target is not None:
         said = replace(said, target=options.target)
-    if said.data is None and (options.target is not None or options.drop):
-        raise DataError("Iris needs neither --target nor --drop: --data and --target go together")
+    if said.data is None:
+        _refuse_for_iris(said, options)
     return said
+
+
+def _refuse_for_iris(said: config.TrainingOptions, options: argparse.Namespace) -> None:
+    if options.target is not None or options.drop:
+        raise DataError("Iris needs neither --target nor --drop: --data and --target go together")
+    for option, value in (("ignore", said.ignore), ("group", said.group)):
+        if value:
+            raise DataError(f"[training] {option}: is about a CSV file, and data = iris is none")
+    if said.task == "regression":
+        raise DataError("[training] task = regression: Iris has classes")
 
 
 def _refuse_other_data(
@@ -162,7 +173,7 @@ def _train_each(
 
     say(f"Loading {training.data or 'Iris dataset'}...")
     expected = known.find(accepted.data.models, first=list(accepted.split), without=versions)
-    dataset = _dataset(training, expected, drop=options.drop)
+    dataset = _dataset(training, expected, drop=options.drop, strict=options.data is None)
     if expected is not None and (why := expected.why_not(dataset)):
         say(f"WARNING: {why}; they could not share traffic")
     for version in versions:
@@ -170,7 +181,7 @@ def _train_each(
     say("Training complete!")
 
 
-def _dataset(training: config.TrainingOptions, expected: Any, *, drop: bool) -> Any:
+def _dataset(training: config.TrainingOptions, expected: Any, *, drop: bool, strict: bool) -> Any:
     from irisab.lifecycle import findings
     from irisab.lifecycle.dataset import load_csv, load_iris
     from irisab.lifecycle.rows import checked
@@ -179,7 +190,12 @@ def _dataset(training: config.TrainingOptions, expected: Any, *, drop: bool) -> 
         return checked(load_iris())
     assert training.target is not None
     dataset, notes = load_csv(
-        training.data, target=training.target, drop=drop, options=training, known=expected
+        training.data,
+        target=training.target,
+        drop=drop,
+        options=training,
+        strict=strict,
+        known=expected,
     )
     for line in [*notes, *findings.report(dataset)]:
         say(line)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -25,12 +24,13 @@ from irisab.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from irisab.http import problem
+from irisab.http import openapi, problem
 from irisab.http.dispatch import ARRIVED
 from irisab.rfc3339 import timestamp
+from irisab.serving import settings
 from irisab.serving.service import ModelFailure, Service
 from irisab.serving.shadow import Answered
-from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.serving.snapshot import ReloadOutcome
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,6 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._openapi = files("irisab.http").joinpath("openapi.json").read_bytes()
         self._routes: Mapping[str, tuple[str, Callable[[WSGIEnvironment], Response]]] = {
             "/predict": ("POST", self._predict),
             "/feedback": ("POST", self._feedback),
@@ -168,6 +167,8 @@ class App:
         content_type = environ.get("CONTENT_TYPE", "")
         if content_type != JSON and content_type.partition(";")[0].strip().lower() != JSON:
             raise UnsupportedMediaType(f"send JSON with the header Content-Type: {JSON}")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+            raise UnsupportedMediaType("send the JSON as it is, without Content-Encoding")
         length = _content_length(environ)
         limit = self._service.snapshot.config.server.max_body_bytes
         if length > limit:
@@ -194,7 +195,7 @@ class App:
         )
 
     def _config(self, environ: WSGIEnvironment) -> Response:
-        return _json(_describe_config(self._service.snapshot))
+        return _json(settings.public(self._service.snapshot))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
         return _json(self._service.report())
@@ -204,7 +205,7 @@ class App:
         return Response(HTTPStatus.OK, body, content_type)
 
     def _describe(self, environ: WSGIEnvironment) -> Response:
-        return Response(HTTPStatus.OK, self._openapi)
+        return _json(openapi.described(self._service.snapshot))
 
 
 _NO_HISTORY = "the history cannot be used now; try again, the log of irisab says why"
@@ -227,44 +228,3 @@ def _problem(status: HTTPStatus, detail: str, *, allow: str | None = None) -> Re
 
 def _reload(outcome: ReloadOutcome) -> dict[str, Any]:
     return {"ok": outcome.ok, "error": outcome.error, "at": timestamp(outcome.at)}
-
-
-def _describe_config(snapshot: Snapshot) -> dict[str, Any]:
-    options, control = snapshot.config, snapshot.control
-    return {
-        "revision": snapshot.revision_id,
-        "split": {name: _percent(share) for name, share in options.split.items()},
-        "versions": {
-            name: {key: bundle.manifest[key] for key in _VERSION_KEYS}
-            for name, bundle in snapshot.bundles.items()
-        },
-        "features": [
-            {key: getattr(feature, key) for key in ("name", "unit", "min", "max", "mean")}
-            for feature in control.features
-        ],
-        "classes": list(control.class_names),
-        "examples": control.manifest["examples"],
-        "drift": {"window": options.drift.window, "threshold": options.drift.threshold},
-        "experiment": {
-            "name": options.experiment.name,
-            "control": options.control,
-            "shadow": options.experiment.shadow,
-            "alpha": options.experiment.alpha,
-            "margin": options.experiment.margin,
-        },
-    }
-
-
-_VERSION_KEYS = (
-    "accuracy",
-    "cv_accuracy",
-    "cv_standard_error",
-    "estimator",
-    "n_estimators",
-    "sha256",
-    "trained_at",
-)
-
-
-def _percent(share: float) -> float | int:
-    return int(share) if share.is_integer() else share

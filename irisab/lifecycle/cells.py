@@ -6,6 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from irisab.lifecycle.reading import Table
 from irisab.model.schema import FLOAT32_MAX
 
@@ -15,6 +18,8 @@ BOOLEANS: Sequence[tuple[str, str]] = (("false", "true"), ("no", "yes"), ("f", "
 # More would make a column of each, most of them of a few rows.
 MOST_CATEGORIES = 100
 _CODE = re.compile(r"[+-]?0[0-9]+")
+_PLAIN = re.compile(r"[0-9.eE+;-]+")
+_ANY_CODE = re.compile(r"(^|;)[+-]?0[0-9]+(;|$)")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}([,.'’\u00a0\u202f ][0-9]{3})+([.,][0-9]+)?")
 _COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?")
 _DATE = re.compile(
@@ -42,6 +47,21 @@ def number(cell: str, decimal: str = ".") -> float:
     return value if abs(value) <= FLOAT32_MAX else math.nan
 
 
+def plain_numbers(column: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the numbers of a column that has nothing else, in a tenth of the time.
+
+    None where it has a gap, a code, a comma, or anything that has to be looked at cell by cell.
+    """
+    text = ";".join(column)
+    if not _PLAIN.fullmatch(text) or _ANY_CODE.search(text):
+        return None
+    try:
+        values = np.fromiter(map(float, column), np.float64, len(column))
+    except ValueError:
+        return None
+    return values if bool((np.abs(values) <= FLOAT32_MAX).all()) else None
+
+
 def is_code(cell: str) -> bool:
     """Tell whether a cell is digits that no number writes so, such as 007."""
     return _CODE.fullmatch(cell.strip()) is not None
@@ -66,6 +86,8 @@ def is_comma_number(cell: str) -> bool:
 def decimal_of(table: Table) -> str:
     """Return the decimal sign of a file: a comma where a column of numbers has it unmistakably."""
     for column in table.columns.values():
+        if plain_numbers(column) is not None:
+            continue
         cells = [cell for cell in column if not is_missing(cell)]
         if any(map(is_comma_number, cells)) and all(
             not math.isnan(number(cell, ",")) for cell in cells
@@ -91,6 +113,8 @@ def kind_of(cells: Sequence[str], decimal: str) -> str:
     """
     if not cells:
         return "empty"
+    if decimal == "." and plain_numbers(cells) is not None:
+        return "number"
     if any(map(is_code, cells)) and not any(map(_is_fraction, cells)):
         return _text_kind(cells)
     others = [cell for cell in cells if math.isnan(number(cell, decimal))]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from irisab.errors import DataError
 from irisab.lifecycle import cells
 from irisab.lifecycle.known import Known
-from irisab.lifecycle.reading import Table
+from irisab.lifecycle.reading import Table, refuse_titles
 from irisab.lifecycle.rows import is_numeric
 from irisab.model.schema import Feature, Type
 
@@ -88,6 +88,7 @@ def read_new(
     Raises `DataError` for those that a person has to mend, all in one sentence; with `drop` they
     are left out, too.
     """
+    refuse_titles(table.path, list(table.columns))
     kinds = {title: _kind(table.columns[title], decimal) for title in titles}
     problems = [
         _problem(table, title, kind, decimal)
@@ -111,6 +112,8 @@ _LEFT_OUT = ("empty", "names", "date", "thousands")
 
 
 def _kind(column: Sequence[str], decimal: str) -> str:
+    if decimal == "." and cells.plain_numbers(column) is not None:
+        return "number"
     return cells.kind_of([cell for cell in column if not cells.is_missing(cell)], decimal)
 
 
@@ -136,6 +139,9 @@ def _new(table: Table, title: str, kind: str, decimal: str) -> Column:
 
 
 def _numbers(column: Sequence[str], decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    plain = cells.plain_numbers(column) if decimal == "." else None
+    if plain is not None:
+        return plain, np.zeros(len(plain), dtype=bool)
     values = np.array([cells.number(cell, decimal) for cell in column], dtype=np.float64)
     missing = np.array([cells.is_missing(cell) for cell in column], dtype=bool)
     return values, np.isnan(values) & ~missing

@@ -43,6 +43,7 @@ def load_csv(
     target: str,
     drop: bool = False,
     options: TrainingOptions | None = None,
+    strict: bool = False,
     known: Known | None = None,
 ) -> tuple[Dataset, list[str]]:
     """Read a CSV file with a header line; every column but `target` is a feature.
@@ -52,6 +53,8 @@ def load_csv(
     drop : bool
         Leave out rows with a missing or unreadable cell, and columns that cannot be read.
     options : what [training] says of the file; its `data` and `target` are not looked at
+    strict : bool
+        Refuse columns to ignore, or to group by, that are not there.
     known : what a version expects
         Where the file has its features and classes, they are read in its order, as its types.
 
@@ -62,6 +65,8 @@ def load_csv(
     table = read(path, target=target, separator=options.separator)
     title = table.title(target)
     assert title is not None
+    if strict:
+        _refuse_unknown(table, options)
     notes: list[str] = []
     table = _labelled(table, title, notes)
     titles = _feature_titles(table, title, options, notes)
@@ -149,7 +154,7 @@ def _where(lines: Sequence[int]) -> str:
 def _feature_titles(
     table: Table, target: str, options: TrainingOptions, notes: list[str]
 ) -> list[str]:
-    others = {target, _group(table, options)} | {table.title(name) for name in options.ignore}
+    others = {target, _group(table, options), *_ignored(table, options.ignore)}
     titles = [title for title in table.columns if title not in others]
     if titles and not titles[0].strip():
         if not _counts(table.columns[titles[0]]):
@@ -159,6 +164,23 @@ def _feature_titles(
         notes.append("Left out: column 1, which has no title and numbers the rows")
         return titles[1:]
     return titles
+
+
+def _ignored(table: Table, names: Sequence[str]) -> Iterator[str]:
+    """Yield the titles that are to be ignored, be they called by title or by feature."""
+    for title in table.columns:
+        if title.strip() in names or name_and_unit(title)[0] in names:
+            yield title
+
+
+def _refuse_unknown(table: Table, options: TrainingOptions) -> None:
+    for option, names in (("ignore", options.ignore), ("group", (options.group,))):
+        for name in names:
+            if not (name is None or table.title(name) or any(_ignored(table, [name]))):
+                raise DataError(
+                    f"{table.path}: [training] {option} = {name}: there is no such column; there "
+                    f"are {', '.join(title.strip() for title in table.columns)}"
+                )
 
 
 def _counts(column: Sequence[str]) -> bool:

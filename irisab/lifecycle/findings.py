@@ -24,10 +24,14 @@ def report(dataset: Dataset) -> list[str]:
 
 def _table(dataset: Dataset) -> str:
     kinds = Counter(dataset.types)
-    names = {"number": "numbers", "boolean": "booleans", "category": "categories", "text": "texts"}
-    parts = ", ".join(f"{count} {names[kind]}" for kind, count in kinds.items())
+    parts = ", ".join(_counted(count, kind) for kind, count in kinds.items())
     groups = f" in {len(set(dataset.groups))} groups" if dataset.groups is not None else ""
-    return f"{len(dataset.rows)} rows{groups}, {len(dataset.types)} features: {parts}"
+    return f"{len(dataset.rows)} rows{groups}, {_counted(len(dataset.types), 'feature')}: {parts}"
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = {"category": "categories"}.get(noun, f"{noun}s")
+    return f"{count} {noun if count == 1 else plural}"
 
 
 def _target(dataset: Dataset) -> str:

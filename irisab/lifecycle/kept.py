@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from irisab.errors import DataError
 from irisab.lifecycle import known, reading
 from irisab.lifecycle.columns import read_known
@@ -30,7 +32,7 @@ def pack(dataset: Dataset, *, keep_mb: int) -> tuple[bytes | None, dict[str, Any
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(_lines(dataset, label, group))
     content = text.getvalue().encode()
-    packed = gzip.compress(content, mtime=0)
+    packed = gzip.compress(content, compresslevel=6, mtime=0)
     kept = len(packed) <= keep_mb * MEGABYTE
     about = {
         "file": FILE if kept else None,
@@ -52,8 +54,9 @@ def _lines(dataset: Dataset, label: str, group: str | None) -> Iterator[list[Any
     yield [*dataset.feature_names, *([group] if group else []), label]
     classes = dataset.task == "classification"
     labels = dataset.labels.tolist()
+    plain = set(dataset.types) == {"number"} and not np.isnan(dataset.rows).any()
     for number, row in enumerate(dataset.rows.tolist()):
-        cells = [_cell(each, kind) for each, kind in zip(row, dataset.types, strict=True)]
+        cells = row if plain else list(map(_cell, row, dataset.types))
         groups = [dataset.groups[number]] if dataset.groups is not None else []
         yield [*cells, *groups, dataset.class_names[labels[number]] if classes else labels[number]]
 

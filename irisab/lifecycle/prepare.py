@@ -104,7 +104,8 @@ def _explained(kind: str, dataset: Dataset) -> Iterator[tuple[str, str]]:
         parts, text = [], not is_numeric([type_])
         if text:
             form = "by their numbers" if kind == ORDINAL else "one-hot"
-            parts.append(f"{form}, {len(categories(column))} categories")
+            count = len(categories(column))
+            parts.append(f"{form}, {count} {'category' if count == 1 else 'categories'}")
         if share:
             how = "taken as missing" if text or kind in TAKE_MISSING else "the median instead"
             parts.append(f"{_percent(share)} missing, {how}")

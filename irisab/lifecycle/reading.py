@@ -35,16 +35,19 @@ class Table:
         return next((title for title in self.columns if title.strip() == name), None)
 
 
-def read(path: Path, *, target: str, separator: str = "auto") -> Table:
+def read(path: Path, *, target: str | None, separator: str = "auto") -> Table:
     """Read a file with a header line; `separator` is a character, "tab" or "auto".
 
-    Automatic is the first of `SEPARATORS` that gives the header a column called `target`. Raises
-    `DataError` for what is no table with that column.
+    Automatic is the first of `SEPARATORS` that gives the header a column called `target`, without
+    a target the one that gives it most columns. Raises `DataError` for what is no table with that
+    column.
     """
     text = _text(path)
     candidates = SEPARATORS if separator == "auto" else (separator.replace("tab", "\t"),)
     headers = {each: _header(text, each) for each in candidates}
     chosen = next((each for each, titles in headers.items() if target in titles), None)
+    if target is None:
+        chosen = max(headers, key=lambda each: len(headers[each]))
     if chosen is None:
         likely = max(headers.values(), key=len)
         if not likely:
@@ -90,7 +93,7 @@ def parse(path: Path, text: str, *, separator: str) -> Table:
     for line, row in rows:
         if len(row) != len(titles):
             raise DataError(f"{path}: line {line} has {len(row)} cells, the header {len(titles)}")
-    _refuse_titles(path, [title.strip() for title in titles])
+    _refuse_twins(path, titles)
     cells = zip(*(row for _, row in rows), strict=True)
     return Table(
         path=path,
@@ -99,14 +102,20 @@ def parse(path: Path, text: str, *, separator: str) -> Table:
     )
 
 
-def _refuse_titles(path: Path, titles: Sequence[str]) -> None:
-    for number, title in enumerate(titles, start=1):
-        # pandas' own index stands first, and is left out where the columns are read.
-        if not title and number > 1:
-            raise DataError(
-                f"{path}: column {number} has no title; each column needs a title of its own"
-            )
+def _refuse_twins(path: Path, titles: Sequence[str]) -> None:
+    for title in titles:
         if titles.count(title) > 1:
             raise DataError(
                 f"{path}: two columns are called {title!r}; each column needs a title of its own"
             )
+
+
+def refuse_titles(path: Path, titles: Sequence[str]) -> None:
+    """Raise `DataError` for columns that have no name, or the same but for blanks around it."""
+    for number, title in enumerate(titles, start=1):
+        # pandas' own index stands first, and is left out where the columns are read.
+        if not title.strip() and number > 1:
+            raise DataError(
+                f"{path}: column {number} has no title; each column needs a title of its own"
+            )
+    _refuse_twins(path, [title.strip() for title in titles])

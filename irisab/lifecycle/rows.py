@@ -100,7 +100,7 @@ def checked(dataset: Dataset) -> Dataset:
 
 def _checked_names(what: str, names: Sequence[str]) -> Sequence[str]:
     for name in names:
-        if not (isinstance(name, str) and name and name.isprintable()):
+        if not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise DataError(f"{what} {name!r}: a name is one line of printable text")
         if list(names).count(name) > 1:
             raise DataError(f"{what} {name!r} is there twice: each needs a name of its own")
@@ -113,10 +113,10 @@ def _table(dataset: Dataset, types: Sequence[Type]) -> NDArray[Any]:
     rows: Any = dataset.rows
     if hasattr(rows, "to_numpy"):  # a frame of pandas or polars, which need not be installed
         rows = rows.to_numpy()
-    try:
-        table = np.asarray(rows, dtype=None if isinstance(rows, np.ndarray) else object)
-    except ValueError as error:
-        raise DataError(f"{dataset.name}: the rows are not all of one length") from error
+    is_array = isinstance(rows, np.ndarray)
+    table: NDArray[Any] = rows if is_array else np.asarray(rows, dtype=object)
+    if table.ndim == 1 and not is_array:
+        raise DataError(f"{dataset.name}: the rows are not all of one length")
     if table.ndim != 2 or table.shape[1] != len(types) or not len(table):
         raise DataError(
             f"{dataset.name}: the rows have shape {table.shape}; "
@@ -132,7 +132,7 @@ def _column(values: NDArray[Any], name: str, kind: Type) -> NDArray[Any]:
 def _numbers(values: NDArray[Any], name: str, kind: Type) -> NDArray[np.float64]:
     try:
         if values.dtype.kind not in "fiub":
-            values = np.array([np.nan if _is_missing(each) else each for each in values])
+            values = np.array([np.nan if is_gap(each) else each for each in values])
         column = values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"feature {name!r}: is not all numbers: {error}") from error
@@ -144,15 +144,14 @@ def _numbers(values: NDArray[Any], name: str, kind: Type) -> NDArray[np.float64]
     return column
 
 
-def _is_missing(value: Any) -> bool:
+def is_gap(value: Any) -> bool:
+    """Tell whether a value of Python's stands for none."""
     # pandas' NA is no float, and refuses to be compared.
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def _texts(values: NDArray[Any], name: str, kind: Type) -> NDArray[np.object_]:
-    column = np.array(
-        [None if _is_missing(each) or each == "" else each for each in values], object
-    )
+    column = np.array([None if is_gap(each) or each == "" else each for each in values], object)
     for value in column:
         if not isinstance(value, str | None):
             raise DataError(f"feature {name!r}: is a {kind}, and has {value!r}, which is no text")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,13 @@ def exam(dataset: Dataset, members: NDArray[np.bool_], fitted: Any) -> dict[str,
     else:
         found |= {"mae": None, "rmse": None}
     if dataset.task == "classification":
-        found["per_class"] = {
-            name: _recall(truth == index, said == index)
-            for index, name in enumerate(dataset.class_names)
-        }
+        found["per_class"] = per_class(dataset.class_names, truth, said)
     return found
+
+
+def per_class(class_names: Sequence[str], truth: Array, said: Array) -> dict[str, Any]:
+    """Return rows, correct answers and recall of each class; None where it has no rows."""
+    return {name: _recall(truth == index, said == index) for index, name in enumerate(class_names)}
 
 
 def _recall(are: NDArray[np.bool_], said: NDArray[np.bool_]) -> Mapping[str, Any]:

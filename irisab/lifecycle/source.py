@@ -32,8 +32,9 @@ def refuse_other(
     served : versions that the history has seen
     typed : from a command to what has to be typed here
     """
+    again = "--force " if version in manifests else ""
     remedy = (
-        f"Say what it learns from: {typed(f'train {version} --data FILE --target COLUMN')}, "
+        f"Say what it learns from: {typed(f'train {again}{version} --data FILE --target COLUMN')}, "
         f"or --data {IRIS} for the example"
     )
     if version in manifests:

@@ -26,8 +26,8 @@ def of_rows(dataset: Dataset, class_weight: str | None) -> NDArray[np.float64] |
         raise DataError(f"{_where(class_weight)}: a regression has no classes")
     if class_weight == BALANCED:
         counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
-        seen = np.count_nonzero(counts)
-        by_class = np.divide(len(dataset.labels) / seen, counts, where=counts > 0)
+        # A class without rows has no weight that anything could show.
+        by_class = len(dataset.labels) / np.count_nonzero(counts) / np.maximum(counts, 1)
     else:
         found = _parsed(class_weight, dataset)
         by_class = np.array([found.get(name, 1.0) for name in dataset.class_names])

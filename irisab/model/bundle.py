@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from irisab.errors import BundleError
+from irisab.errors import BundleError, MissingPackage
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
@@ -82,7 +82,7 @@ def versions(models: Path) -> list[str]:
 def read_manifest(models: Path, version: str) -> Mapping[str, Any] | None:
     """Return the manifest of a version's current bundle; None where there is none to be read."""
     try:
-        return _manifest((models / version / CURRENT).resolve(strict=True))
+        return manifest_of((models / version / CURRENT).resolve(strict=True))
     except (OSError, ValueError, LookupError, BundleError):
         return None
 
@@ -107,15 +107,28 @@ def load(models: Path, version: str) -> Bundle:
     """
     folder = models / version / CURRENT
     try:
-        return _load(folder.resolve(strict=True), version)
+        return load_folder(folder.resolve(strict=True), version)
     except FileNotFoundError as error:
         again = "--force " if exists(models, version) else ""
         raise BundleError(
             f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
             f"run 'irisab train {again}{version}'"
         ) from error
-    except OSError as error:
-        raise BundleError(f"{folder}: the bundle cannot be read: {error}") from error
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is the latter
+        raise BundleError(f"{folder}: the bundle cannot be read: {error}; {_REMEDY}") from error
+
+
+def load_folder(folder: Path, version: str) -> Bundle:
+    """Do the same with any bundle of `version`; raises also `OSError`."""
+    try:
+        return _load(folder, version)
+    except OSError:
+        raise
+    except MissingPackage:
+        raise
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        raise MissingPackage(f"{folder}: the model", package) from error
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything
@@ -126,7 +139,7 @@ _REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside i
 
 
 def _load(folder: Path, version: str) -> Bundle:
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     reference = manifest["reference"]
     features = features_of(manifest)
     bundle = Bundle(
@@ -141,7 +154,10 @@ def _load(folder: Path, version: str) -> Bundle:
             names=tuple(feature["name"] for feature in manifest["features"]),
             mean=_floats(reference["mean"]),
             std=_floats(reference["std"]),
-            columns=tuple(np.array(column) for column in reference["columns"]),
+            columns=tuple(np.array(column, dtype=float) for column in reference["columns"]),
+            shares=tuple(reference.get("shares", ())),
+            missing=tuple(reference.get("missing", ())),
+            rows=manifest["rows"],
         ),
         model=_model(folder, manifest, features),
         manifest=manifest,
@@ -150,7 +166,8 @@ def _load(folder: Path, version: str) -> Bundle:
     return bundle
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
     path = folder / MANIFEST
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from irisab.errors import BundleError
+from irisab.errors import MissingPackage
 from irisab.model.answer import Answer, Row
 from irisab.model.known import kind_of
 from irisab.model.nested import answering, missing_text, nested, run_alone
@@ -41,7 +41,7 @@ class Estimator:
     numeric : bool
         Whether all features are numbers or booleans.
 
-    Raises `BundleError` where it takes columns by name and there is no pandas.
+    Raises `MissingPackage` where it takes columns by name and there is no pandas.
     """
 
     def __init__(self, estimator: Any, *, n_classes: int, numeric: bool = True) -> None:
@@ -154,7 +154,7 @@ def _has_pandas(*, needed: bool) -> bool:
         import pandas  # noqa: F401  # large: only where a model wants it
     except ImportError:
         if needed:
-            raise BundleError("the model takes its columns by name: that needs pandas") from None
+            raise MissingPackage("the model takes its columns by name, and", "pandas") from None
         return False
     return True
 

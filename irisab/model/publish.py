@@ -22,7 +22,7 @@ from irisab.errors import BundleError
 from irisab.files import write_durably
 from irisab.model.answer import Model
 from irisab.model.bundle import CURRENT, FOLDER_DIGITS, MANIFEST, Bundle, features_of
-from irisab.model.forms import Formed, formed
+from irisab.model.forms import formed
 from irisab.model.schema import row_to_json
 
 STAGING = ".new-"
@@ -49,6 +49,18 @@ def write(
 ) -> Path:
     """Write a bundle, make it current and return its folder.
 
+    Parameters are those of `pack`, and more files, `beside`, which serving does not need. Raises
+    `BundleError` where the folder cannot be written.
+    """
+    files = pack(estimator, golden_rows=golden_rows, about=about, proof_rows=proof_rows)
+    return put(models, version, {**files, **(beside or {})})
+
+
+def pack(
+    estimator: Any, *, golden_rows: Any, about: Mapping[str, Any], proof_rows: Any = None
+) -> dict[str, bytes]:
+    """Return the files of a bundle, by name.
+
     Parameters
     ----------
     estimator : fitted classifier or regressor
@@ -57,20 +69,33 @@ def write(
         Their answers are kept, and must come out again at every load.
     about : mapping
         The rest of the manifest: see `training.fit`.
-    beside : mapping of names to contents
-        More files, which serving does not need.
     proof_rows : array of shape (n_rows, n_features)
         On these and on rows around them a plain form must answer as the estimator does, or it is
         not used; by default the golden rows.
+    """
+    model = formed(estimator, about, golden_rows if proof_rows is None else proof_rows)
+    manifest = {
+        "format": 2 if _needs_format_2(model.estimator, about) else 1,
+        "sha256": model.sha256,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in model.files.items()},
+        "libraries": _libraries(),
+        "golden": _golden(model.model, golden_rows.tolist()),
+        **about,
+        **model.about,
+    }
+    return {**model.files, MANIFEST: json.dumps(manifest, indent=1, allow_nan=False).encode()}
 
-    Raises `BundleError` where the folder cannot be written.
+
+def put(models: Path, version: str, files: Mapping[str, bytes]) -> Path:
+    """Write the files of a bundle, make it current and return its folder.
+
+    Raises `BundleError` where it cannot be written.
     """
     home = models / version
     try:
         home.mkdir(parents=True, exist_ok=True)
-        model = formed(estimator, about, golden_rows if proof_rows is None else proof_rows)
-        folder = _complete(home, model, golden_rows, about, beside or {})
-        _make_current(home, folder.name)
+        folder = _complete(home, files)
+        make_current(home, folder.name)
         _prune(home)
     except OSError as error:
         raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
@@ -85,42 +110,17 @@ def _remove_if_empty(home: Path) -> None:
         home.rmdir()
 
 
-def _complete(
-    home: Path,
-    formed: Formed,
-    golden_rows: Any,
-    about: Mapping[str, Any],
-    beside: Mapping[str, bytes],
-) -> Path:
+def _complete(home: Path, files: Mapping[str, bytes]) -> Path:
     staging = Path(tempfile.mkdtemp(dir=home, prefix=STAGING))
     try:
-        return _fill(staging, home, formed, golden_rows, about, beside)
+        return _fill(staging, home, files)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
 
 
-def _fill(
-    staging: Path,
-    home: Path,
-    formed: Formed,
-    golden_rows: Any,
-    about: Mapping[str, Any],
-    beside: Mapping[str, bytes],
-) -> Path:
-    files = dict(formed.files)
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    manifest = {
-        "format": 2 if _needs_format_2(formed.estimator, about) else 1,
-        "sha256": formed.sha256,
-        "files": hashes,
-        "libraries": _libraries(),
-        "golden": _golden(formed.model, golden_rows.tolist()),
-        **about,
-        **formed.about,
-    }
-    files[MANIFEST] = json.dumps(manifest, indent=1, allow_nan=False).encode()
-    for name, data in {**files, **beside}.items():
+def _fill(staging: Path, home: Path, files: Mapping[str, bytes]) -> Path:
+    for name, data in files.items():
         write_durably(staging / name, data)
     staging.chmod(0o755)
     folder = home / hashlib.sha256(files[MANIFEST]).hexdigest()[:FOLDER_DIGITS]
@@ -147,22 +147,26 @@ def link(models: Path, bundles: Iterable[Bundle]) -> None:
     for each in bundles:
         home = models / each.version
         home.mkdir(parents=True, exist_ok=True)
-        _make_current(home, each.folder)
+        make_current(home, each.folder)
 
 
-def _make_current(home: Path, target: Path | str) -> None:
+def make_current(home: Path, target: Path | str) -> None:
+    """Let a bundle of the version in `home` serve from the next reload on; raises `OSError`."""
     link = home / f".{CURRENT}-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(target)
     link.rename(home / CURRENT)
 
 
+def is_bundle(folder: Path) -> bool:
+    """Tell a complete bundle from what another training is writing, and what somebody put there."""
+    return re.fullmatch(FOLDER_NAME, folder.name) is not None and folder.is_dir()
+
+
 def _prune(home: Path) -> None:
     """Keep the last `KEEP` bundles, the current one among them."""
     current = home / (home / CURRENT).readlink()
-    # Neither what another training is writing, nor what somebody has put there.
-    bundles = [each for each in home.iterdir() if re.fullmatch(FOLDER_NAME, each.name)]
-    others = [each for each in bundles if each != current and each.is_dir()]
+    others = [each for each in home.iterdir() if is_bundle(each) and each != current]
     others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in others[KEEP - 1 :]:
         shutil.rmtree(old)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 from irisab.model.answer import Model, Row
+from irisab.model.bundle import Bundle
+from irisab.model.schema import row_from_json
 
 # Odd, so that one of them is the median. A disturbed one must not decide.
 PROBES = 9
@@ -28,12 +29,13 @@ class Cost:
         self.seconds += WEIGHT * (seconds - self.seconds)
 
 
-def measured(model: Model, manifest: Mapping[str, Any]) -> Cost:
+def measured(bundle: Bundle) -> Cost:
     """Return what a row costs that the model has not seen, or what failing on it costs.
 
     A golden row would do for most models, but a forest remembers rows that it has answered.
     """
-    return Cost(median([_seconds(model, row) for row in fresh_rows(manifest["golden"]["rows"])]))
+    golden = [row_from_json(row, bundle.features) for row in bundle.manifest["golden"]["rows"]]
+    return Cost(median([_seconds(bundle.model, row) for row in fresh_rows(golden)]))
 
 
 def _seconds(model: Model, row: Row) -> float:
@@ -44,7 +46,7 @@ def _seconds(model: Model, row: Row) -> float:
     return perf_counter() - started
 
 
-def fresh_rows(golden: Sequence[Row]) -> list[list[float]]:
+def fresh_rows(golden: Sequence[Row]) -> list[Row]:
     """Mix the values of the golden rows: rows that nobody has asked for, and that are possible."""
     width, height = len(golden[0]), len(golden)
     return [

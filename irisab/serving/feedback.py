@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic, sleep
 
-from irisab.errors import Conflict, HistoryError, NotFound, RequestError
+from irisab.errors import Conflict, HistoryError, NotFound
 from irisab.serving import payload
+from irisab.serving.labels import meant
 from irisab.serving.metrics import Metrics
 from irisab.store.history import History, RecordedRequest
 from irisab.store.recorder import Recorder
@@ -23,7 +24,7 @@ class Feedback:
         history: History,
         recorder: Recorder,
         metrics: Metrics,
-        pending: Container[bytes],
+        pending: Collection[bytes],
     ) -> None:
         self.history = history
         self.recorder = recorder
@@ -31,38 +32,63 @@ class Feedback:
         self._pending = pending
 
     def add(self, body: bytes) -> str:
-        """Keep the labels in the body of POST /feedback: "matched" or "duplicate".
+        """Keep the labels in the body of POST /feedback: "matched", "duplicate" or "corrected".
 
         Returns only when they are on the disk. Raises `RequestError`, or `HistoryError` where they
         cannot be kept now.
         """
         request = payload.feedback(body)
-        recorded = self._find(request.request_id)
-        labels = _label_indices(recorded, request.labels)
+        request_id = request.request_id or self._named(str(request.id))
+        recorded = self._find(request_id)
+        labels = meant(recorded, request.labels)
         try:
-            new = self.history.label(request.request_id, labels)
+            new = self.history.label(request_id, labels, correct=request.correct)
         except ValueError:
-            raise Conflict("this request has another label already; the first one stays") from None
+            raise Conflict(_OTHER) from None
         except LookupError:
             raise NotFound(_UNKNOWN) from None
-        self._count_labels(recorded, labels, new)
-        return "matched" if new else "duplicate"
+        status = _status(recorded, labels, new)
+        self._count_labels(recorded, labels, status)
+        return status
 
-    def _count_labels(self, recorded: RecordedRequest, labels: Sequence[int], new: bool) -> None:
+    def _named(self, own_id: str) -> bytes:
+        """Return the newest request with the caller's own id."""
+        request_id = self.history.request_of(own_id)
+        if request_id is None:
+            # It may be on its way to the history: all that was answered so far is waited for.
+            for each in list(self._pending):
+                self._followed(each)
+            self._settle()
+            request_id = self.history.request_of(own_id)
+        if request_id is None:
+            raise NotFound(f"no prediction with the id {payload.quoted(own_id)} is known")
+        return request_id
+
+    def _count_labels(
+        self, recorded: RecordedRequest, labels: Sequence[float | None], status: str
+    ) -> None:
         for said, label in zip(recorded.predictions, labels, strict=True):
-            outcome = ("correct" if said == label else "wrong") if new else "duplicate"
-            self.metrics.feedback.labels(recorded.version, outcome).inc()
+            if label is not None:
+                outcome = status
+                if status == "matched":
+                    outcome = "correct" if recorded.revision.alike(said, label) else "wrong"
+                self.metrics.feedback.labels(recorded.version, outcome).inc()
 
     def _find(self, request_id: bytes) -> RecordedRequest:
         recorded = self.history.find(request_id)
         if recorded is None:
             # It may be on its way to the queue, or in it.
-            if not self._followed(request_id) or not self.recorder.settle():
-                raise HistoryError("predictions wait to be written, this one may be among them")
+            if not self._followed(request_id):
+                raise HistoryError(_WAITING)
+            self._settle()
             recorded = self.history.find(request_id)
         if recorded is None:
             raise NotFound(_UNKNOWN)
         return recorded
+
+    def _settle(self) -> None:
+        if not self.recorder.settle():
+            raise HistoryError(_WAITING)
 
     def _followed(self, request_id: bytes) -> bool:
         """Wait until an answered request has got to the recorder: the shadow may score it yet."""
@@ -78,19 +104,16 @@ _UNKNOWN = (
     "no prediction with this request_id is known; "
     "the history keeps the last [data] keep_rows predictions"
 )
+_WAITING = "predictions wait to be written, this one may be among them"
+_OTHER = (
+    "this request has another label already, and the first one stays; "
+    'where that was wrong, send "correct": true beside the new one'
+)
 
 
-def _label_indices(recorded: RecordedRequest, labels: Sequence[int | str]) -> list[int]:
-    """Turn class numbers and names into indices, by the classes of that request's revision."""
-    rows = len(recorded.predictions)
-    if len(labels) != rows:
-        raise RequestError(f"{len(labels)} label(s) for a request with {rows} row(s)")
-    revision = recorded.revision
-    index: dict[int | str, int] = {name: i for i, name in enumerate(revision.class_names)}
-    index |= {number: i for i, number in enumerate(revision.class_numbers)}
-    for label in labels:
-        if label not in index:
-            classes = zip(revision.class_numbers, revision.class_names, strict=True)
-            listed = ", ".join(f"{number} ({name})" for number, name in classes)
-            raise RequestError(f"label {payload.quoted(str(label))} is unknown; there are {listed}")
-    return [index[label] for label in labels]
+def _status(recorded: RecordedRequest, labels: Sequence[float | None], new: bool) -> str:
+    if not new:
+        return "duplicate"
+    pairs = zip(recorded.labels, labels, strict=True)
+    replaced = any(None not in (old, label) and old != label for old, label in pairs)
+    return "corrected" if replaced else "matched"

@@ -90,14 +90,22 @@ def _add_serving(gauges: Gauges, source: Source) -> None:
 
 
 def _add_drift(gauges: Gauges, snapshot: Snapshot, drift: report.Json | None) -> None:
-    unknown: report.Json = {"score": None, "features": dict.fromkeys(snapshot.reference.names)}
-    drift = drift or unknown
+    unknown = dict.fromkeys(snapshot.reference.names)
+    nothing: report.Json = {"score": None, "limit": None, "features": unknown, "limits": unknown}
+    drift = drift or nothing
     gauges.add("model_drift_score", "Mean shift of the features, 0 to 1.", drift["score"])
+    gauges.add("model_drift_limit", "The mean shift above which the report warns.", drift["limit"])
     gauges.add_by(
         "feature",
         "feature_drift_score",
         "Kolmogorov-Smirnov distance from the training data, 0 to 1.",
         drift["features"],
+    )
+    gauges.add_by(
+        "feature",
+        "feature_drift_limit",
+        "The distance above which the report warns.",
+        drift["limits"],
     )
 
 

@@ -31,7 +31,7 @@ ERROR_REASONS = (
     "model",
     "internal",
 )
-FEEDBACK_OUTCOMES = ("correct", "wrong", "duplicate")
+FEEDBACK_OUTCOMES = ("correct", "wrong", "duplicate", "corrected")
 
 
 class Metrics:

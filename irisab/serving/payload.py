@@ -1,7 +1,7 @@
 """JSON bytes to a checked request. Start at `Parser.prediction`.
 
 scikit-learn accepts NaN, strings of digits and reordered columns; a service must not. Everything
-is checked here, so that what reaches a model is finite, in float32's range and in order.
+is checked here, so that what reaches a model is of its types, in float32's range and in order.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from irisab.errors import RequestError, TooLarge
-from irisab.model.schema import FLOAT32_MAX
+from irisab.model.schema import FLOAT32_MAX, Feature
+from irisab.serving.values import check_of, kind
 
-MAX_USER_ID = 128
-Row = list[float]
+MAX_NAME = 128
+Row = list[Any]
 
 
 class PredictRequest(NamedTuple):
@@ -27,14 +28,21 @@ class PredictRequest(NamedTuple):
     single: bool
     user_id: str | None
     version: str | None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRequest:
-    """A checked POST /feedback: a label (class number or name) per row of the request."""
+    """A checked POST /feedback: a label per row of the request, None where it is not known yet.
 
-    request_id: bytes
-    labels: list[int | str]
+    The request is named by `request_id`, or by the caller's own `id`. `correct` says that the
+    labels may replace others.
+    """
+
+    request_id: bytes | None
+    labels: list[int | float | str | bool | None]
+    id: str | None = None
+    correct: bool = False
 
 
 def _refuse_constant(name: str) -> float:
@@ -65,20 +73,18 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _not(value: Any) -> str:
-    return f", not {_kind(value)}"
-
-
-def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
-    return "null" if value is None else kinds.get(type(value), "a number")
+    return f", not {kind(value)}"
 
 
 class Parser:
     """Checks requests against the features that the served versions share."""
 
-    def __init__(self, feature_names: Sequence[str], *, max_rows: int) -> None:
-        self._names = list(feature_names)
-        self._length = len(feature_names)
+    def __init__(self, features: Sequence[Feature], *, max_rows: int) -> None:
+        self._names = [feature.name for feature in features]
+        self._checks = [check_of(feature) for feature in features]
+        # Only then can a row be checked as a whole, in C.
+        self._plain = all(each.type == "number" for each in features)
+        self._length = len(features)
         self._max_rows = max_rows
 
     def prediction(self, body: bytes) -> PredictRequest:
@@ -88,15 +94,13 @@ class Parser:
             features = options.pop("features")
         except KeyError:
             raise RequestError(
-                f"'features' is missing: send the {self._length} numbers {self._listed()}"
+                f"'features' is missing: send the {self._length} values {self._listed()}"
             ) from None
-        user_id = version = None
-        if options:
-            user_id, version = _options(options)
-        # An object as the first row is no row of a batch, but says that one was meant.
+        named = _options(options) if options else _UNNAMED
+        # An object or list as the first row: a batch.
         if type(features) is list and features and type(features[0]) in _ROWS:
-            return PredictRequest(self._batch(features), False, user_id, version)
-        return PredictRequest([self._row(features, "'features'")], True, user_id, version)
+            return PredictRequest(self._batch(features), False, *named)
+        return PredictRequest([self._row(features, "'features'")], True, *named)
 
     def _batch(self, rows: list[Any]) -> list[Row]:
         if len(rows) > self._max_rows:
@@ -104,11 +108,13 @@ class Parser:
                 f"'features' has {len(rows)} rows, "
                 f"the limit is {self._max_rows} ([server] max_rows)"
             )
-        if self._are_floats(rows):
+        if self._plain and self._are_floats(rows):
             return rows
         for number, row in enumerate(rows):
-            if type(row) is not list:
-                raise RequestError(f"'features' row {number} must be a list{_not(row)}")
+            if type(row) is not type(rows[0]):
+                raise RequestError(
+                    f"'features' row {number} must be {kind(rows[0])} as row 0 is{_not(row)}"
+                )
         return [self._row(row, f"'features' row {number}") for number, row in enumerate(rows)]
 
     def _are_floats(self, rows: list[Any]) -> bool:
@@ -120,36 +126,37 @@ class Parser:
 
     def _row(self, row: Any, where: str) -> Row:
         if type(row) is dict:
-            row = self._in_order(row)
+            row = self._in_order(row, where)
         if type(row) is not list:
-            raise RequestError(f"{where} must be a list or an object of numbers{_not(row)}")
+            raise RequestError(f"{where} must be a list or an object of values{_not(row)}")
         if len(row) != self._length:
             raise RequestError(
                 f"{where} has {len(row)} values, the model needs {self._length}: {self._listed()}"
             )
-        # Sets and extremes run in C; only a bad row is looked at value by value.
-        if {*map(type, row)} <= _NUMBERS and _in_range(row):
+        # Sets and extremes run in C; only another row is looked at value by value.
+        if self._plain and {*map(type, row)} <= _NUMBERS and _in_range(row):
             return [*map(float, row)]
-        raise RequestError(f"{where}: {self._fault(row)}")
+        return self._checked(row, where)
 
-    def _in_order(self, row: dict[str, Any]) -> list[Any]:
+    def _checked(self, row: list[Any], where: str) -> Row:
+        checked = []
+        for name, check, value in zip(self._names, self._checks, row, strict=True):
+            try:
+                checked.append(check(value))
+            except ValueError as error:
+                raise RequestError(f"{where}: {name} {error}") from None
+        return checked
+
+    def _in_order(self, row: dict[str, Any], where: str) -> list[Any]:
         for name in self._names:
             if name not in row:
-                raise RequestError(f"'features' has no {name!r}; the model needs {self._listed()}")
+                raise RequestError(f"{where} has no {name!r}; the model needs {self._listed()}")
         if len(row) > self._length:
             unknown = next(name for name in row if name not in self._names)
             raise RequestError(
-                f"'features' has an unknown {quoted(unknown)}; the model knows {self._listed()}"
+                f"{where} has an unknown {quoted(unknown)}; the model knows {self._listed()}"
             )
         return [row[name] for name in self._names]
-
-    def _fault(self, row: list[Any]) -> str:
-        for name, value in zip(self._names, row, strict=True):
-            if type(value) not in _NUMBERS:
-                return f"{name} must be a number{_not(value)}"
-            if not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                return f"{name} is too large: the model computes with numbers up to 3.4e38"
-        raise AssertionError(row)
 
     def _listed(self) -> str:
         return ", ".join(self._names)
@@ -163,30 +170,38 @@ def _in_range(values: Sequence[float]) -> bool:
     return max(values) <= FLOAT32_MAX and min(values) >= -FLOAT32_MAX
 
 
-def _options(options: dict[str, Any]) -> tuple[str | None, str | None]:
+_Named = tuple[str | None, str | None, str | None]
+_UNNAMED: _Named = (None, None, None)
+
+
+def _options(options: dict[str, Any]) -> _Named:
+    """Return user, version and the caller's own id."""
     user_id = options.pop("user_id", None)
     version = options.pop("model_version", None)
+    own_id = options.pop("id", None)
     if options:
         raise RequestError(
             f"unknown key {quoted(next(iter(options)))}: "
-            "there are features, user_id and model_version"
+            "there are features, user_id, id and model_version"
         )
-    if user_id is not None:
-        _check_user_id(user_id)
     if version is not None and type(version) is not str:
         raise RequestError(f"'model_version' must be text{_not(version)}")
-    return user_id, version
+    return _name("user_id", user_id), version, _name("id", own_id)
 
 
-def _check_user_id(user_id: Any) -> None:
-    if type(user_id) is not str:
-        raise RequestError(f"'user_id' must be text{_not(user_id)}")
-    if not 1 <= len(user_id) <= MAX_USER_ID:
-        raise RequestError(f"'user_id' must have 1 to {MAX_USER_ID} characters")
+def _name(key: str, value: Any) -> str | None:
+    """Check a name that the caller has chosen."""
+    if value is None:
+        return None
+    if type(value) is not str:
+        raise RequestError(f"'{key}' must be text{_not(value)}")
+    if not 1 <= len(value) <= MAX_NAME:
+        raise RequestError(f"'{key}' must have 1 to {MAX_NAME} characters")
     try:
-        user_id.encode()
+        value.encode()
     except UnicodeEncodeError:
-        raise RequestError("'user_id' holds half a character (a lone surrogate)") from None
+        raise RequestError(f"'{key}' holds half a character (a lone surrogate)") from None
+    return value
 
 
 def quoted(name: str) -> str:
@@ -197,13 +212,27 @@ def quoted(name: str) -> str:
 def feedback(body: bytes) -> FeedbackRequest:
     """Parse the body of POST /feedback; raises `RequestError` with a sentence."""
     fields = _parse(body)
-    unknown = set(fields) - {"request_id", "label", "labels"}
+    unknown = set(fields) - {"request_id", "id", "label", "labels", "correct"}
     if unknown:
         raise RequestError(
-            f"unknown key {quoted(min(unknown))}: there are request_id, label and labels"
+            f"unknown key {quoted(min(unknown))}: "
+            "there are request_id, id, label, labels and correct"
         )
-    if "request_id" not in fields:
-        raise RequestError("'request_id' is missing: send the one that /predict answered")
+    if ("request_id" in fields) == ("id" in fields):
+        raise RequestError(
+            "send either 'request_id' as /predict answered it, or the 'id' that you sent there"
+        )
+    correct = fields.get("correct", False)
+    if type(correct) is not bool:
+        raise RequestError(f"'correct' must be true or false{_not(correct)}")
+    own_id = _name("id", fields["id"]) if "id" in fields else None
+    request_id = _request_id(fields["request_id"]) if "request_id" in fields else None
+    if request_id is None and own_id is None:
+        raise RequestError("'id' must be text, not null")
+    return FeedbackRequest(request_id, _labels(fields), own_id, correct)
+
+
+def _labels(fields: dict[str, Any]) -> list[Any]:
     if ("label" in fields) == ("labels" in fields):
         raise RequestError("send either 'label' for one row or 'labels' for a batch")
     labels = fields["labels"] if "labels" in fields else [fields["label"]]
@@ -212,9 +241,11 @@ def feedback(body: bytes) -> FeedbackRequest:
     if not labels:
         raise RequestError("'labels' is empty: send a label per row")
     for label in labels:
-        if type(label) not in (int, str):
-            raise RequestError(f"a label must be a class number or a class name{_not(label)}")
-    return FeedbackRequest(_request_id(fields["request_id"]), labels)
+        if type(label) in (list, dict):
+            raise RequestError(f"a label must be a class or a number{_not(label)}")
+    if all(label is None for label in labels):
+        raise RequestError("no label is there, all are null: send at least one")
+    return labels
 
 
 def _request_id(text: Any) -> bytes:

@@ -64,9 +64,7 @@ def prepare(snapshot: Snapshot, metrics: Metrics) -> Prepared:
     return Prepared(
         snapshot=snapshot,
         revision=snapshot.describe(),
-        parser=payload.Parser(
-            snapshot.control.feature_names, max_rows=snapshot.config.server.max_rows
-        ),
+        parser=payload.Parser(snapshot.features, max_rows=snapshot.config.server.max_rows),
         arms=arms,
         shadow=snapshot.config.experiment.shadow,
         quick_bytes=_quick_bytes(snapshot, arms.values()),
@@ -82,7 +80,7 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         encoder=Encoder(
             version, class_names=bundle.class_names, class_numbers=bundle.class_numbers
         ),
-        cost=measured(bundle.model, bundle.manifest),
+        cost=measured(bundle),
         requests=metrics.version_requests.labels(version),
         latency=metrics.latency.labels(version),
         classes=[metrics.classes.labels(version, name) for name in bundle.class_names],

@@ -5,14 +5,17 @@ All three read the same history through the same functions, so they cannot disag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from irisab import config
+from irisab.config import Config
+from irisab.serving.comparisons import comparisons
 from irisab.serving.snapshot import Snapshot
-from irisab.stats import comparison, drift, paired, ratio, unpaired
+from irisab.stats import chance, drift, ratio
 from irisab.store.history import History
 from irisab.store.revision import Revision
 
@@ -24,43 +27,57 @@ Json = dict[str, Any]
 
 def build(history: History, snapshot: Snapshot) -> Json:
     """Return the whole report as JSON values; raises `HistoryError`."""
-    revision = snapshot.describe()
     return {
-        **experiment(history, revision, snapshot.config.experiment),
+        **experiment(history, snapshot.describe(), snapshot.config),
         "drift": drift_report(history, snapshot),
     }
 
 
 def drift_report(history: History, snapshot: Snapshot) -> Json:
-    """Return score, status and histograms; no score before the window is full."""
+    """Return scores, what they must exceed, and histograms; no score before the window is full."""
     options, reference = snapshot.config.drift, snapshot.reference
-    window = history.window(options.window, features=reference.names)
+    types = [feature.type for feature in snapshot.control.features]
+    window = history.window(options.window, features=reference.names, types=types)
     full = len(window) >= options.window
-    scores = drift.measure(window, reference) if full else None
     return {
-        "score": scores.score if scores else None,
         "threshold": options.threshold,
-        "status": _status(scores, options.threshold),
         "rows": len(window),
         "window": options.window,
-        "features": scores.features if scores else dict.fromkeys(reference.names),
+        **(_judged(window, reference, options.threshold) if full else _unjudged(reference)),
         "distributions": drift.distributions(window if full else None, reference),
     }
 
 
-def _status(scores: drift.DriftScores | None, threshold: float) -> str:
-    if scores is None:
-        return NOT_ENOUGH
-    return WARNING if scores.exceeds(threshold) else OK
+def _unjudged(reference: drift.Reference) -> Json:
+    unknown = dict.fromkeys(reference.names)
+    nothing: Json = {"score": None, "limit": None, "features": unknown, "limits": unknown}
+    return {"status": NOT_ENOUGH, **nothing, "above": []}
 
 
-def experiment(history: History, revision: Revision, options: config.ExperimentOptions) -> Json:
-    """Return versions, comparisons and the sample ratio of one revision."""
+def _judged(window: NDArray[Any], reference: drift.Reference, threshold: float) -> Json:
+    scores = drift.measure(window, reference)
+    limits = chance.limits(window, reference, threshold=threshold)
+    above = [name for name, limit in limits.features.items() if scores.features[name] > limit]
+    return {
+        "status": WARNING if above or scores.score > limits.score else OK,
+        "score": scores.score,
+        "limit": limits.score,
+        "features": scores.features,
+        "limits": limits.features,
+        "above": above,
+    }
+
+
+def experiment(history: History, revision: Revision, served: Config) -> Json:
+    """Return versions, comparisons and the sample ratio of one revision.
+
+    It is judged as the [experiment] of `served` asks.
+    """
     return {
         "revision": revision.id,
         "control": revision.control,
         "versions": _versions(history, revision),
-        "comparisons": comparisons(history, revision, options),
+        "comparisons": comparisons(history, revision, served),
         "sample_ratio": sample_ratio(history, revision),
     }
 
@@ -73,11 +90,35 @@ def sample_ratio(history: History, revision: Revision) -> Json:
 
 def _versions(history: History, revision: Revision) -> Json:
     counts = history.version_counts(revision.id)
+    classes = history.class_counts(revision.id)
     latencies = history.latencies(revision.id, limit=LATENCY_ROWS)
+    if revision.task == "regression":
+        sums = history.error_sums(revision.id)
+        scores = {version: _errors(sums.get(version, {})) for version in revision.models}
+    else:
+        scores = {
+            version: _classes(classes.get(version, {}), revision.class_names)
+            for version in revision.models
+        }
     return {
-        version: _version(counts.get(version, {}), latencies.get(version, []))
+        version: {
+            **_version(counts.get(version, {}), latencies.get(version, [])),
+            **scores[version],
+        }
         for version in revision.models
     }
+
+
+def _errors(sums: Mapping[str, float]) -> Json:
+    """Return the errors of a regression, which has neither accuracy nor classes."""
+    labelled = sums.get("labelled", 0)
+    mae = sums["absolute"] / labelled if labelled else None
+    rmse = math.sqrt(max(sums["squared"], 0.0) / labelled) if labelled else None
+    return {"accuracy": None, "per_class": None, "mae": mae, "rmse": rmse}
+
+
+def _classes(counts: Mapping[int, Mapping[str, int]], names: Sequence[str]) -> Json:
+    return {"per_class": _per_class(counts, names), "mae": None, "rmse": None}
 
 
 def _version(counts: Mapping[str, int], latencies: list[float]) -> Json:
@@ -93,61 +134,15 @@ def _version(counts: Mapping[str, int], latencies: list[float]) -> Json:
     }
 
 
+def _per_class(counts: Mapping[int, Mapping[str, int]], names: Sequence[str]) -> Json:
+    """Return how many rows of each true class a version has found."""
+    found = {}
+    for index, name in enumerate(names):
+        labelled, correct = (counts.get(index, {}).get(key, 0) for key in ("labelled", "correct"))
+        recall = correct / labelled if labelled else None
+        found[name] = {"labelled": labelled, "correct": correct, "recall": recall}
+    return found
+
+
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * float(seconds), 4)
-
-
-def comparisons(
-    history: History, revision: Revision, options: config.ExperimentOptions
-) -> list[Json]:
-    """Compare each challenger with the control; they share alpha."""
-    pairs = list(revision.pairs())
-    # Bonferroni: all of them together may be wrong with probability alpha.
-    alpha = options.alpha / max(len(pairs), 1)
-    compare = _paired if options.shadow else _unpaired
-    return [
-        {
-            "challenger": challenger,
-            **compare(history, revision, challenger, alpha, options.margin).as_dict(),
-        }
-        for _, challenger in pairs
-    ]
-
-
-def _paired(
-    history: History, revision: Revision, challenger: str, alpha: float, margin: float
-) -> comparison.Comparison:
-    models = (revision.models[revision.control], revision.models[challenger])
-    tally = history.tally(*models)
-    # pop: two versions of one model share a tally, which must not count twice.
-    shown_control, shown_challenger = (paired.Tally(**tally.pop(each, {})) for each in models)
-    return paired.compare_paired(
-        shown_control=shown_control,
-        shown_challenger=shown_challenger,
-        **history.agreement(*models),
-        alpha=alpha,
-        margin=margin,
-        names=(revision.control, challenger),
-        weights=(revision.split[revision.control], revision.split[challenger]),
-    )
-
-
-def _unpaired(
-    history: History, revision: Revision, challenger: str, alpha: float, margin: float
-) -> comparison.Comparison:
-    counts = history.version_counts(revision.id)
-    control_arm, challenger_arm = (
-        unpaired.Arm(
-            labelled=counts.get(version, {}).get("labelled", 0),
-            correct=counts.get(version, {}).get("correct", 0),
-        )
-        for version in (revision.control, challenger)
-    )
-    return unpaired.compare_unpaired(
-        control=control_arm,
-        challenger=challenger_arm,
-        alpha=alpha,
-        margin=margin,
-        names=(revision.control, challenger),
-        weights=(revision.split[revision.control], revision.split[challenger]),
-    )

@@ -5,6 +5,7 @@ The serving path reads `self._serving` once and uses nothing else that a reload 
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -135,24 +136,19 @@ class Service:
         latency: float,
         request_id: str,
     ) -> bytes:
-        timestamp = self.timestamp(now)
+        more = "" if request.id is None else f',"id":{json.dumps(request.id)}'
+        stamps = self.timestamp(now), latency * 1000, request_id, more
         if request.single:
-            return arm.encoder.one(
-                answers[0],
-                timestamp=timestamp,
-                latency_ms=latency * 1000,
-                request_id=request_id,
-            )
-        return arm.encoder.many(
-            answers, timestamp=timestamp, latency_ms=latency * 1000, request_id=request_id
-        )
+            return arm.encoder.one(answers[0], *stamps)
+        return arm.encoder.many(answers, *stamps)
 
     def _count(self, item: Answered) -> None:
         self.metrics.requests.inc()
         item.arm.requests.inc()
         item.arm.latency.observe(item.latency)
-        for index in set(item.predictions):
-            item.arm.classes[index].inc(item.predictions.count(index))
+        if item.arm.classes:
+            for index in set(item.predictions):
+                item.arm.classes[index].inc(item.predictions.count(index))
 
     def _record(self, item: Answered, votes: list[str]) -> None:
         self.recorder.record(
@@ -167,6 +163,7 @@ class Service:
                 item.request.rows,
                 item.predictions,
                 votes,
+                item.request.id,
             )
         )
         self.pending.discard(item.request_id)

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from irisab import config
-from irisab.errors import BundleError
+from irisab.errors import BundleError, ConfigError
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.model.schema import Feature
 from irisab.serving.split import Split
 from irisab.stats.drift import Reference
+from irisab.stats.metric import chosen
 from irisab.store.revision import Revision
 
 
@@ -44,6 +46,15 @@ class Snapshot:
         return self.control.reference
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """What is asked for: the control's features; missing are those that all can do without."""
+        every = zip(*(each.features for each in self.bundles.values()), strict=True)
+        return tuple(
+            replace(own, missing=all(each.missing for each in alike))
+            for own, alike in zip(self.control.features, every, strict=True)
+        )
+
+    @property
     def challengers(self) -> tuple[str, ...]:
         return tuple(name for name in self.bundles if name != self.config.control)
 
@@ -58,6 +69,9 @@ class Snapshot:
             class_names=self.control.class_names,
             class_numbers=self.control.class_numbers,
             experiment=self.config.experiment.name,
+            types=_types(self.control),
+            task=self.control.task,
+            tie=self.config.experiment.tie,
         )
 
 
@@ -90,6 +104,7 @@ def assemble(options: config.Config, *, source: Path) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
     bundles = {name: _load(options, name, source) for name in options.split}
     _refuse_different(bundles, options, source)
+    _refuse_unknown_classes(bundles[options.control], options, source)
     return Snapshot(
         config=options,
         revision_id=_revision_id(options, bundles),
@@ -115,6 +130,8 @@ def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, sou
     for version, each in bundles.items():
         for what, ours, theirs in (
             ("features", each.feature_names, expected.feature_names),
+            ("types of features", _types(each), _types(expected)),
+            ("tasks", (each.task,), (expected.task,)),
             ("classes", each.class_names, expected.class_names),
             ("class numbers", each.class_numbers, expected.class_numbers),
         ):
@@ -126,6 +143,23 @@ def _refuse_different(bundles: Mapping[str, Bundle], options: config.Config, sou
                 )
 
 
+def _types(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(feature.type for feature in bundle.features)
+
+
+def _refuse_unknown_classes(control: Bundle, options: config.Config, source: Path) -> None:
+    experiment = options.experiment
+    try:
+        chosen(
+            experiment.metric,
+            experiment.weights,
+            names=control.class_names,
+            numbers=control.class_numbers,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{source}: [experiment] weights: {error}") from None
+
+
 def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:
     identity = {
         "split": dict(options.split),
@@ -133,4 +167,6 @@ def _revision_id(options: config.Config, bundles: Mapping[str, Bundle]) -> str:
         "control": options.control,
         "experiment": options.experiment.name,
     }
+    if options.experiment.tie:  # it changes what counts as the same answer
+        identity["tie"] = options.experiment.tie
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]

@@ -6,114 +6,197 @@ Start at `compare_unpaired`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from irisab.stats.comparison import Comparison, Difference, Verdict, idle, next_step
+from irisab.stats import harm
+from irisab.stats.comparison import Comparison, Difference, Reason, Unit, Verdict, advice, idle
+from irisab.stats.metric import ACCURACY, MIN_CLASS, Metric, unlabelled
 from irisab.stats.sequential import e_value, forecast
+from irisab.stats.tally import Arm
 
 # The unpaired interval is tightest after this many labels.
 TIGHTEST_AT = 2_000
-# The unpaired interval rests on the normal approximation: not before this many labels for each
-# version, and the spread of an arm as if it had at least so many right and so many wrong answers.
+# It rests on the normal approximation: not before this many labels for each version.
 MIN_ARM = 20
-MIN_EACH = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """Labelled rows that one version answered, and how many of its answers were right."""
+class Arms:
+    """The first labelled row of each user (or request), by the version that answered.
 
-    labelled: int = 0
-    correct: int = 0
+    `classes` has the control's and the challenger's by true class.
+    """
+
+    control: Arm
+    challenger: Arm
+    classes: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)
+    unit: Unit = "request"
 
     @property
-    def accuracy(self) -> float:
-        return self.correct / self.labelled
+    def labelled(self) -> float:
+        return self.control.labelled + self.challenger.labelled
 
     @property
-    def variance(self) -> float:
-        """Variance of one answer, as if at least MIN_EACH were right and MIN_EACH wrong."""
-        least = min(MIN_EACH, self.labelled / 2)
-        wrong = min(max(self.labelled - self.correct, least), self.labelled - least)
-        return wrong * (self.labelled - wrong) / self.labelled**2
+    def few(self) -> bool:
+        return min(self.control.labelled, self.challenger.labelled) < MIN_ARM
+
+    def fewest(self, name: str) -> float:
+        """Return how many labels of a class the version has that has fewer."""
+        return min(arm.labelled for arm in self.classes.get(name, (Arm(),)))
+
+    def __mul__(self, times: float) -> Arms:
+        return replace(
+            self,
+            control=self.control * times,
+            challenger=self.challenger * times,
+            classes={name: (a * times, b * times) for name, (a, b) in self.classes.items()},
+        )
 
 
 def compare_unpaired(
+    arms: Arms,
     *,
-    control: Arm,
-    challenger: Arm,
     alpha: float,
     margin: float,
     names: tuple[str, str] = ("the control", "the challenger"),
-    weights: tuple[float, float] = (1.0, 1.0),
+    shares: tuple[float, float] = (50.0, 50.0),
+    metric: Metric = ACCURACY,
 ) -> Comparison:
     """Judge a challenger by its own requests against the control's own (no shadow).
 
     Asymptotic confidence sequence on the difference of accuracies: Waudby-Smith et al.,
-    arXiv 2103.06476v7, equations 9 and 155, with rho from equation 161.
+    arXiv 2103.06476v7, equations 9 and 155, with rho from equation 161. `names` and `shares`
+    (percent of the traffic) are the control's, then the challenger's.
     """
-    difference, log_e = _unpaired_difference(control, challenger, alpha)
-    verdict: Verdict = "inconclusive"
-    if nobody := idle(names, weights):
-        reason = nobody
-    elif min(control.labelled, challenger.labelled) < MIN_ARM:
-        reason = (
-            f"{control.labelled} labels for {names[0]} and {challenger.labelled} for {names[1]}: "
-            f"send at least {MIN_ARM} for each to POST /feedback"
-        )
-    elif not control.correct and not challenger.correct:
-        reason = "every label says that the answer was wrong: send labels for right answers too"
-    elif difference.low > 0 or difference.high < 0:
-        verdict = "better" if difference.low > 0 else "worse"
-        reason = f"{_points(difference)} for {names[1]}: {next_step(verdict, names)}"
-    elif -margin < difference.low and difference.high < margin:
-        verdict = "equivalent"
-        reason = f"{_points(difference)}, within the margin of {margin:.2%}: choose by cost"
-    else:
-        reason = f"{_points(difference)} for {names[1]}: too wide to tell, send more labels"
+    pair = _Pair(arms, alpha, margin, names, shares, metric)
+    harms = harm.lower_recall(arms.classes, alpha=alpha, margin=margin, names=names)
+    difference, log_e = pair.difference()
+    # Whoever weighs the classes has said what one is worth against the others.
+    verdict, reason = pair.judge(difference, harms if metric.kind == "accuracy" else [])
     return Comparison(
         verdict=verdict,
-        reason=f"{reason}.",
+        reason=f"{reason.text}.",
+        reason_code=reason.code,
+        unit=arms.unit,
+        worse_on=[each.name for each in harms],
         disagreement_rate=None,
-        labelled=control.labelled + challenger.labelled,
+        labelled=int(arms.labelled),
         challenger_right=None,
         control_right=None,
         e_value=e_value(log_e),
         difference=difference,
-        labels_needed=_unpaired_labels_needed(control, challenger, alpha),
+        labels_needed=pair.labels_needed(),
     )
 
 
-def _unpaired_difference(control: Arm, challenger: Arm, alpha: float) -> tuple[Difference, float]:
-    """Return the difference with its interval and the log e-value of "no difference"."""
-    if not control.labelled or not challenger.labelled:
-        return Difference(), 0.0
-    estimate = challenger.accuracy - control.accuracy
-    if min(control.labelled, challenger.labelled) < MIN_ARM:
-        return Difference(estimate=estimate), 0.0
-    n = control.labelled + challenger.labelled
-    variance = control.variance / control.labelled + challenger.variance / challenger.labelled
-    spread = -2 * math.log(alpha)
-    x = n * (spread + math.log(spread + 1)) / TIGHTEST_AT
-    width = math.sqrt(variance * 2 * (x + 1) / x * math.log(math.sqrt(x + 1) / alpha))
-    log_e = x * estimate**2 / variance / (2 * (x + 1)) - math.log(x + 1) / 2
-    low, high = max(estimate - width, -1.0), min(estimate + width, 1.0)
-    return Difference(estimate=estimate, low=low, high=high), log_e
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A control and a challenger, and what is asked of them."""
 
+    arms: Arms
+    alpha: float
+    margin: float
+    names: tuple[str, str]
+    shares: tuple[float, float]
+    metric: Metric
 
-def _unpaired_labels_needed(control: Arm, challenger: Arm, alpha: float) -> int | None:
-    if min(control.labelled, challenger.labelled) < MIN_ARM:
+    def judge(self, difference: Difference, harms: list[harm.Harm]) -> tuple[Verdict, Reason]:
+        points = _points(difference)
+        if missing := self._missing():
+            return "inconclusive", missing
+        if difference.low > 0 or difference.high < 0:
+            verdict: Verdict = "better" if difference.low > 0 else "worse"
+            proven = Reason("proven", f"{points} for {self.names[1]}")
+            if verdict == "better" and harms:
+                return "inconclusive", harm.but(proven, harms, self.names[0])
+            what = advice(verdict, self.names, self.shares)
+            return verdict, proven._replace(text=f"{proven.text}: {what}")
+        if -self.margin < difference.low and difference.high < self.margin:
+            alike = Reason("within_margin", f"{points}, within the margin of {self.margin:.2%}")
+            if harms:
+                return "inconclusive", harm.but(alike, harms, self.names[0])
+            return "equivalent", alike._replace(text=f"{alike.text}: choose by cost")
+        return "inconclusive", idle(self.names, self.shares) or Reason(
+            "too_wide", f"{points} for {self.names[1]}: too wide to tell, send more labels"
+        )
+
+    def _missing(self) -> Reason | None:
+        """Say which labels are missing, if there are too few to look at."""
+        control, challenger = self.arms.control, self.arms.challenger
+        if self.arms.few:
+            return idle(self.names, self.shares) or Reason(
+                "few_labels",
+                f"{control.labelled} labels for {self.names[0]} and {challenger.labelled} for "
+                f"{self.names[1]}: send at least {MIN_ARM} for each to POST /feedback",
+            )
+        if scarce := self._scarce():
+            return idle(self.names, self.shares) or unlabelled(*scarce)
+        if not control.correct and not challenger.correct:
+            return Reason(
+                "never_right",
+                "every label says that the answer was wrong: send labels for right answers too",
+            )
         return None
 
-    def settled(times: float) -> bool:
-        more = [
-            Arm(labelled=round(arm.labelled * times), correct=round(arm.correct * times))
-            for arm in (control, challenger)
-        ]
-        difference, _ = _unpaired_difference(more[0], more[1], alpha)
-        return difference.low > 0 or difference.high < 0
+    def _scarce(self) -> tuple[str, float] | None:
+        """Name a class that weighs otherwise and has too few labels, and how many."""
+        fewest = {name: self.arms.fewest(name) for name in self.metric.apart}
+        return next(((name, n) for name, n in fewest.items() if n < MIN_CLASS), None)
 
-    return forecast(settled, control.labelled + challenger.labelled)
+    def difference(self) -> tuple[Difference, float]:
+        """Return the difference with its interval and the log e-value of "no difference"."""
+        arms = self.arms
+        if not arms.control.labelled or not arms.challenger.labelled or self._scarce():
+            return Difference(), 0.0
+        estimate, variance = self._estimate()
+        if arms.few:
+            return Difference(estimate=estimate), 0.0
+        spread = -2 * math.log(self.alpha)
+        x = arms.labelled * (spread + math.log(spread + 1)) / TIGHTEST_AT
+        width = math.sqrt(variance * 2 * (x + 1) / x * math.log(math.sqrt(x + 1) / self.alpha))
+        log_e = x * estimate**2 / variance / (2 * (x + 1)) - math.log(x + 1) / 2
+        low, high = max(estimate - width, -1.0), min(estimate + width, 1.0)
+        return Difference(estimate=estimate, low=low, high=high), log_e
+
+    def _estimate(self) -> tuple[float, float]:
+        """Return how much less the challenger loses, and the variance of this estimate."""
+        control, challenger = self.arms.control, self.arms.challenger
+        if self.metric.kind == "accuracy":
+            variance = (
+                control.variance / control.labelled + challenger.variance / challenger.labelled
+            )
+            return challenger.accuracy - control.accuracy, variance
+        weights = self.metric.weigh(
+            {name: a.labelled + b.labelled for name, (a, b) in self.arms.classes.items()}
+        )
+        (lost, one), (lost_too, two) = (
+            _loss([(weights[name], arms[side]) for name, arms in self.arms.classes.items()])
+            for side in (0, 1)
+        )
+        return lost - lost_too, one + two
+
+    def labels_needed(self) -> int | None:
+        if self.arms.few or self._scarce():
+            return None
+
+        def settled(times: float) -> bool:
+            difference, _ = replace(self, arms=self.arms * times).difference()
+            return difference.low > 0 or difference.high < 0
+
+        return forecast(settled, int(self.arms.labelled))
+
+
+def _loss(classes: list[tuple[float, Arm]]) -> tuple[float, float]:
+    """Return the mean weight of what one version got wrong, and the variance of this mean.
+
+    In each class as if at least MIN_EACH were right and MIN_EACH wrong, as in `Arm.variance`.
+    """
+    total = sum(arm.labelled for _, arm in classes)
+    lost = sum(weight * (arm.labelled - arm.correct) for weight, arm in classes) / total
+    spread = [(weight, arm.wrong / total) for weight, arm in classes]
+    mean = sum(weight * share for weight, share in spread)
+    return lost, (sum(weight**2 * share for weight, share in spread) - mean**2) / total
 
 
 def _points(difference: Difference) -> str:

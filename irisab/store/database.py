@@ -6,6 +6,7 @@ in the same transaction as what they count, so a verdict is about everything tha
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,65 @@ CREATE TABLE IF NOT EXISTS voters (  -- users whose one labelled disagreement is
 ) WITHOUT ROWID;
 """
 
+# What later releases need. The tables above stay as they are, and are written as before, so that an
+# older irisab goes on with them after a rollback: it fills their columns by position. What these
+# tables can know of an older history is worked out once, by upgrade.py.
+LATER = """
+CREATE TABLE IF NOT EXISTS upgrades (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS units (   -- `pairs` with each user counted once, else each request
+    pair INTEGER PRIMARY KEY, one TEXT NOT NULL, two TEXT NOT NULL,
+    scored INTEGER NOT NULL DEFAULT 0, disagreed INTEGER NOT NULL DEFAULT 0,
+    differed INTEGER NOT NULL DEFAULT 0,
+    users INTEGER NOT NULL DEFAULT 0,      -- how many of these are users
+    known INTEGER NOT NULL DEFAULT 0,      -- pairs.differed, as far as it is counted here
+    UNIQUE (one, two)
+);
+CREATE TABLE IF NOT EXISTS pair_users (   -- what each user of a pair is counted for, 0 or 1
+    pair INTEGER, user BLOB,
+    scored INTEGER NOT NULL DEFAULT 0, differed INTEGER NOT NULL DEFAULT 0,
+    labelled INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (pair, user)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS class_tally (   -- `tally` by the true class
+    one TEXT, two TEXT, shown TEXT, label INTEGER,
+    both INTEGER NOT NULL DEFAULT 0, one_only INTEGER NOT NULL DEFAULT 0,
+    two_only INTEGER NOT NULL DEFAULT 0, neither INTEGER NOT NULL DEFAULT 0,
+    neither_differ INTEGER NOT NULL DEFAULT 0,
+    units INTEGER NOT NULL DEFAULT 0,      -- whose first labelled row this is
+    PRIMARY KEY (one, two, shown, label)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS version_classes (   -- labels of a version by the true class
+    revision TEXT, version TEXT, label INTEGER,
+    labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
+    units INTEGER NOT NULL DEFAULT 0,      -- whose first labelled row this is
+    units_correct INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (revision, version, label)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS labellers (   -- users whose first labelled row is counted there
+    revision TEXT, user BLOB,
+    PRIMARY KEY (revision, user)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counted (   -- which of a user's requests are the ones that count
+    request_id BLOB, what TEXT,
+    PRIMARY KEY (request_id, what)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS own_ids (   -- what callers call their requests
+    id TEXT, request_id BLOB,
+    PRIMARY KEY (id, request_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS own_ids_request ON own_ids (request_id);
+CREATE TABLE IF NOT EXISTS version_errors (   -- labels of a regression
+    revision TEXT, version TEXT,
+    labelled INTEGER NOT NULL DEFAULT 0,
+    absolute REAL NOT NULL DEFAULT 0, squared REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (revision, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS newest_rows (   -- of each revision that may have rows
+    revision TEXT PRIMARY KEY, request_id BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+TABLES = frozenset(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + LATER))
+
 
 def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
     """Open the history with its schema; raises `sqlite3.Error`.
@@ -106,12 +166,19 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
         )
     if version < VERSION:
         connection.execute("PRAGMA journal_mode = WAL")
+    if version < VERSION or not tables(connection) >= TABLES:
         with transaction(connection):
             # Not executescript, which commits whatever transaction is open.
-            for statement in SCHEMA.split(";"):
+            for statement in (SCHEMA + LATER).split(";"):
                 connection.execute(statement)
             connection.execute("INSERT OR IGNORE INTO secrets VALUES ('user_salt', randomblob(16))")
             connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def tables(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the names of the tables that are there."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return frozenset(name for (name,) in rows)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -4,106 +4,168 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
 
+from irisab.store import counters
+from irisab.store.counters import Counts, Pair
 from irisab.store.revision import Revision
+from irisab.store.seen import Counted, Noted, Remembered, Seen
 
 
 class _Row(NamedTuple):
+    request_id: bytes
     row: int
-    label: int | None
+    label: float | None
     version: str
-    prediction: int
+    prediction: float
     votes: str
     user: bytes | None
     forced: int
     revision: str
 
 
-def add(connection: sqlite3.Connection, request_id: bytes, labels: Sequence[int]) -> bool:
+class Answer(NamedTuple):
+    """A labelled row: what was shown, what each version said, and the truth."""
+
+    said: float
+    votes: Mapping[str, float]
+    label: float
+
+
+def add(
+    connection: sqlite3.Connection,
+    request_id: bytes,
+    labels: Sequence[float | None],
+    *,
+    correct: bool = False,
+) -> bool:
     """Write a label per row and count what it means; False where it was there already.
 
-    To be called within a transaction. Raises what `History.label` says.
+    None leaves a row as it is. With `correct`, labels replace others, and what those have counted
+    for is taken back. To be called within a transaction. Raises what `History.label` says.
     """
-    rows = _rows(connection, request_id)
+    rows = _select(connection, "request_id = ?", (request_id,))
     if len(rows) != len(labels):
         raise LookupError(request_id)
-    known = [row.label for row in rows]
-    if known == list(labels):
+    now = [
+        row if label is None else row._replace(label=label)
+        for label, row in zip(labels, rows, strict=True)
+    ]
+    if now == rows:
         return False
-    if any(each is not None for each in known):
-        raise ValueError(known)
+    changed = [row for row, old in zip(now, rows, strict=True) if row.label != old.label]
+    both = zip(rows, now, strict=True)
+    if not correct and any(old.label not in (None, new.label) for old, new in both):
+        raise ValueError([row.label for row in rows])
     connection.executemany(
         "UPDATE predictions SET label = ? WHERE request_id = ? AND row = ?",
-        [(label, request_id, row.row) for label, row in zip(labels, rows, strict=True)],
+        [(row.label, request_id, row.row) for row in changed],
     )
     if not rows[0].forced:
-        _count(connection, rows, labels)
+        _move(connection, rows, now)
     return True
 
 
-def _rows(connection: sqlite3.Connection, request_id: bytes) -> list[_Row]:
+def _move(connection: sqlite3.Connection, old: Sequence[_Row], new: Sequence[_Row]) -> None:
+    """Count what the labels of a request mean now, less what they have meant before."""
+    revision = _revision(connection, old[0].revision)
+    before, after = Counts(), Counts()
+    if any(row.label is not None for row in old):
+        _count(before, Counted(connection, old[0].request_id, old[0].user), revision, old)
+    _count(after, Noted(connection, old[0].request_id), revision, new)
+    after.subtract(before)
+    counters.add(connection, after)
+
+
+def recount_classes(connection: sqlite3.Connection) -> None:
+    """Count by class the labels whose rows are still there, for a history that did not."""
+    counts, seen = Counts(), Remembered()
+    revisions: dict[str, Revision] = {}
+    rows = _select(connection, "label IS NOT NULL AND forced = 0", ())
+    for _, request in groupby(rows, key=attrgetter("request_id")):
+        labelled = [*request]
+        name = labelled[0].revision
+        if name not in revisions:
+            revisions[name] = _revision(connection, name)
+        _count(counts, seen, revisions[name], labelled)
+    by_class = {key: n for key, n in counts.items() if key[0] in ("version_classes", "class_tally")}
+    counters.add(connection, Counts(by_class))
+    seen.write(connection)
+
+
+def _select(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[_Row]:
     rows = connection.execute(
-        f"SELECT {', '.join(_Row._fields)} FROM predictions WHERE request_id = ? ORDER BY row",
-        (request_id,),
+        f"SELECT {', '.join(_Row._fields)} FROM predictions WHERE {where} ORDER BY request_id, row",
+        values,
     )
     return [*map(_Row._make, rows)]
 
 
-def _count(connection: sqlite3.Connection, rows: Sequence[_Row], labels: Sequence[int]) -> None:
-    first = rows[0]
+def _revision(connection: sqlite3.Connection, name: str) -> Revision:
     (content,) = connection.execute(
-        "SELECT content FROM revisions WHERE revision = ?", (first.revision,)
+        "SELECT content FROM revisions WHERE revision = ?", (name,)
     ).fetchone()
-    revision = Revision.from_json(content)
-    answers = [(row.prediction, json.loads(row.votes)) for row in rows]
-    _count_versions(connection, first.revision, first.version, answers, labels)
-    _count_pairs(connection, revision, first.version, first.user, answers, labels)
+    return Revision.from_json(content)
 
 
-_Answers = Sequence[tuple[int, Mapping[str, int]]]
+def _count(counts: Counts, seen: Seen, revision: Revision, rows: Sequence[_Row]) -> None:
+    """Count the labelled rows of one request for its version, and for each pair that scored it."""
+    first = rows[0]
+    answers = [
+        Answer(row.prediction, json.loads(row.votes), row.label)
+        for row in rows
+        if row.label is not None
+    ]
+    _count_version(counts, seen, revision, first, answers)
+    for pair, names in revision.model_pairs().items():
+        scored = [each for each in answers if names[0] in each.votes and names[1] in each.votes]
+        if scored:
+            shown = revision.models[first.version]
+            of = _PairOf(pair, names, shown, first.user)
+            _count_pair(counts, seen, revision, of, scored)
 
 
-def _count_versions(
-    connection: sqlite3.Connection,
-    revision: str,
-    version: str,
-    answers: _Answers,
-    labels: Sequence[int],
+def _count_version(
+    counts: Counts, seen: Seen, revision: Revision, first: _Row, answers: Sequence[Answer]
 ) -> None:
-    correct = sum(said == label for (said, _), label in zip(answers, labels, strict=True))
-    connection.execute(
-        "INSERT INTO versions (revision, version, labelled, correct) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET"
-        " labelled = labelled + excluded.labelled, correct = correct + excluded.correct",
-        (revision, version, len(labels), correct),
-    )
+    version = first.revision, first.version
+    for each in answers:
+        right = revision.alike(each.said, each.label)
+        counts["versions", version, "labelled"] += 1
+        counts["versions", version, "correct"] += right
+        if revision.task == "regression":
+            wrong: Any = each.said - each.label
+            counts["version_errors", version, "labelled"] += 1
+            counts["version_errors", version, "absolute"] += abs(wrong)
+            counts["version_errors", version, "squared"] += wrong**2
+        key = (*version, _class_of(each, revision))
+        counts["version_classes", key, "labelled"] += 1
+        counts["version_classes", key, "correct"] += right
+    if seen.first_label(first.revision, first.user):
+        key = (*version, _class_of(answers[0], revision))
+        counts["version_classes", key, "units"] += 1
+        counts["version_classes", key, "units_correct"] += revision.alike(
+            answers[0].said, answers[0].label
+        )
 
 
-def _count_pairs(
-    connection: sqlite3.Connection,
-    revision: Revision,
-    version: str,
-    user: bytes | None,
-    answers: _Answers,
-    labels: Sequence[int],
-) -> None:
-    for pair, (one, two) in revision.model_pairs().items():
-        outcomes = [
-            (votes[one] == label, votes[two] == label, votes[one] != votes[two])
-            for (_, votes), label in zip(answers, labels, strict=True)
-            if one in votes and two in votes
-        ]
-        counted = _at_most_one(outcomes, partial(_first_vote, connection, pair, user))
-        for outcome in counted:
-            _add_to_tally(connection, pair, revision.models[version], _OUTCOMES[outcome])
+def _class_of(answer: Answer, revision: Revision) -> float:
+    """Return the true class; the values of a regression are all of one."""
+    return answer.label if revision.task == "classification" else 0
+
+
+class _PairOf(NamedTuple):
+    pair: Pair
+    names: tuple[str, str]
+    shown: str
+    user: bytes | None
 
 
 # (one right, two right, they differ) -> column of the tally
-_Outcome = tuple[bool, bool, bool]
-_OUTCOMES: Mapping[_Outcome, str] = {
+_OUTCOMES: Mapping[tuple[bool, bool, bool], str] = {
     (True, True, False): "both",
     (False, True, True): "two_only",
     (True, False, True): "one_only",
@@ -112,32 +174,33 @@ _OUTCOMES: Mapping[_Outcome, str] = {
 }
 
 
-def _at_most_one(outcomes: Sequence[_Outcome], allowed: Callable[[], bool]) -> Iterator[_Outcome]:
-    """Pass on the first disagreement only: rows of one user are not independent."""
-    used = False
-    for outcome in outcomes:
-        *_, differ = outcome
-        if not differ:
-            yield outcome
-        elif not used:
-            used = True
-            if allowed():
-                yield outcome
+def _outcome(revision: Revision, one: float, two: float, label: float) -> str:
+    """Return who was right; of numbers, who was closer by more than `tie`."""
+    differ = not revision.alike(one, two)
+    if revision.task == "classification":
+        return _OUTCOMES[one == label, two == label, differ]
+    if not differ:
+        return "both" if revision.alike(one, label) else "neither"
+    lead = abs(one - label) - abs(two - label)
+    if abs(lead) <= revision.tie:
+        return "neither_differ"
+    return "two_only" if lead > 0 else "one_only"
 
 
-def _first_vote(connection: sqlite3.Connection, pair: tuple[str, str], user: bytes | None) -> bool:
-    """Tell whether this user's vote on the pair is still to be counted, and note that it is."""
-    if user is None:
-        return True
-    added = connection.execute("INSERT OR IGNORE INTO voters VALUES (?, ?, ?)", (*pair, user))
-    return added.rowcount == 1
-
-
-def _add_to_tally(
-    connection: sqlite3.Connection, pair: tuple[str, str], shown: str, column: str
+def _count_pair(
+    counts: Counts, seen: Seen, revision: Revision, of: _PairOf, scored: Sequence[Answer]
 ) -> None:
-    connection.execute(
-        f"INSERT INTO tally (one, two, shown, {column}) VALUES (?, ?, ?, 1)"
-        f" ON CONFLICT DO UPDATE SET {column} = {column} + 1",
-        (*pair, shown),
-    )
+    """Count the agreements and the first disagreement: rows of one user are not independent."""
+    voted = False
+    for each in scored:
+        one, two = (each.votes[name] for name in of.names)
+        if not revision.alike(one, two):
+            ignored, voted = voted or not seen.first_vote(of.pair, of.user), True
+            if ignored:
+                continue
+        column = _outcome(revision, one, two, each.label)
+        counts["tally", (*of.pair, of.shown), column] += 1
+        counts["class_tally", (*of.pair, of.shown, _class_of(each, revision)), column] += 1
+    if seen.first_of_pair(of.pair, of.user):
+        key = (*of.pair, of.shown, _class_of(scored[0], revision))
+        counts["class_tally", key, "units"] += 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from irisab.rfc3339 import timestamp
 from irisab.store.history import History
 from irisab.store.revision import Revision
+from irisab.store.rows import decode
 
 Line = Sequence[object]
 
@@ -26,20 +27,24 @@ def prediction_rows(history: History, *, since: float = 0) -> Iterator[Line]:
         *("prediction", *(f"shadow_{name}" for name in shadows), "label"),
     ]
     for row in history.rows(since=since):
-        if row["revision"] in revisions:
-            names = revisions[row["revision"]].class_names
+        revision = revisions.get(row["revision"])
+        if revision is not None:
             votes = json.loads(row["votes"])
-            said = {name: names[vote] for name, vote in votes.items() if name != row["version"]}
+            said = {
+                name: _target(vote, revision)
+                for name, vote in votes.items()
+                if name != row["version"]
+            }
             yield [
                 row["request_id"].hex(),
                 timestamp(row["time"]),
                 row["revision"],
                 row["version"],
                 row["user"].hex() if row["user"] else "",
-                *_features(row),
-                names[row["prediction"]],
+                *_cells(row, revision),
+                _target(row["prediction"], revision),
                 *(said.get(name, "") for name in shadows),
-                _label(row, names),
+                _target(row["label"], revision),
             ]
 
 
@@ -54,8 +59,9 @@ def training_rows(history: History, *, since: float = 0) -> Iterator[Line]:
         label += "_"
     yield [*features, label]
     for row in history.rows(since=since):
-        if row["label"] is not None and row["revision"] in revisions:
-            yield [*_features(row), _label(row, revisions[row["revision"]].class_names)]
+        revision = revisions.get(row["revision"])
+        if row["label"] is not None and revision is not None:
+            yield [*_cells(row, revision), _target(row["label"], revision)]
 
 
 def _readable(history: History) -> tuple[Sequence[str], Mapping[str, Revision]]:
@@ -63,13 +69,25 @@ def _readable(history: History) -> tuple[Sequence[str], Mapping[str, Revision]]:
     if newest is None:
         return (), {}
     revisions = history.revisions()
-    same = {name: each for name, each in revisions.items() if each.features == newest.features}
-    return newest.features, same
+    alike = {name: each for name, each in revisions.items() if each.columns == newest.columns}
+    return newest.features, alike
 
 
-def _features(row: sqlite3.Row) -> Sequence[float]:
-    return array("d", row["features"])
+def _cells(row: sqlite3.Row, revision: Revision) -> list[object]:
+    """Return the features as cells that `train` reads back as what they were."""
+    types = revision.feature_types
+    values = decode(row["features"], types)
+    return [_cell(value, kind) for value, kind in zip(values, types, strict=True)]
 
 
-def _label(row: sqlite3.Row, names: Sequence[str]) -> str:
-    return "" if row["label"] is None else names[row["label"]]
+def _cell(value: Any, kind: str) -> object:
+    if value is None or value != value:  # NaN is not itself
+        return ""
+    return ("true" if value else "false") if kind == "boolean" else value
+
+
+def _target(said: Any, revision: Revision) -> object:
+    """Return a class by its name, or the value of a regression; nothing where there is none."""
+    if said is None:
+        return ""
+    return revision.class_names[said] if revision.class_names else said

@@ -13,13 +13,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irisab.store import counts
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
+from irisab.store.rows import columns, decode, is_numeric
 
 PAGE = 1000
 # Looking further would read the whole history at each scrape after a change of features.
@@ -33,7 +36,8 @@ class RecordedRequest:
 
     revision: Revision
     version: str
-    predictions: Sequence[int]
+    predictions: Sequence[float]
+    labels: Sequence[float | None] = ()
 
 
 class History:
@@ -63,18 +67,21 @@ class History:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             return self._reader.opened, version
 
-    def window(self, size: int, *, features: Sequence[str]) -> NDArray[np.float64]:
+    def window(
+        self, size: int, *, features: Sequence[str], types: Sequence[str] = ()
+    ) -> NDArray[Any]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
 
-        Rows of forced versions, or of models with other features, are not traffic to look at;
-        they are passed over as far as `LOOK_BACK` times the window.
+        Numbers and booleans come as float64, NaN where they are missing; with other `types` among
+        them, all come as objects. Rows of forced versions, or of models with other features, are
+        not traffic to look at; they are passed over as far as `LOOK_BACK` times the window.
         """
+        types = types or ["number"] * len(features)
         with self._reading() as connection:
             alike = {
                 revision
                 for (revision,) in connection.execute(
-                    "SELECT revision FROM revisions WHERE features = ?",
-                    (json.dumps(list(features)),),
+                    "SELECT revision FROM revisions WHERE features = ?", (columns(features, types),)
                 )
             }
             cursor = connection.execute(
@@ -87,8 +94,13 @@ class History:
                 blobs = (
                     blob for blob, forced, revision in cursor if not forced and revision in alike
                 )
-                data = b"".join(islice(blobs, size))
-        return np.frombuffer(data, dtype="<f8").reshape(-1, len(features))
+                newest = [*islice(blobs, size)]
+        if is_numeric(types):
+            return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
+        rows = np.empty((len(newest), len(features)), dtype=object)
+        for number, blob in enumerate(newest):
+            rows[number] = decode(blob, types)
+        return rows
 
     def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
         """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""
@@ -105,12 +117,22 @@ class History:
 
     def version_counts(self, revision: str) -> dict[str, dict[str, int]]:
         """Return requests, errors, labelled and correct for each version of `revision`."""
-        names = ("requests", "errors", "labelled", "correct")
         with self._reading() as connection:
-            rows = connection.execute(
-                f"SELECT version, {', '.join(names)} FROM versions WHERE revision = ?", (revision,)
-            ).fetchall()
-        return {version: dict(zip(names, counts, strict=True)) for version, *counts in rows}
+            return counts.of_versions(connection, revision)
+
+    def class_counts(self, revision: str) -> dict[str, dict[int, dict[str, int]]]:
+        """Return labels by version and true class (index): labelled and correct rows, and `units`
+        and `units_correct`, which have the first labelled row of each user (else request)."""
+        with self._reading() as connection:
+            return counts.of_classes(connection, revision)
+
+    def has_labellers(self, revision: str) -> bool:
+        """Tell whether a label of `revision` is for the request of a named user."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM labellers WHERE revision = ? LIMIT 1", (revision,)
+            ).fetchone()
+        return found is not None
 
     def user_counts(self, revision: str) -> dict[str, int]:
         """Return the distinct users of each version in `revision`."""
@@ -139,32 +161,33 @@ class History:
         return int(count)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
-        """Return how many requests two models, by their hashes, scored and disagreed on."""
-        names = ("scored", "disagreed", "differed")
+        """Return how many users (else requests) two models, by their hashes, scored, disagreed on
+        (by the first row of the first request), and differed on (in any row of any request)."""
         with self._reading() as connection:
-            row = connection.execute(
-                f"SELECT {', '.join(names)} FROM pairs WHERE one = ? AND two = ?",
+            return counts.of_agreement(connection, control, challenger)
+
+    def has_users(self, control: str, challenger: str) -> bool:
+        """Tell whether a user is among what `agreement` counts."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM units WHERE one = ? AND two = ? AND users > 0",
                 sorted((control, challenger)),
             ).fetchone()
-        return dict(zip(names, row or (0, 0, 0), strict=True))
+        return found is not None
 
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
         """Return, by the hash of the model shown, who was right on the labelled rows.
 
-        The keys are the fields of `verdict.Tally`.
+        The keys are the fields of `tally.Tally`.
         """
-        alone = ("control_only", "challenger_only")
-        names = (
-            *("both", *(alone if control <= challenger else reversed(alone))),
-            *("neither", "neither_differ"),
-        )
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT shown, both, one_only, two_only, neither, neither_differ FROM tally"
-                " WHERE one = ? AND two = ?",
-                sorted((control, challenger)),
-            ).fetchall()
-        return {shown: dict(zip(names, counts, strict=True)) for shown, *counts in rows}
+            return counts.of_tally(connection, control, challenger)
+
+    def class_tally(self, control: str, challenger: str) -> dict[int, dict[str, dict[str, int]]]:
+        """Return `tally` by true class (index), with `units`: the users (else requests) whose
+        first labelled row is of that class."""
+        with self._reading() as connection:
+            return counts.of_class_tally(connection, control, challenger)
 
     def revision(self, revision: str | None = None) -> Revision | None:
         """Return a revision by its id, or the newest one that was served."""
@@ -215,24 +238,47 @@ class History:
         """Return what is recorded under a request id, or None."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT r.content, p.version, p.prediction FROM predictions AS p"
+                "SELECT r.content, p.version, p.prediction, p.label FROM predictions AS p"
                 " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
                 (request_id,),
             ).fetchall()
         if not rows:
             return None
-        content, version, _ = rows[0]
+        content, version, *_ = rows[0]
         return RecordedRequest(
             revision=Revision.from_json(content),
             version=version,
-            predictions=[prediction for _, _, prediction in rows],
+            predictions=[prediction for _, _, prediction, _ in rows],
+            labels=[label for *_, label in rows],
         )
 
-    def label(self, request_id: bytes, labels: Sequence[int]) -> bool:
-        """Keep a label (class index) per row; True means new and on the disk.
+    def request_of(self, own_id: str) -> bytes | None:
+        """Return the newest request that a caller has called so, None where there is none."""
+        with self._reading() as connection:
+            (newest,) = connection.execute(
+                "SELECT max(request_id) FROM own_ids WHERE id = ?", (own_id,)
+            ).fetchone()
+        return None if newest is None else bytes(newest)
+
+    def error_sums(self, revision: str) -> dict[str, dict[str, float]]:
+        """Return labelled rows, absolute and squared errors of each version of a regression."""
+        names = ("labelled", "absolute", "squared")
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?",
+                (revision,),
+            ).fetchall()
+        return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+
+    def label(
+        self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
+    ) -> bool:
+        """Keep a label (class index, or value) per row; True means new and on the disk.
+
+        None says nothing of a row. With `correct`, labels replace others.
 
         False means that the same labels were there already. The evidence is counted in the same
         transaction. Raises `LookupError` where the request is not, or no longer, known, and
         `ValueError` where other labels are.
         """
-        return self._labels.add(request_id, labels)
+        return self._labels.add(request_id, labels, correct=correct)

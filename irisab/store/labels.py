@@ -10,8 +10,9 @@ from pathlib import Path
 
 from irisab.errors import HistoryError
 from irisab.store import evidence
-from irisab.store.database import BUSY_SECONDS, connect, identity, transaction
+from irisab.store.database import BUSY_SECONDS, identity, transaction
 from irisab.store.reader import explained
+from irisab.store.upgrade import open_history
 
 # How long a label waits for a locked file when the label before it has already waited the whole
 # BUSY_SECONDS in vain: a lock that stays would otherwise hold every thread for seconds each.
@@ -37,7 +38,9 @@ class LabelWriter:
                 self._connection.close()
             self._connection = None
 
-    def add(self, request_id: bytes, labels: Sequence[int]) -> bool:
+    def add(
+        self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
+    ) -> bool:
         """Write what `evidence.add` says, and return when it is on the disk.
 
         Raises also `HistoryError` where the file cannot be used at the moment.
@@ -45,11 +48,11 @@ class LabelWriter:
         self._notice_another_file()
         with self._in_turn(), explained(self._path):
             if self._connection is None:
-                self._connection = connect(self._path, synchronous="FULL")
+                self._connection = open_history(self._path, synchronous="FULL")
             patience = RETRY_SECONDS if self._failing else BUSY_SECONDS
             self._connection.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._connection):
-                return evidence.add(self._connection, request_id, labels)
+                return evidence.add(self._connection, request_id, labels, correct=correct)
 
     def _notice_another_file(self) -> None:
         """Begin anew where the file was removed or replaced: what is open has no name any more."""

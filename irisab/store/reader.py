@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from irisab.errors import HistoryError
-from irisab.store.database import SCHEMA, connect, identity
+from irisab.store.database import LATER, SCHEMA, identity
+from irisab.store.upgrade import open_history
 
 
 @contextmanager
@@ -49,12 +50,12 @@ class Reader:
             if self._connection is None:
                 self.opened += 1  # the one that is opened now, or an empty one
             if self._connection is None and self._path.exists():
-                self._connection = connect(self._path, synchronous="NORMAL", create=False)
+                self._connection = open_history(self._path, synchronous="NORMAL", create=False)
             if self._connection is not None:
                 yield self._connection
                 return
             with closing(sqlite3.connect(":memory:")) as empty:
-                empty.executescript(SCHEMA)
+                empty.executescript(SCHEMA + LATER)
                 yield empty
 
     def _notice_another_file(self) -> None:

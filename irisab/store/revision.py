@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from irisab.store.rows import columns
+
 # Fields that the history knows by another name.
 _KEYS = {"id": "revision"}
 
@@ -22,6 +24,26 @@ class Revision:
     class_names: Sequence[str]
     class_numbers: Sequence[int]
     experiment: str
+    types: Sequence[str] = ()
+    task: str = "classification"
+    tie: float = 0.0
+
+    @property
+    def feature_types(self) -> Sequence[str]:
+        """The type of each feature; before there were types, all were numbers."""
+        return self.types or ["number"] * len(self.features)
+
+    def alike(self, one: float, two: float) -> bool:
+        """Tell whether two answers, or an answer and the truth, are the same.
+
+        Numbers are where they are no more than `tie` apart.
+        """
+        return one == two if self.task == "classification" else abs(one - two) <= self.tie
+
+    @property
+    def columns(self) -> str:
+        """What revisions share whose rows can be read together, as JSON."""
+        return columns(self.features, self.feature_types)
 
     def to_json(self) -> str:
         """Return the value as the `content` column keeps it."""
@@ -31,7 +53,10 @@ class Revision:
     def from_json(cls, text: str) -> Revision:
         """Read what any irisab has written: a newer one may have added what this one cannot use."""
         content = json.loads(text)
-        return cls(**{name: content[_KEYS.get(name, name)] for name in cls.__slots__})
+        content["types"] = tuple(content.get("types", ()))
+        keys = {name: _KEYS.get(name, name) for name in cls.__slots__}
+        # What an older irisab has not written has a default.
+        return cls(**{name: content[key] for name, key in keys.items() if key in content})
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield (control, challenger) for each challenger, as version names."""

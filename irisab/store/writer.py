@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import sqlite3
 import time
-from array import array
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from irisab.store.database import connect, identity, transaction
+from irisab.store import traffic
+from irisab.store.database import identity, transaction
+from irisab.store.pruning import Pruner, note_rows
 from irisab.store.revision import Revision
+from irisab.store.rows import encode, is_numeric
+from irisab.store.upgrade import open_history
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ class Record(NamedTuple):
     user_id: str | None
     latency: float
     rows: Sequence[Sequence[float]]
-    predictions: Sequence[int]
+    predictions: Sequence[float]
     votes: Sequence[str]
+    own_id: str | None = None
 
 
 class Failure(NamedTuple):
@@ -51,7 +53,7 @@ class Failure(NamedTuple):
 
 
 Item = Record | Failure | Revision
-_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, int, str, None]
+_Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, float, str, None]
 
 
 class Writer:
@@ -64,6 +66,7 @@ class Writer:
         self._identity: tuple[int, int] | None = None
         self._salt = b""
         self._revisions: dict[str, Revision] = {}
+        self._pruner = Pruner()
 
     def close(self) -> None:
         """Close the connection."""
@@ -91,7 +94,7 @@ class Writer:
         return self._connection or self._open()
 
     def _open(self) -> sqlite3.Connection:
-        connection = connect(self._path, synchronous="NORMAL")
+        connection = open_history(self._path, synchronous="NORMAL")
         try:
             (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
             (self.stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
@@ -119,7 +122,7 @@ class Writer:
                 "INSERT INTO revisions (revision, seen, features, content) VALUES"
                 " (?, (SELECT max(?, ifnull(max(seen), 0) + 0.001) FROM revisions), ?, ?)"
                 " ON CONFLICT DO UPDATE SET seen = excluded.seen, content = excluded.content",
-                (each.id, time.time(), json.dumps(list(each.features)), each.to_json()),
+                (each.id, time.time(), each.columns, each.to_json()),
             )
 
     def _insert(self, predictions: Sequence[Record]) -> int:
@@ -129,10 +132,18 @@ class Writer:
         while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
             self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
             stored += len(chunk)
+        for each in predictions:
+            if each.own_id is not None:
+                self._execute(
+                    "INSERT INTO own_ids (id, request_id) VALUES (?, ?)",
+                    (each.own_id, each.request_id),
+                )
         return stored
 
     def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
+        revision = self._revisions.get(each.revision)
+        numeric = revision is None or is_numeric(revision.feature_types)
         for number, (row, prediction, votes) in enumerate(
             zip(each.rows, each.predictions, each.votes, strict=True)
         ):
@@ -145,7 +156,7 @@ class Writer:
                 each.forced,
                 user,
                 each.latency,
-                array("d", row).tobytes(),
+                encode(row, numeric=numeric),
                 prediction,
                 votes,
                 None,
@@ -157,63 +168,25 @@ class Writer:
         return hashlib.blake2b(user_id.encode(), key=self._salt, digest_size=16).digest()
 
     def _count(self, predictions: Sequence[Record], failures: Sequence[Failure]) -> None:
-        asked = [each for each in predictions if not each.forced]
-        self._count_versions("requests", Counter((p.revision, p.version) for p in asked))
-        self._count_versions("errors", Counter((f.revision, f.version) for f in failures))
-        self._count_pairs(
-            Counter((each.revision, tuple(dict.fromkeys(each.votes))) for each in asked)
-        )
-        self._count_users([each for each in asked if each.user_id is not None])
-
-    def _count_versions(self, column: str, counts: Counter[tuple[str, str]]) -> None:
-        for (revision, version), count in counts.items():
-            self._execute(
-                f"INSERT INTO versions (revision, version, {column}) VALUES (?, ?, ?)"
-                f" ON CONFLICT DO UPDATE SET {column} = {column} + excluded.{column}",
-                (revision, version, count),
+        assert self._connection is not None
+        asked = [
+            traffic.Asked(
+                each.revision, each.version, self._user(each.user_id), each.time, each.votes
             )
-
-    def _count_pairs(self, counts: Counter[tuple[str, tuple[str, ...]]]) -> None:
-        for (name, texts), count in counts.items():
-            revision, votes = self._revisions[name], [json.loads(text) for text in texts]
-            for models, (one, two) in revision.model_pairs().items():
-                if all(one in row and two in row for row in votes):
-                    differ = [row[one] != row[two] for row in votes]
-                    self._execute(
-                        "INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-                        " scored = scored + excluded.scored,"
-                        " disagreed = disagreed + excluded.disagreed,"
-                        " differed = differed + excluded.differed",
-                        (*models, count, count * differ[0], count * any(differ)),
-                    )
-
-    def _count_users(self, asked: Sequence[Record]) -> None:
-        new: Counter[tuple[str, str]] = Counter()
-        for each in asked:
-            key = (each.revision, self._user(each.user_id))
-            added = self._execute(
-                "INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?)", (*key, each.version, each.time)
-            )
-            if added.rowcount:
-                new[each.revision, each.version] += 1
-            else:
-                self._execute(
-                    "UPDATE users SET last_seen = ? WHERE revision = ? AND user = ?",
-                    (each.time, *key),
-                )
-        self._count_versions("users", new)
+            for each in predictions
+            if not each.forced
+        ]
+        traffic.count(self._connection, self._revisions, asked, failures)
+        for each in {each.revision: each for each in predictions}.values():
+            note_rows(self._connection, each.revision, each.request_id)
 
     def _prune(self, excess: int) -> int:
-        """Delete the oldest rows beyond `keep_rows`, whole requests and not too many at a time."""
+        """Delete the oldest rows beyond `keep_rows`, not too many at a time."""
         if excess <= 0:
             return 0
         assert self._connection is not None
-        deleted = self._connection.execute(
-            "DELETE FROM predictions WHERE request_id < (SELECT request_id FROM predictions"
-            " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
-            (min(excess, QUEUE_ROWS),),
-        )
-        return deleted.rowcount
+        serving = next(reversed(self._revisions.values()), None)
+        return self._pruner.prune(self._connection, min(excess, QUEUE_ROWS), serving)
 
 
 def _insert_statement(rows: int) -> str:

@@ -73,7 +73,14 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def website(service_port: int, folder: Path) -> Iterator[str]:
-    """Start the page for a service, as the host does but on a free port."""
+    """Start the page for a service and give its address."""
+    with page_server(service_port, folder) as (base, _):
+        yield base
+
+
+@contextmanager
+def page_server(service_port: int, folder: Path) -> Iterator[tuple[str, int]]:
+    """Start the page for a service, as the host does but on a free port: its address and pid."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui" / "app.py")]
     environment = os.environ | {"IRISAB_API": f"http://127.0.0.1:{service_port}"}
@@ -87,7 +94,7 @@ def website(service_port: int, folder: Path) -> Iterator[str]:
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", child.pid
     finally:
         child.terminate()
         # Streamlit waits for whoever is still connected, on a busy machine longer than we do.
@@ -152,23 +159,23 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     text = "[split]\ngentle = 100\n[model.gentle]\nn_estimators = 20\n"
     path = write_config(folder, folder / "models", text, listen=f"127.0.0.1:{port}")
     data = files("palmerpenguins") / "data" / "penguins.csv"
-    train = irisab(path, "train", "--data", str(data), "--target", "species", "--drop")
+    train = irisab(path, "train", "--data", str(data), "--target", "species")
     subprocess.run(train, check=True)
     with running(path, port) as each, website(each.port, folder) as base:
         yield base
 
 
-def train_on_letters(models: Path, version: str, *, trees: int) -> None:
+def train_on_letters(models: Path, version: str, *, trees: int, features: int = 30) -> None:
     """Write the bundle of a forest that has seen many features, odd ones among them."""
     noise, labels = np.random.default_rng(1), np.arange(300) % 10
-    rows = noise.normal(labels[:, None], 4, (300, 30))
+    rows = noise.normal(labels[:, None], 4, (300, features))
     rows[:, 0] *= 1e13
     rows[:, 1] = 7.5
     dataset = Dataset(
         name="letters",
         rows=rows,
         labels=labels,
-        features=tuple((f"stroke_{number}", None) for number in range(30)),
+        features=tuple((f"stroke_{number}", None) for number in range(features)),
         class_names=tuple(f"{letter}_h" for letter in "ABCDEFGHIJ"),
         class_numbers=tuple(range(10)),
     )

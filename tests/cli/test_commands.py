@@ -208,6 +208,68 @@ def test_train_learns_from_what_the_ini_says(own: Path, capsys: pytest.CaptureFi
     assert (found["training"]["target"], found["class_names"]) == ("kind", ["x", "y"])
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ignore = a", "[training] ignore: is about a CSV file, and data = iris is none"),
+        ("group = a", "[training] group: is about a CSV file"),
+        ("task = regression", "[training] task = regression: Iris has classes"),
+    ],
+)
+def test_what_iris_has_no_use_for_is_refused(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option that would do nothing is an error."""
+    config = write_config(tmp_path, tmp_path / "models", f"[training]\n{line}\n")
+    assert command(config, "train") == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "models").exists()
+
+
+def test_train_builds_any_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Classes with text and gaps, with what is done to the columns said before."""
+    lines = [f"{n * 7 % 50},{['red', 'blue', ''][n % 3]},{'xy'[n % 3 // 2]}" for n in range(90)]
+    (tmp_path / "t.csv").write_text("\n".join(["size (cm),colour,kind", *lines]))
+    kinds = {"random_forest": "n_estimators = 3", "extra_trees": "n_estimators = 3",
+             "decision_tree": "max_depth = 4", "gradient_boosting": "n_estimators = 3",
+             "hist_gradient_boosting": "max_iter = 3", "logistic_regression": "C = 10"}  # fmt: skip
+    sections = [f"[model.{kind}]\nkind = {kind}\n{line}\n" for kind, line in kinds.items()]
+    shares = "[split]\nrandom_forest = 100\n" + "".join(
+        f"{kind} = 0\n" for kind in kinds if kind != "random_forest"
+    )
+    text = f"[training]\ndata = t.csv\ntarget = kind\nclass_weight = balanced\n{shares}"
+    config = write_config(tmp_path, tmp_path / "models", text + "".join(sections))
+    assert command(config, "train") == 0
+    out = capsys.readouterr().out
+    assert out.count("colour: one-hot, 2 categories, 33 % missing, taken as missing") == 5
+    assert out.count("colour: by their numbers, 2 categories, 33 % missing") == 1
+    assert "numbers: scaled" in out
+    for kind in kinds:
+        assert f"Model {kind} Accuracy: " in out
+        assert trained(config, kind)["accuracy"] > 0.9
+    assert command(config, "check") == 0
+
+
+def test_train_says_how_far_off_a_regression_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MAE and RMSE in place of the accuracy, in train and check."""
+    lines = [f"{n},{n * n % 101},{n / 3}" for n in range(120)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,price", *lines]))
+    text = (
+        "[training]\ndata = t.csv\ntarget = price\n[split]\nv1 = 50\nline = 50\n"
+        "[model.v1]\nn_estimators = 5\n[model.line]\nkind = linear_regression\n"
+    )
+    config = write_config(tmp_path, tmp_path / "models", text)
+    assert command(config, "train") == 0
+    out = capsys.readouterr().out
+    assert "they are taken as a quantity" in out and "price: from 0 to 39.6667" in out
+    line = trained(config, "line")
+    assert f"Model line MAE: {line['mae']:.4g}, RMSE: {line['rmse']:.4g}\n" in out
+    assert line["mae"] < 1e-9 < trained(config, "v1")["mae"]
+    assert command(config, "check") == 0
+    assert "LinearRegression, MAE " in capsys.readouterr().out
+
+
 def test_nothing_falls_back_to_iris(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where models were made from own data, no version is made from Iris, be it lost or new."""
     replace_in(own, "data = table.csv\ntarget = kind", "")
@@ -332,7 +394,7 @@ def test_verdict_wants_a_known_challenger_and_revision(
     served.predict()
     served.recorder.flush()
     assert command(served.config, "verdict", "v9") == 2
-    assert "there is v2" in capsys.readouterr().err
+    assert "verdict v2" in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", "abc") == 2
     assert served.service.snapshot.revision_id in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", served.service.snapshot.revision_id) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -67,6 +68,13 @@ def state(host: Host) -> list[str]:
         f"{unit} {host.run(f'systemctl show {what}{reloaded.get(unit, str())} {unit}')}"
         for unit in UNITS
     ]
+
+
+def query(host: Host, expression: str) -> list[dict[str, object]]:
+    """What Prometheus on the host answers to an instant query."""
+    data = shlex.quote(f"query={expression}")
+    line = f"curl -sf localhost/prometheus/api/v1/query --data-urlencode {data}"
+    return list(json.loads(host.run(line))["data"]["result"])
 
 
 def version_served(host: Host) -> str:

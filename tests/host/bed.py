@@ -29,8 +29,9 @@ SUITE = os.environ.get("IRISAB_SUITE", "bookworm")
 
 # A small cloud image, no more: what bootstrap.sh needs beyond this it must install itself.
 IMAGE = "systemd,systemd-sysv,dbus,ca-certificates,iproute2,sudo"
-# What an install may ask apt for, and what the Amazon stand-in installs behind dnf.
-PACKAGES = "python3-venv nginx prometheus openssl curl"
+# What an install may ask apt for, what the Amazon stand-in installs behind dnf, what makes the file
+# system of a data volume (Amazon's image has it), and what a deploy comes in by.
+PACKAGES = "python3-venv nginx prometheus openssl curl xfsprogs openssh-server"
 LIBRARIES = "requirements.txt", "requirements-ui.txt"
 ENV = {
     "HOME": "/root",
@@ -219,9 +220,7 @@ class Host:
     def __enter__(self) -> Host:
         for part in "upper", "overlay", "root":
             (self.work / part).mkdir(parents=True)
-        lower = ":".join(map(str, self.layers))
-        parts = f"lowerdir={lower},upperdir={self.work}/upper,workdir={self.work}/overlay"
-        sh("mount", "-t", "overlay", "overlay", "-o", parts, self.root)
+        self.mount()
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         # There is no DNS, and sudo and Prometheus would wait for it.
         (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
@@ -240,6 +239,11 @@ class Host:
     ) -> None:
         self.freeze()
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def mount(self) -> None:
+        lower = ":".join(map(str, self.layers))
+        parts = f"lowerdir={lower},upperdir={self.work}/upper,workdir={self.work}/overlay"
+        sh("mount", "-t", "overlay", "overlay", "-o", parts, self.root)
 
     def freeze(self) -> Path:
         """Switch the host off; its own layer can then carry other hosts."""

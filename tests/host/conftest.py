@@ -16,8 +16,10 @@ import bed
 import pytest
 from actions import INSTALL, Installed
 from bed import CACHE, HERE, Host
+from checkout import new_repository
+from remote import install_ssh
 
-NEEDED = "debootstrap", "systemd-nspawn", "setpriv", "ip"
+NEEDED = "debootstrap", "systemd-nspawn", "setpriv", "ip", "mkfs.ext4", "ssh", "groovy"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +45,23 @@ def work() -> Iterator[Path]:
 def clean(work: Path) -> Callable[[str], Host]:
     """Make a Debian host with the source tree and nothing else."""
     return lambda name: Host(name, layers=[bed.base()], work=work)
+
+
+@pytest.fixture(scope="session")
+def reachable(work: Path) -> Callable[..., Host]:
+    """Make a Debian host with sshd and a key of ours, and nothing of irisab."""
+    host = Host("sshd", layers=[bed.base()], work=work)
+    host.__enter__()
+    install_ssh(host, work / "key")
+    layers = [host.freeze(), bed.base()]
+    return lambda name, work=work: Host(name, layers=layers, work=work)
+
+
+@pytest.fixture(scope="session")
+def repository(work: Path) -> Path:
+    """A checkout to deploy from, with one commit: this tree as it is."""
+    (work / "checkout").mkdir()
+    return new_repository(work / "checkout")
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from bed import HERE, TREE
 
-SCRIPTS = ["bootstrap.sh", "bin/irisab", *(f"tests/host/amazon/{name}" for name in
-           ("dnf", "make-image", "after-nginx", "after-python3.13"))]  # fmt: skip
+AMAZON = "dnf", "make-image", "after-nginx", "after-python3.13"
+SCRIPTS = ["bootstrap.sh", "bin/irisab", "delivery/host", "delivery/on-host", ".ci/run",
+           *(f"tests/host/amazon/{name}" for name in AMAZON)]  # fmt: skip
 
 
 def needs(tool: str) -> str:
@@ -57,16 +58,6 @@ def test_every_failure_raises_the_alert() -> None:
     for unit in filter(Path.is_file, TREE.glob("systemd/**/*")):
         expected = "alert@" not in unit.name
         assert ("OnFailure=irisab-alert@%n.service" in unit.read_text()) == expected, unit
-
-
-def test_every_alert_has_its_paragraph() -> None:
-    """The runbook address of each alert is a heading of the README."""
-    readme = (TREE / "README.md").read_text()
-    headings = {title.lower() for title in re.findall(r"(?m)^#+ (.*)$", readme)}
-    alerts = (TREE / "prometheus/alerts.yml").read_text()
-    anchors = re.findall(r"runbook_url: README.md#(\w+)", alerts)
-    assert len(anchors) == len(re.findall("- alert: ", alerts)) <= 7
-    assert set(anchors) <= headings
 
 
 def test_the_stand_in_knows_no_more_names_than_it_needs() -> None:

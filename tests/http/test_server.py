@@ -289,6 +289,13 @@ def slow_config(tmp_path: Path, slow_models: Path, port: int) -> Path:
     return write_config(tmp_path, slow_models, split, listen=f"127.0.0.1:{port}")
 
 
+def wait_for_log(process: Process, text: str) -> None:
+    deadline = time.monotonic() + 20
+    while text not in process.log.read_text():
+        assert time.monotonic() < deadline, process.log.read_text()
+        time.sleep(0.01)
+
+
 def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
     slow_config: Path, port: int
 ) -> None:
@@ -300,7 +307,7 @@ def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
             connection.request("POST", "/predict", BODY, JSON)
         time.sleep(0.1)
         process.signal(signal.SIGTERM)
-        time.sleep(0.1)
+        wait_for_log(process, "stopping: answering what was accepted")
         process.signal(signal.SIGHUP)
         with pytest.raises(ReloadRefused, match="the service is stopping"):
             Handshake(slow_config.parent).reload()
@@ -321,7 +328,7 @@ def test_a_second_stop_ends_at_once(slow_config: Path, port: int) -> None:
             connection.request("POST", "/predict", BODY, JSON)
         time.sleep(0.1)
         process.signal(signal.SIGINT)
-        time.sleep(0.2)
+        wait_for_log(process, "stopping: answering what was accepted")
         process.signal(signal.SIGINT)
         code = process.wait()
         for connection in connections:

@@ -287,6 +287,34 @@ def test_a_group_is_no_feature(tmp_path: Path) -> None:
     assert (dataset.ignore, dataset.group, dataset.target) == (("Id",), "patient", "class")
 
 
+@pytest.mark.parametrize("name", ["row number", "row_number", "weight (kg)", "weight"])
+def test_a_column_is_ignored_by_title_or_name(name: str, tmp_path: Path) -> None:
+    """As the file has it, or as the report before training calls it."""
+    table = [["row number", "weight (kg)", "a", "class"]]
+    table += [[n, n, n, "xy"[n % 2]] for n in range(20)]
+    path, options = write_csv(tmp_path, table), TrainingOptions(ignore=(name,))
+    dataset, _ = load_csv(path, target="class", options=options, strict=True)
+    assert len(dataset.features) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (TrainingOptions(ignore=("a", "Idd")), "[training] ignore = Idd: there is no such column"),
+        (TrainingOptions(group="g"), "[training] group = g: there is no such column; there are a,"),
+    ],
+)
+def test_a_column_that_is_not_there_is_no_column_to_ignore(
+    options: TrainingOptions, said: str, tmp_path: Path
+) -> None:
+    """A misspelt id would be learned; another file than that of [training] need not have it."""
+    path = write_csv(tmp_path, TABLE)
+    with pytest.raises(DataError) as caught:
+        load_csv(path, target="class", options=options, strict=True)
+    assert said in str(caught.value)
+    load_csv(path, target="class", options=options)
+
+
 @pytest.mark.parametrize(
     ("targets", "task", "said"),
     [

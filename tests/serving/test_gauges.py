@@ -20,7 +20,9 @@ from irisab.serving.snapshot import ReloadOutcome
 Found = dict[str, dict[tuple[str, ...], float]]
 OF_THE_HISTORY = {
     "model_drift_score",
+    "model_drift_limit",
     "feature_drift_score",
+    "feature_drift_limit",
     "experiment_e_value",
     "experiment_sample_ratio_ok",
     "prediction_active_users",
@@ -115,6 +117,18 @@ def test_one_verdict_holds_for_each_challenger(served: Served) -> None:
     assert sum(verdicts.values()) == 1 and len(verdicts) == 4
     assert found["experiment_e_value"] == {("v2",): 1}
     assert found["experiment_sample_ratio_ok"] == {(): 1}
+
+
+def test_drift_is_above_its_limit_where_the_report_warns(served: Served) -> None:
+    """What warns in the report is above its limit in the gauges, and nothing else is."""
+    for row in [[5.0, 3.0, 1.5, 0.2], [6.0, 3.0, 4.5, 9.0]] * 50:
+        served.predict(row)
+    served.recorder.flush()
+    found, report = collect(served), served.client.get("/report").json["drift"]
+    assert report["status"] == "WARNING"
+    scores, limits = found["feature_drift_score"], found["feature_drift_limit"]
+    assert [name for (name,) in scores if scores[name,] > limits[name,]] == report["above"]
+    assert found["model_drift_limit"] == {(): report["limit"]}
 
 
 def test_the_build_is_named(served: Served) -> None:

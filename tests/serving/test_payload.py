@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irisab.errors import RequestError, TooLarge
+from irisab.model.schema import Feature
 from irisab.serving import payload
-from irisab.serving.encoder import MEMO, Encoder
+from irisab.serving.encoder import ENTRY_BYTES, MEMO_BYTES, Encoder
 from irisab.serving.payload import Parser
 
 NAMES = ["sepal_length", "petal length (cm)", "c"]
 LISTED = "sepal_length, petal length (cm), c"
-PARSER = Parser(NAMES, max_rows=3)
+
+
+def number(name: str, **options: Any) -> Feature:
+    return Feature(name=name, unit=None, min=0.0, max=1.0, mean=0.5, **options)
+
+
+PARSER = Parser([number(name) for name in NAMES], max_rows=3)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 accepted = st.integers(-(10**30), 10**30) | st.floats(-FLOAT32_MAX, FLOAT32_MAX)
@@ -96,9 +104,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "true": (b"true", ", not true or false"),
     "a number": (b"1.5", ", not a number"),
     # features
-    "no features": (b"{}", f"'features' is missing: send the 3 numbers {LISTED}"),
-    "null features": (b'{"features": null}', "'features' must be a list or an object of numbers,"),
-    "text features": (b'{"features": "1,2,3"}', "must be a list or an object of numbers, not text"),
+    "no features": (b"{}", f"'features' is missing: send the 3 values {LISTED}"),
+    "null features": (b'{"features": null}', "'features' must be a list or an object of values,"),
+    "text features": (b'{"features": "1,2,3"}', "must be a list or an object of values, not text"),
     "no values": (b'{"features": []}', f"'features' has 0 values, the model needs 3: {LISTED}"),
     "short": (b'{"features": [1, 2]}', f"'features' has 2 values, the model needs 3: {LISTED}"),
     "long": (b'{"features": [1, 2, 3, 4]}', "'features' has 4 values, the model needs 3"),
@@ -129,14 +137,20 @@ BAD: dict[str, tuple[bytes, str]] = {
     # batches
     "no values in a row": (b'{"features": [[]]}', "'features' row 0 has 0 values, the model needs"),
     "a short row": (b'{"features": [[1, 2, 3], [1]]}', "'features' row 1 has 1 values, the model"),
-    "a row that is none": (b'{"features": [[1, 2, 3], 4]}', "row 1 must be a list, not a number"),
-    "a row by name": (b'{"features": [[1, 2, 3], {}]}', "row 1 must be a list, not an object"),
+    "a row that is none": (
+        b'{"features": [[1, 2, 3], 4]}',
+        "row 1 must be a list as row 0 is, not a number",
+    ),
+    "a row by name": (
+        b'{"features": [[1, 2, 3], {}]}',
+        "row 1 must be a list as row 0 is, not an object",
+    ),
     "a bad cell": (b'{"features": [[1, 2, 3], [1, 2, "x"]]}', "'features' row 1: c must be a num"),
-    "rows by name": (b'{"features": [{"a": 1}]}', "row 0 must be a list, not an object"),
+    "rows by name": (b'{"features": [{"a": 1}]}', "row 0 has no 'sepal_length'; the model needs"),
     # options
     "unknown key": (
         b'{"features": [1, 2, 3], "feature": 1}',
-        "unknown key 'feature': there are features, user_id and model_version",
+        "unknown key 'feature': there are features, user_id, id and model_version",
     ),
     "long key": (b'{"features": [], "%s": 1}' % (b"k" * 999), "unknown key '%s...'" % ("k" * 61)),
     "user number": (
@@ -174,6 +188,86 @@ def test_a_bad_request_gets_a_sentence(body: bytes, reason: str) -> None:
     assert caught.value.status == 400
 
 
+def test_a_batch_may_come_by_name() -> None:
+    """A list of objects is a batch, in any order of the names."""
+    row = dict(zip(NAMES, (1, 2.5, 3), strict=True))
+    request = PARSER.prediction(
+        json.dumps({"features": [row, dict(reversed(row.items()))]}).encode()
+    )
+    assert request.rows == [[1.0, 2.5, 3.0]] * 2 and not request.single
+
+
+MIXED = Parser(
+    [
+        number("age", missing=True),
+        number("fare"),
+        number("alone", type="boolean", missing=True),
+        number("port", type="category", categories=("C", "Q", "7"), missing=True),
+        number("deck", type="category", categories=("A", "B")),
+        number("name", type="text"),
+    ],
+    max_rows=10,
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([22, 7.25, True, "C", "A", "Owen"], [22.0, 7.25, 1.0, "C", "A", "Owen"]),
+        ([22, 7.25, 0, "unseen", "A", ""], [22.0, 7.25, 0.0, "unseen", "A", ""]),
+        ([1, 2, 1.0, 7, "A", "x"], [1.0, 2.0, 1.0, "7", "A", "x"]),
+    ],
+)
+def test_values_have_the_types_of_their_features(row: list[Any], expected: list[Any]) -> None:
+    """Numbers are floats, booleans 1 or 0, categories text: an unseen one, too, and a code."""
+    (parsed,) = MIXED.prediction(json.dumps({"features": row}).encode()).rows
+    assert parsed == expected and [*map(type, parsed)] == [*map(type, expected)]
+
+
+def test_null_is_a_gap_where_there_may_be_one() -> None:
+    """A missing number or boolean is NaN, a missing category None."""
+    row = [None, 7.25, None, None, "A", "Owen"]
+    (parsed,) = MIXED.prediction(json.dumps({"features": row}).encode()).rows
+    assert math.isnan(parsed[0]) and math.isnan(parsed[2]) and parsed[3] is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (1, None, "fare must be a number, not null"),
+        (1, True, "fare must be a number, not true or false"),
+        (0, "22", "age must be a number, not text"),
+        (2, 2, "alone must be true or false, not a number"),
+        (2, "yes", "alone must be true or false, not text"),
+        (3, 3, "port must be text such as 'C', 'Q', '7', not a number"),
+        (4, None, "deck must be text such as 'A', 'B', not null"),
+        (5, 5, "name must be text, not a number"),
+        (5, "x" * 10_001, "name has 10001 characters, the limit is 10000"),
+        (5, "\ud800", "name holds half a character"),
+    ],
+)
+def test_another_type_gets_a_sentence(place: int, value: Any, reason: str) -> None:
+    """It names the feature, what it must be and what was sent."""
+    row: list[Any] = [22, 7.25, True, "C", "A", "Owen"]
+    row[place] = value
+    with pytest.raises(RequestError) as error:
+        MIXED.prediction(json.dumps({"features": row}).encode())
+    assert reason in str(error.value)
+
+
+def test_an_answer_may_be_a_number_or_have_no_probabilities() -> None:
+    """A regression answers its value; a classifier without predict_proba says null."""
+    stamp = {"timestamp": "now", "latency_ms": 0.5, "request_id": "id"}
+    regression = Encoder("v1", class_names=[], class_numbers=[])
+    assert json.loads(regression.one((152.3, ()), **stamp)) == {
+        "prediction": 152.3, "model_version": "v1", **stamp,
+    }  # fmt: skip
+    assert json.loads(regression.many([(1.5, ()), (2.0, ())], **stamp))["predictions"] == [1.5, 2.0]
+    voting = Encoder("v1", class_names=["a", "b"], class_numbers=[0, 1])
+    assert json.loads(voting.one((1, ()), **stamp))["probabilities"] is None
+    assert json.loads(voting.many([(1, ())] * 2, **stamp))["probabilities"] == [None, None]
+
+
 def test_too_many_rows_are_refused() -> None:
     """The limit is the configuration's, and rows are not looked at beyond it."""
     with pytest.raises(TooLarge) as caught:
@@ -206,9 +300,15 @@ def test_no_body_gives_another_error(body: bytes) -> None:
 REQUEST = "01902f3e5c7b7abc8123456789abcdef"
 
 
-@given(st.binary(min_size=16, max_size=16), st.lists(st.integers() | st.text(), min_size=1))
-def test_labels_are_read(request_id: bytes, labels: list[int | str]) -> None:
-    """Numbers or names, one for a row or a list for a batch; hexadecimal in either case."""
+A_LABEL = (
+    st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.booleans()
+)
+
+
+@given(st.binary(min_size=16, max_size=16), A_LABEL, st.lists(st.none() | A_LABEL))
+def test_labels_are_read(request_id: bytes, first: Any, others: list[Any]) -> None:
+    """Numbers, names or null, one for a row or a list for a batch; hexadecimal in either case."""
+    labels = [first, *others]
     body = {"request_id": request_id.hex(), "labels": labels}
     assert payload.feedback(json.dumps(body).encode()) == payload.FeedbackRequest(
         request_id, labels
@@ -220,7 +320,14 @@ def test_labels_are_read(request_id: bytes, labels: list[int | str]) -> None:
 
 
 BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {
-    "no id": ({"label": 0}, "'request_id' is missing: send the one that /predict answered"),
+    "no id": ({"label": 0}, "send either 'request_id' as /predict answered it, or the 'id'"),
+    "two ids": ({"request_id": REQUEST, "id": "a", "label": 0}, "send either 'request_id' as"),
+    "null id": ({"id": None, "label": 0}, "'id' must be text, not null"),
+    "empty id": ({"id": "", "label": 0}, "'id' must have 1 to 128 characters"),
+    "correct as text": (
+        {"id": "a", "label": 0, "correct": "yes"},
+        "must be true or false, not text",
+    ),
     "unknown key": ({"request_id": REQUEST, "lable": 0}, "unknown key 'lable': there are request_"),
     "no label": (
         {"request_id": REQUEST},
@@ -232,16 +339,9 @@ BAD_FEEDBACK: dict[str, tuple[dict[str, Any], str]] = {
         "'labels' is empty: send a label per row",
     ),
     "labels as text": ({"request_id": REQUEST, "labels": "setosa"}, "per row, not text"),
-    "null label": (
-        {"request_id": REQUEST, "label": None},
-        "class number or a class name, not null",
-    ),
-    "true label": ({"request_id": REQUEST, "label": True}, "or a class name, not true or false"),
-    "float label": (
-        {"request_id": REQUEST, "label": 1.0},
-        "a label must be a class number or a cl",
-    ),
-    "list label": ({"request_id": REQUEST, "label": [0]}, "or a class name, not a list"),
+    "null label": ({"request_id": REQUEST, "label": None}, "no label is there, all are null"),
+    "null labels": ({"request_id": REQUEST, "labels": [None, None]}, "no label is there, all are"),
+    "list label": ({"request_id": REQUEST, "label": [0]}, "a class or a number, not a list"),
     "number id": ({"request_id": 5, "label": 0}, "'request_id' must be the 32 hexadecimal digits"),
     "short id": ({"request_id": REQUEST[:-1], "label": 0}, "must be the 32 hexadecimal digits"),
     "spaces": (
@@ -310,8 +410,16 @@ def test_a_batch_reads_back_as_what_was_said(
 def test_the_memo_is_bounded() -> None:
     """A model that never answers the same twice costs no memory without end."""
     encoder = Encoder("v1", class_names=["a", "b"], class_numbers=[0, 1])
-    for number in range(MEMO * 2):
-        answer = (0, (number / MEMO, 0.0))
-        body = encoder.one(answer, timestamp="now", latency_ms=0, request_id="id")
-        assert json.loads(body)["probabilities"] == list(answer[1])
-    assert len(encoder._memo) <= MEMO
+    for classes in (2, 1000):
+        for count in range(2 * MEMO_BYTES // ENTRY_BYTES // classes):
+            answer = (0, (count / MEMO_BYTES, *[0.0] * (classes - 1)))
+            body = encoder.one(answer, timestamp="now", latency_ms=0, request_id="id")
+            assert json.loads(body)["probabilities"] == list(answer[1])
+    tracemalloc.start()
+    try:
+        for count in range(500):
+            answer = (0, tuple(count / (count + place + 1) for place in range(1000)))
+            encoder.one(answer, timestamp="now", latency_ms=0, request_id="id")
+        assert tracemalloc.get_traced_memory()[0] < 2 * MEMO_BYTES
+    finally:
+        tracemalloc.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ from processes import write_config
 from traffic import prediction
 
 from irisab.cli.text import drift_text, verdict_text
+from irisab.cli.typed import typed
 from irisab.lifecycle.dataset import load_iris
 from irisab.serving import report, snapshot
 from irisab.stats import drift
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 
-NOW = datetime(2025, 11, 22, 10, 30, 45, 987654)
+NOW = datetime(2025, 11, 22, 10, 30, 45, 987654, tzinfo=UTC)
 BAR = "=" * 50
 
 
@@ -80,6 +81,10 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
         "accuracy": None,
         "errors": 0,
         "latency_ms": {"p50": None, "p95": None},
+        "per_class": {
+            name: {"labelled": 0, "correct": 0, "recall": None}
+            for name in ("setosa", "versicolor", "virginica")
+        },
     }
     names = world.snapshot.reference.names
     (comparison,) = found.pop("comparisons")
@@ -91,11 +96,14 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
         "sample_ratio": {"ok": True, "users": {"v1": 0, "v2": 0}},
         "drift": {
             "score": None,
+            "limit": None,
             "threshold": 0.3,
             "status": "NOT ENOUGH DATA",
             "rows": 0,
             "window": 100,
             "features": dict.fromkeys(names),
+            "limits": dict.fromkeys(names),
+            "above": [],
         },
     }
     assert set(distributions) == set(names)
@@ -104,9 +112,11 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
     }
     assert set(comparison) == {
         *("challenger", "verdict", "reason", "disagreement_rate", "labelled", "challenger_right"),
-        *("control_right", "e_value", "difference", "labels_needed"),
+        *("control_right", "e_value", "difference", "labels_needed", "reason_code", "unit"),
+        *("worse_on", "next"),
     }
-    assert comparison["verdict"] == "inconclusive"
+    assert (comparison["verdict"], comparison["reason_code"]) == ("inconclusive", "no_labels")
+    assert (comparison["unit"], comparison["worse_on"]) == ("request", [])
     assert comparison["difference"] == {"estimate": None, "low": -1, "high": 1}
     assert not world.snapshot.config.data.history.exists()
 
@@ -153,17 +163,42 @@ def test_one_feature_is_enough_for_a_warning(start: Start) -> None:
         world.snapshot = replace(world.snapshot, config=changed)
         found = world.report["drift"]
         assert (found["threshold"], found["status"]) == (threshold, status)
+        assert found["above"] == (["petal_length"] if status == "WARNING" else [])
+
+
+def test_a_small_window_must_exceed_what_chance_reaches(start: Start) -> None:
+    """Ten ordinary rows often score above the threshold, and warn only above the limits."""
+    world = start("[drift]\nwindow = 10\n")
+    random, seen = np.random.default_rng(2), []
+    for _ in range(20):
+        rows = load_iris().rows[random.integers(150, size=10)]
+        world.ask([{"v1": 0, "v2": 0}] * 10, rows=rows.tolist())
+        seen.append(world.report["drift"])
+    assert sum(max(each["features"].values()) > 0.3 for each in seen) > 5
+    assert {each["status"] for each in seen} == {"OK"}
+    (limit,) = {limit for each in seen for limit in each["limits"].values()}
+    assert 0.5 < limit < 0.8
+    rows[:, 2] += 9
+    world.ask([{"v1": 0, "v2": 0}] * 10, rows=rows.tolist())
+    found = world.report["drift"]
+    assert (found["status"], found["above"]) == ("WARNING", ["petal_length"])
 
 
 FOUND = {
     "score": 0.15,
+    "limit": 0.3,
     "threshold": 0.3,
     "status": "OK",
     "rows": 100,
     "window": 100,
     "features": {"sepal_length": 0.1, "width": 0.254},
+    "limits": {"sepal_length": 0.3, "width": 0.3},
 }
-HEAD = [BAR, "Drift Detection Report - 2025-11-22T10:30:45", BAR]
+HEAD = [BAR, "Drift Detection Report - 2025-11-22T10:30:45Z", BAR]
+WARNING = [
+    "⚠️  WARNING: Potential model drift detected!",
+    "   Consider retraining the model with recent data.",
+]
 
 
 @pytest.mark.parametrize(
@@ -184,12 +219,35 @@ HEAD = [BAR, "Drift Detection Report - 2025-11-22T10:30:45", BAR]
         (
             {"status": "WARNING", "score": 0.8},
             [
-                "Drift Score: 0.80",
+                "Drift Score: 0.80  above 0.30",
                 "Threshold: 0.30",
                 "Status: WARNING",
                 "",
-                "⚠️  WARNING: Potential model drift detected!",
-                "   Consider retraining the model with recent data.",
+                *WARNING,
+                "sepal_length  0.10",
+                "width         0.25",
+            ],
+        ),
+        (
+            {"status": "WARNING", "score": 0.26, "features": {"sepal_length": 0.1, "width": 0.45}},
+            [
+                "Drift Score: 0.26",
+                "Threshold: 0.30",
+                "Status: WARNING",
+                "",
+                *WARNING,
+                "sepal_length  0.10",
+                "width         0.45  above 0.30",
+            ],
+        ),
+        (
+            {"score": 0.4, "limit": 0.62, "limits": {"sepal_length": 0.5, "width": 0.5}},
+            [
+                "Drift Score: 0.40  chance alone reaches 0.62",
+                "Threshold: 0.30",
+                "Status: OK",
+                "",
+                "✅ No significant drift detected.",
                 "sepal_length  0.10",
                 "width         0.25",
             ],
@@ -201,9 +259,15 @@ HEAD = [BAR, "Drift Detection Report - 2025-11-22T10:30:45", BAR]
     ],
 )
 def test_the_drift_text_is_the_documented_one(changes: dict[str, Any], lines: list[str]) -> None:
-    """Line by line, as users and their scripts know it."""
+    """Line by line, as users and their scripts know it; what is above its limit is marked."""
     text = drift_text(FOUND | changes, now=NOW)
     assert text.split("\n") == [*HEAD, *lines, BAR]
+
+
+def test_the_drift_text_says_in_which_zone_it_was_written() -> None:
+    """A moment without a zone may be anybody's."""
+    there = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert "- 2025-11-22T16:00:45+05:30\n" in drift_text(FOUND, now=there)
 
 
 # -- versions -------------------------------------------------------------------------------
@@ -219,6 +283,11 @@ def test_versions_have_their_figures(start: Start) -> None:
     world.recorder.fail(revision=world.snapshot.revision_id, version="v2")
     world.recorder.flush()
     found = world.report["versions"]
+    assert found["v1"].pop("per_class") == {
+        "setosa": {"labelled": 2, "correct": 2, "recall": 1},
+        "versicolor": {"labelled": 1, "correct": 0, "recall": 0},
+        "virginica": {"labelled": 0, "correct": 0, "recall": None},
+    }
     assert found["v1"] == {
         "requests": 4,
         "labelled": 3,
@@ -282,16 +351,66 @@ def test_without_shadow_versions_are_compared_by_their_own_labels(start: Start) 
 
 
 def test_the_verdict_text_says_what_the_report_says(start: Start) -> None:
-    """One challenger, with both versions' figures and a warning where users are spread wrongly."""
+    """One challenger: what is known of the pair in any split, of both versions in this one, and a
+    warning where users are spread wrongly."""
     world = start()
     for number in range(60):
-        world.ask([{"v1": 0, "v2": number % 2}], user_id=f"user {number}")
+        asked = world.ask([{"v1": 0, "v2": number % 2}], user_id=f"user {number}")
+        if number < 10:
+            world.history.label(asked, [0])
     found = world.report
-    lines = verdict_text(found, found["comparisons"][0]).split("\n")
-    assert lines[0] == f"v2 against v1 (revision {world.snapshot.revision_id})"
-    assert lines[1] == "Verdict: inconclusive"
-    assert lines[2] == f"  {found['comparisons'][0]['reason']}"
-    assert "They disagree on 50.00% of requests" in lines
-    assert "  v1: 60 requests, 0 errors, p95 0.03 ms, 0 labels" in lines
-    assert "  v2: 0 requests, 0 errors, 0 labels" in lines
-    assert lines[-1].startswith("Users are not spread as the split says")
+    (comparison,) = found["comparisons"]
+    low, high = (comparison["difference"][end] for end in ("low", "high"))
+    lines = verdict_text(found, comparison, config=Path("x.ini")).split("\n")
+    assert lines == [
+        f"v2 against v1 (revision {world.snapshot.revision_id})",
+        "Verdict: inconclusive",
+        f"  {comparison['reason']}",
+        f"Next: {comparison['next']}",
+        "In every split so far:",
+        "  10 labels",
+        f"  Accuracy of v2 minus v1: {low:+.2%} to {high:+.2%}",
+        f"  Evidence (e-value): {comparison['e_value']:.3g}",
+        "  They disagree for 50.00% of users",
+        "In this split alone:",
+        "  v1: 60 requests, 0 errors, p95 0.03 ms, 10 labels, 100.00% right",
+        "  v2: 0 requests, 0 errors, 0 labels",
+        "  where the truth is setosa: v1 right in 10 of 10",
+        "Users are not spread as the split says: find out why before you decide",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "lines"),
+    [
+        (
+            "[split]\nv1 = 0\nv2 = 100\n\n[experiment]\ncontrol = v2",
+            [
+                "Next, in my.ini:",
+                *("  [split]", "  v1 = 0", "  v2 = 100", "", "  [experiment]", "  control = v2"),
+                f"then: {typed(Path('my.ini'), 'reload')}",
+            ],
+        ),
+        ("irisab verdict v3", [f"Next: {typed(Path('my.ini'), 'verdict v3')}"]),
+        ("curl -sS ...", ["Next: curl -sS ..."]),
+    ],
+)
+def test_the_verdict_text_has_the_next_step_as_it_is_typed_here(
+    step: str, lines: list[str], start: Start
+) -> None:
+    """INI lines with the file and the command that puts them in force, commands with this INI."""
+    found = start().report
+    comparison = found["comparisons"][0] | {"next": step}
+    text = verdict_text(found, comparison, config=Path("my.ini"))
+    assert "\n".join(lines) + "\nIn every split" in text
+
+
+def test_many_classes_do_not_fill_the_terminal(start: Start) -> None:
+    """The first twenty are shown, and where the others are."""
+    found = start().report
+    counts = {"labelled": 3, "correct": 1, "recall": 1 / 3}
+    for version in found["versions"].values():
+        version["per_class"] = {f"c{n}": counts for n in range(25)}
+    text = verdict_text(found, found["comparisons"][0], config=Path("x.ini"))
+    assert "where the truth is c19: v1 right in 1 of 3, v2 right in 1 of 3" in text
+    assert "c20" not in text and text.endswith("... and 5 more classes: see --json")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import growthbook
 import numpy as np
@@ -12,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from irisab.stats import comparison, paired, sequential
+from irisab.stats import comparison, sequential, votes
 from irisab.stats.comparison import Comparison
-from irisab.stats.paired import Tally, compare_paired
+from irisab.stats.paired import Disagreement, Evidence, compare_paired
 from irisab.stats.ratio import sample_ratio
-from irisab.stats.unpaired import Arm, compare_unpaired
+from irisab.stats.tally import Arm, Shown, Tally
+from irisab.stats.unpaired import Arms, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
 counts = st.integers(0, 60)
@@ -28,40 +31,53 @@ def judge_paired(
     *,
     scored: int | None = None,
     disagreed: int = 0,
-    weights: tuple[float, float] = (50, 50),
+    shown_other: tuple[int, int] = (0, 0),
+    classes: Mapping[str, Shown] | None = None,
+    shown: Shown | None = None,
+    **options: Any,
 ) -> Comparison:
     """Compare from (challenger right, control right) counts per version shown.
 
     Unless `disagreed` says otherwise, every disagreement is labelled.
     """
-    tallies = [
-        Tally(challenger_only=challenger, control_only=control)
-        for challenger, control in (shown_control, shown_challenger)
-    ]
-    disagreed = max(disagreed, sum(tally.decided for tally in tallies))
-    return compare_paired(
-        shown_control=tallies[0],
-        shown_challenger=tallies[1],
-        scored=disagreed * 10 if scored is None else scored,
-        disagreed=disagreed,
-        differed=disagreed,
-        alpha=ALPHA,
-        margin=MARGIN,
-        names=("v1", "v2"),
-        weights=weights,
+    shown = shown or shown_by(shown_control, shown_challenger, shown_other)
+    disagreed = max(disagreed, int(shown.all.decided))
+    evidence = Evidence(
+        shown=shown,
+        disagreement=Disagreement(
+            scored=disagreed * 10 if scored is None else scored,
+            disagreed=disagreed,
+            differed=disagreed,
+        ),
+        classes=classes or {},
     )
+    judged = {"alpha": ALPHA, "margin": MARGIN, "names": ("v1", "v2"), **options}
+    return compare_paired(evidence, **judged)
 
 
-def judge_unpaired(control: tuple[int, int], challenger: tuple[int, int]) -> Comparison:
+def all_labelled(scored: int, disagreed: int) -> Disagreement:
+    return Disagreement(scored=scored, disagreed=disagreed, differed=disagreed)
+
+
+def shown_by(
+    control: tuple[int, int], challenger: tuple[int, int], other: tuple[int, int] = (0, 0)
+) -> Shown:
+    """Sort (challenger right, control right) by who was shown, each with a label of its own."""
+    tallies = [Tally(challenger_only=a, control_only=b) for a, b in (control, challenger, other)]
+    units = sum(tally.decided for tally in tallies)
+    return Shown(control=tallies[0], challenger=tallies[1], other=tallies[2], units=units)
+
+
+def judge_unpaired(
+    control: tuple[int, int], challenger: tuple[int, int], **options: Any
+) -> Comparison:
     """Compare from (labelled, correct) of each arm."""
-    return compare_unpaired(
+    arms = Arms(
         control=Arm(labelled=control[0], correct=control[1]),
         challenger=Arm(labelled=challenger[0], correct=challenger[1]),
-        alpha=ALPHA,
-        margin=MARGIN,
-        names=("v1", "v2"),
-        weights=(50, 50),
     )
+    judged = {"alpha": ALPHA, "margin": MARGIN, "names": ("v1", "v2"), **options}
+    return compare_unpaired(arms, **judged)
 
 
 class TestFormulas:
@@ -76,7 +92,7 @@ class TestFormulas:
     def test_fisher_equals_scipys(self, a: int, b: int, c: int, d: int) -> None:
         """Fisher's p-value equals scipy's for any two by two table."""
         expected = stats.fisher_exact([[a, b], [c, d]]).pvalue
-        assert paired.fisher_exact(a, b, c, d) == pytest.approx(expected, rel=1e-6)
+        assert votes.fisher_exact(a, b, c, d) == pytest.approx(expected, rel=1e-6)
 
     @given(counts, counts, counts, counts, st.floats(0.01, 0.99))
     def test_no_single_rate_explains_more_than_the_likeliest(
@@ -85,7 +101,7 @@ class TestFormulas:
         """Against every reporting habit the evidence is at least what is claimed."""
         mixture = stats.betabinom.logpmf(a, a + b, 1, 1) + stats.betabinom.logpmf(c, c + d, 1, 1)
         habit = stats.binom.logpmf(a, a + b, rate) + stats.binom.logpmf(c, c + d, rate)
-        assert paired.log_e_value_shown((a, b), (c, d)) <= mixture - habit + 1e-8
+        assert sequential.log_e_two_rates((a, b), (c, d)) <= mixture - habit + 1e-8
 
     @given(st.integers(0, 300), st.integers(0, 300))
     def test_rate_bounds_are_where_the_evidence_reaches_one_over_alpha(
@@ -126,12 +142,7 @@ class TestFormulas:
         p: float,
     ) -> None:
         """The interval and the e-value are those of GrowthBook's sequential test."""
-        comparison = compare_unpaired(
-            control=Arm(labelled=control[0], correct=control[1]),
-            challenger=Arm(labelled=challenger[0], correct=challenger[1]),
-            alpha=alpha,
-            margin=MARGIN,
-        )
+        comparison = judge_unpaired(control, challenger, alpha=alpha)
         assert comparison.difference.low == pytest.approx(low, abs=1e-12)
         assert comparison.difference.high == pytest.approx(high, abs=1e-12)
         assert min(1.0, 1 / comparison.e_value) == pytest.approx(p, rel=1e-9)
@@ -156,6 +167,9 @@ class TestAnswers:
         assert empty.as_dict() == {
             "verdict": "inconclusive",
             "reason": "no labels yet: send labels to POST /feedback.",
+            "reason_code": "no_labels",
+            "unit": "request",
+            "worse_on": [],
             "disagreement_rate": None,
             "labelled": 0,
             "challenger_right": 0,
@@ -232,12 +246,37 @@ class TestAnswers:
         assert tiny.verdict == "equivalent" and tiny.e_value > 1 / ALPHA
         assert 0 < tiny.difference.low < tiny.difference.high < MARGIN
 
-    @pytest.mark.parametrize(("weights", "name"), [((100, 0), "v2"), ((0, 100), "v1")])
-    def test_no_traffic(self, weights: tuple[float, float], name: str) -> None:
-        """A version at weight 0 gets no verdict but advice."""
-        report = judge_paired((30, 10), (28, 12), weights=weights)
-        assert report.verdict == "inconclusive"
-        assert report.reason.startswith(f"no traffic for {name}: give it traffic")
+    @pytest.mark.parametrize(("shares", "name"), [((100, 0), "v2"), ((0, 100), "v1")])
+    def test_no_traffic(self, shares: tuple[float, float], name: str) -> None:
+        """Where a version at 0 % is not judged yet, it needs traffic more than labels."""
+        report = judge_paired((12, 8), (12, 8), shares=shares)
+        assert (report.verdict, report.reason_code) == ("inconclusive", "no_traffic")
+        assert report.reason.startswith(f"no traffic for {name}: give it a share")
+        assert judge_unpaired((500, 450), (0, 0), shares=shares).reason_code == "no_traffic"
+
+    @pytest.mark.parametrize(
+        ("shares", "better", "worse"),
+        [
+            ((50, 50), "give v2 all the traffic", "give v1 all the traffic"),
+            ((30, 20), "give v2 the traffic of v1", "give v1 the traffic of v2"),
+            ((0, 100), "v1 has no traffic any more", "give v1 all the traffic"),
+            ((100, 0), "give v2 all the traffic", "v2 has no traffic any more"),
+            ((0, 0), "v1 has no traffic any more", "v2 has no traffic any more"),
+        ],
+    )
+    def test_a_verdict_stays_when_the_traffic_has_moved(
+        self, shares: tuple[float, float], better: str, worse: str
+    ) -> None:
+        """What was proven is proven at any split, and the advice is what is left to do."""
+        for right, verdict, advice in (
+            (((30, 10), (28, 12)), "better", better),
+            (((10, 30), (12, 28)), "worse", worse),
+        ):
+            found = judge_paired(*right, shares=shares)
+            assert (found.verdict, found.reason_code) == (verdict, "proven")
+            assert found.reason.endswith(f"more than chance explains: {advice}.")
+        found = judge_unpaired((2000, 1800), (2000, 1900), shares=shares)
+        assert found.verdict == "better" and found.reason.endswith(f": {better}.")
 
     def test_unpaired_answers(self) -> None:
         """Without shadow: better, worse, equivalent and inconclusive, never from a few labels."""
@@ -268,6 +307,39 @@ class TestAnswers:
         assert not sample_ratio({"v1": 800, "v2": 200}, weights)
         assert not sample_ratio({"v1": 900, "v2": 100, "v3": 1}, weights)
         assert sample_ratio({"v1": 5}, {"v1": 100})
+
+    def test_what_a_third_version_answered_counts(self) -> None:
+        """Its labels tell who was right of the two, and are not missing."""
+        few = judge_paired((6, 2), (5, 3))
+        more = judge_paired((6, 2), (5, 3), shown_other=(60, 20))
+        assert few.verdict == "inconclusive"
+        assert (more.verdict, more.challenger_right, more.labelled) == ("better", 71, 96)
+        missing = judge_paired((60, 20), (5, 3), disagreed=500)
+        labelled = judge_paired((60, 20), (5, 3), shown_other=(250, 160), disagreed=500)
+        assert (missing.reason_code, labelled.verdict) == ("habit_possible", "better")
+
+    @pytest.mark.parametrize("other", [(300, 20), (20, 300)])
+    def test_a_third_version_cannot_fake_a_lead(self, other: tuple[int, int]) -> None:
+        """If only its mistakes are reported they speak against whichever it resembles: such labels
+        prove nothing by themselves, as the versions' own do not."""
+        found = judge_paired((5, 4), (4, 5), shown_other=other, disagreed=2000)
+        assert (found.verdict, found.reason_code) == ("inconclusive", "habit_possible")
+        assert found.e_value > 1 / ALPHA
+        assert found.difference.low < 0 < found.difference.high
+
+    def test_a_third_version_alone_gives_no_verdict(self) -> None:
+        """Each of the two must have been the one shown, as ever."""
+        found = judge_paired((0, 0), (0, 0), shown_other=(60, 10))
+        assert (found.verdict, found.reason_code) == ("inconclusive", "rarely_shown")
+
+    def test_a_user_is_called_a_user(self) -> None:
+        """The unit is told, and the sentence is about it."""
+        seen = Disagreement(scored=1_400, disagreed=0, differed=0, unit="user")
+        found = compare_paired(
+            Evidence(shown=Shown(), disagreement=seen), alpha=ALPHA, margin=MARGIN
+        )
+        assert (found.verdict, found.unit) == ("equivalent", "user")
+        assert "differ for at most 0." in found.reason and "% of users" in found.reason
 
     def test_large_counts(self) -> None:
         """Millions of labels neither overflow nor take long."""
@@ -365,11 +437,13 @@ class TestLookingAllDay:
             drawn = rng.multinomial(50, [0.8, *shares, neither], size=40)
             found = [
                 compare_paired(
-                    shown_control=Tally(challenger_only=a, control_only=b),
-                    shown_challenger=Tally(challenger_only=c, control_only=d, neither_differ=n),
-                    scored=sum(look),
-                    disagreed=a + b + c + d + n,
-                    differed=a + b + c + d + n,
+                    Evidence(
+                        shown=Shown(
+                            control=Tally(challenger_only=a, control_only=b),
+                            challenger=Tally(challenger_only=c, control_only=d, neither_differ=n),
+                        ),
+                        disagreement=all_labelled(sum(look), a + b + c + d + n),
+                    ),
                     alpha=0.05,
                     margin=0.01,
                 ).difference
@@ -384,11 +458,15 @@ class TestLookingAllDay:
         tallies = [Tally(challenger_only=20, neither_differ=n) for n in (0, 180)]
         few, many = (
             compare_paired(
-                shown_control=tally, shown_challenger=tally, scored=1000, disagreed=400,
-                differed=400, alpha=0.05, margin=0.01,
+                Evidence(
+                    shown=Shown(control=tally, challenger=tally),
+                    disagreement=all_labelled(1000, 400),
+                ),
+                alpha=0.05,
+                margin=0.01,
             )
             for tally in tallies
-        )  # fmt: skip
+        )
         assert few.difference.estimate == pytest.approx(0.4)
         assert many.difference.estimate == pytest.approx(0.04)
         assert many.difference.high < 0.1 and many.labelled == 400

@@ -15,23 +15,20 @@ def draw(config: dict[str, Any]) -> None:
     _body()
 
 
-@live.section
-def _body() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    if report is None or config is None:
-        return
+@live.section("versions", "comparisons", "sample_ratio")
+def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
     if not report["comparisons"]:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
         live.show(words.verdict(comparison, control=report["control"], split=config["split"]))
-    # Boxes, empty or not: without them all below would change places, and what was opened close.
-    with st.container():
-        _how_to_label(report, config["split"])
-    with st.container():
-        if not report["sample_ratio"]["ok"]:
-            st.warning(words.UNEVEN, icon=":material/warning:")
+    # Something or nothing, else all below would change places, and what was opened close.
+    _how_to_label(report, config["split"])
+    if report["sample_ratio"]["ok"]:
+        st.empty()
+    else:
+        st.warning(words.UNEVEN, icon=":material/warning:")
     _versions(report, config)
-    _evidence(report, config["experiment"])
+    _evidence(report, config)
 
 
 def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
@@ -41,6 +38,8 @@ def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
         for comparison in report["comparisons"]
     ):
         st.markdown(words.HOW_TO_LABEL)
+    else:
+        st.empty()
 
 
 def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
@@ -52,11 +51,36 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
     with left:
         st.markdown("**Share of the requests**")
         requests = {name: version["requests"] for name, version in versions.items()}
-        st.altair_chart(charts.shares(requests, config["split"]))
+        st.vega_lite_chart(charts.shares(requests, config["split"]))
         st.caption("Blue: as it is. Orange tick: as configured.")
     with right:
-        st.markdown("**Accuracy in use**")
-        _accuracies(versions)
+        if config["task"] == "regression":
+            st.markdown("**Mean error in use**")
+            _errors(versions)
+        else:
+            st.markdown("**Accuracy in use**")
+            _accuracies(versions)
+    _classes(versions)
+
+
+def _classes(versions: dict[str, Any]) -> None:
+    """Show what each version has found of each class, as soon as there are labels."""
+    found = words.found(versions)
+    if any(found.values()):
+        st.markdown("**Found of each class**")
+        st.table(found)
+    else:
+        st.empty()
+        st.empty()
+
+
+def _errors(versions: dict[str, Any]) -> None:
+    means = {name: each["mae"] for name, each in versions.items() if each["mae"] is not None}
+    if not means:
+        st.caption("Not known yet: there are no labels.")
+        return
+    st.vega_lite_chart(charts.errors(means))
+    st.caption("How far the answers are from the truth on average: less is better.")
 
 
 def _accuracies(versions: dict[str, Any]) -> None:
@@ -68,13 +92,14 @@ def _accuracies(versions: dict[str, Any]) -> None:
     if not intervals:
         st.caption("Not known yet: there are no labels.")
         return
-    st.altair_chart(charts.accuracies(intervals))
+    st.vega_lite_chart(charts.accuracies(intervals))
     st.caption("Dot: share of right answers. Line: where the true value lies, 19 times out of 20.")
 
 
-def _evidence(report: dict[str, Any], experiment: dict[str, Any]) -> None:
+def _evidence(report: dict[str, Any], config: dict[str, Any]) -> None:
     """Show what each verdict rests on; the challengers share the risk of a wrong one."""
-    alpha = experiment["alpha"] / max(len(report["comparisons"]), 1)
+    alpha = config["experiment"]["alpha"] / max(len(report["comparisons"]), 1)
+    control, task = report["control"], config["task"]
     for comparison in report["comparisons"]:
         with st.expander(f"What the verdict on {words.plain(comparison['challenger'])} rests on"):
-            st.table(words.evidence(comparison, control=report["control"], alpha=alpha))
+            st.table(words.evidence(comparison, control=control, alpha=alpha, task=task))

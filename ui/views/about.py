@@ -6,6 +6,7 @@ from typing import Any
 
 import api
 import charts
+import latest
 import live
 import streamlit as st
 import words
@@ -17,20 +18,22 @@ def draw(config: dict[str, Any]) -> None:
     with forest:
         _forest(config)
     with test:
+        st.subheader("An A/B test", anchor=False)
         _test()
     with drift:
+        st.subheader("Drift", anchor=False)
         _drift()
 
 
 def _forest(config: dict[str, Any]) -> None:
     st.subheader("A random forest", anchor=False)
     try:
-        votes = _hardest(api.address(), config) if live.answers() else None
+        votes = _hardest(api.address(), config) if latest.look().answers else None
     except api.ApiError:
         votes = None
     if votes:
-        st.altair_chart(charts.votes(votes["chances"], voters=votes["trees"]))
-    st.markdown(words.about_forest(votes))
+        st.vega_lite_chart(charts.votes(votes["chances"], voters=votes["trees"]))
+    st.markdown(words.about_forest(votes, task=config["task"]))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
@@ -38,9 +41,11 @@ def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
     """Let the control vote on the examples, and give the closest vote."""
     control = config["experiment"]["control"]
     rows = [example["features"] for example in config["examples"]]
-    if not rows:
+    if not rows or config["task"] == "regression":
         return None
     answer = api.predict(rows, model_version=control)
+    if None in answer["probabilities"]:  # a model that votes for one class only
+        return None
     at = min(range(len(rows)), key=lambda row: max(answer["probabilities"][row]))
     about = config["versions"][control]
     return {
@@ -52,24 +57,17 @@ def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-@live.section
-def _test() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    st.subheader("An A/B test", anchor=False)
-    if report and config:
-        requests = {name: version["requests"] for name, version in report["versions"].items()}
-        st.altair_chart(charts.shares(requests, config["split"]))
-        st.markdown(words.about_test(report))
+@live.section("versions", "comparisons")
+def _test(report: dict[str, Any], config: dict[str, Any]) -> None:
+    requests = {name: version["requests"] for name, version in report["versions"].items()}
+    st.vega_lite_chart(charts.shares(requests, config["split"]))
+    st.markdown(words.about_test(report))
 
 
-@live.section
-def _drift() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    st.subheader("Drift", anchor=False)
-    if report and config:
-        drift = report["drift"]
-        feature = words.most_moved(drift, config["features"])
-        shares = drift["distributions"].get(feature["name"])
-        if shares:
-            st.altair_chart(charts.distribution(shares, title=words.title(feature["name"])))
-        st.markdown(words.about_drift(drift, feature))
+@live.section("drift")
+def _drift(report: dict[str, Any], config: dict[str, Any]) -> None:
+    drift = report["drift"]
+    feature = words.most_moved(drift, config["features"])
+    shares = drift["distributions"][feature["name"]]
+    st.vega_lite_chart(charts.distribution(shares, title=words.title(feature["name"])))
+    st.markdown(words.about_drift(drift, feature))

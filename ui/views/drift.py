@@ -16,16 +16,14 @@ def draw(config: dict[str, Any]) -> None:
     _body()
 
 
-@live.section
-def _body() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    if report is None or config is None:
-        return
+@live.section("drift")
+def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
     drift = report["drift"]
     live.show(words.drift(drift))
-    with st.container():  # empty or not: what is below stays in its place
-        if drift["score"] is not None:
-            _scores(drift)
+    if drift["score"] is None:
+        st.empty()
+    else:
+        _scores(drift)
     _distributions(drift, config["features"])
 
 
@@ -33,13 +31,13 @@ def _scores(drift: dict[str, Any]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**All measurements together**")
-        st.altair_chart(charts.against_threshold({"Score": drift["score"]}, drift["threshold"]))
-        st.caption("How far the averages have moved. Orange line: the alarm.")
+        st.vega_lite_chart(charts.against_limits({"Score": (drift["score"], drift["limit"])}))
+        st.caption("How far the averages have moved. Orange: the alarm.")
     with right:
         st.markdown("**Each measurement**")
         scores = sorted(drift["features"].items(), key=lambda each: -each[1])
-        each = {words.title(name): score for name, score in scores}
-        st.altair_chart(charts.against_threshold(each, drift["threshold"]))
+        each = {words.title(name): (score, drift["limits"][name]) for name, score in scores}
+        st.vega_lite_chart(charts.against_limits(each))
         st.caption("How different its values are spread: 0 the same, 1 nothing in common.")
 
 
@@ -51,8 +49,9 @@ def _distributions(drift: dict[str, Any], features: list[dict[str, Any]]) -> Non
     for pair in _pairs(features):
         for column, feature in zip(st.columns(2, gap="large"), pair, strict=False):
             with column:
-                st.markdown(f"**{words.label(feature)}**")
-                st.altair_chart(charts.distribution(drift["distributions"][feature["name"]]))
+                above = feature["name"] in drift["above"]
+                st.markdown(f"**{words.label(feature)}**{words.MOVED if above else ''}")
+                st.vega_lite_chart(charts.distribution(drift["distributions"][feature["name"]]))
 
 
 def _pairs(items: list[Any]) -> Iterable[list[Any]]:

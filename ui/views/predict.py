@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import api
+import inputs
+import latest
 import live
 import streamlit as st
 import words
-from sliders import Scale, scale
+from sliders import Scale
+
+Row = dict[str, inputs.Value]
+Model = list[Any]
 
 # More bars than this make a wall; the less likely classes are left out.
 MOST_BARS = 8
@@ -28,7 +33,7 @@ def draw(config: dict[str, Any]) -> None:
 def _ask_and_answer(config: dict[str, Any]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        scales = _scales(config)
+        scales = inputs.scales(config)
         row = _inputs(config, scales)
         asked = st.button("Get Prediction", type="primary", width="stretch", key="ask")
         if asked:
@@ -40,26 +45,22 @@ def _ask_and_answer(config: dict[str, Any]) -> None:
             _scroll_to_answer()
 
 
-def _scales(config: dict[str, Any]) -> list[Scale]:
-    rows = [example["features"] for example in config["examples"]]
-    return [
-        scale(feature, [row[at] for row in rows]) for at, feature in enumerate(config["features"])
-    ]
-
-
-def _inputs(config: dict[str, Any], scales: list[Scale]) -> list[float]:
-    names = [feature["name"] for feature in config["features"]]
-    examples = [dict(zip(names, each["features"], strict=True)) for each in config["examples"]]
-    _examples(config, examples)
-    # New sliders come in a new box, else the browser keeps an old one that has the focus until all
+def _inputs(config: dict[str, Any], scales: list[Scale | None]) -> list[inputs.Value]:
+    _examples(config)
+    model, row = st.session_state.get("start", (None, {}))
+    # New inputs come in a new box, else the browser keeps an old one that has the focus until all
     # is drawn, and the button moves away under a click.
-    with st.container(key=f"sliders {st.session_state.get('set', 0)}"):
-        return [_slider(*each) for each in zip(config["features"], scales, strict=True)]
+    turn = str(st.session_state.get("set", 0))
+    with st.container(key=f"sliders {turn}"):
+        start = row if model == _model(config) else {}
+        return inputs.draw(config["features"], scales, start=start, key=turn)
 
 
 # Below the answer: beside the slider this would move the button, above the answer that.
-def _guesses(config: dict[str, Any], scales: list[Scale], row: list[float]) -> None:
+def _guesses(config: dict[str, Any], scales: list[Scale | None], row: list[inputs.Value]) -> None:
     for feature, its, value in zip(config["features"], scales, row, strict=True):
+        if not its or not isinstance(value, float):
+            continue
         if beyond := words.outside(feature, value, known=its.known(feature)):
             st.caption(f":orange[{beyond}]")
 
@@ -75,22 +76,37 @@ def _scroll_to_answer() -> None:
     )
 
 
-def _examples(config: dict[str, Any], examples: list[dict[str, float]]) -> None:
-    """Offer a button per class; pressed again, it gives that class's next example."""
-    if not examples:
+def _examples(config: dict[str, Any]) -> None:
+    """Offer a button per kind of answer; pressed again, it gives the next example of its kind."""
+    if not config["examples"]:
         return
     st.markdown("Start from an example")
-    classes = [example["class_name"] for example in config["examples"]]
+    model = _model(config)
     with st.container(horizontal=True, gap="small"):
-        for name in config["classes"]:
-            rows = [row for row, its in zip(examples, classes, strict=True) if its == name]
-            if rows:
-                label = words.plain(words.title(name))
-                st.button(label, key=f"example {name}", on_click=_start_from, args=(name, rows))
+        for name, rows in _kinds(config).items():
+            label = words.plain(words.title(name))
+            st.button(label, key=f"example {name}", on_click=_start_from, args=(model, name, rows))
 
 
-def _start_from(name: str, rows: list[dict[str, float]]) -> None:
-    """Put new sliders, at the next of `rows`, in the place of the old.
+def _kinds(config: dict[str, Any]) -> dict[str, list[Row]]:
+    """Sort the examples by their class, those of a regression by how large their value is."""
+    names = [feature["name"] for feature in config["features"]]
+    examples = config["examples"]
+    rows = [dict(zip(names, each["features"], strict=True)) for each in examples]
+    if config["task"] == "regression":
+        ranked = [rows[at] for at in sorted(range(len(rows)), key=lambda at: examples[at]["value"])]
+        ends = [len(ranked) * third // 3 for third in range(4)]
+        kinds = zip(("low", "middle", "high"), ends, ends[1:], strict=False)
+        found = {name: ranked[begin:end] for name, begin, end in kinds}
+    else:
+        found = {name: [] for name in config["classes"]}
+        for row, example in zip(rows, examples, strict=True):
+            found[example["class_name"]].append(row)
+    return {name: some for name, some in found.items() if some}
+
+
+def _start_from(model: Model, name: str, rows: list[Row]) -> None:
+    """Put new inputs, at the next of `rows`, in the place of the old.
 
     Moving the old ones would lose a race: a click that leaves the browser before it has heard of
     the move brings the old values along.
@@ -98,55 +114,45 @@ def _start_from(name: str, rows: list[dict[str, float]]) -> None:
     turn = st.session_state.get(f"turn {name}", 0)
     st.session_state[f"turn {name}"] = turn + 1
     st.session_state["set"] = st.session_state.get("set", 0) + 1
-    st.session_state["start"] = rows[turn % len(rows)]
+    st.session_state["start"] = model, rows[turn % len(rows)]
 
 
-def _slider(feature: dict[str, Any], its: Scale) -> float:
-    # Another model's feature of the same name is another slider.
-    key = f"{st.session_state.get('set', 0)} {feature['name']} {feature['min']} {feature['max']}"
-    start = st.session_state.get("start", {})
-    return st.slider(
-        f"{words.label(feature)} · trained on {words.trained_on(feature)}",
-        its.low,
-        its.high,
-        value=its.snap(start.get(feature["name"], feature["mean"])),
-        step=its.step,
-        format=f"%.{its.decimals}f",
-        key=key,
-        persist_state="session",
-    )
+def _model(config: dict[str, Any]) -> Model:
+    """Tell one model's questions and answers from another's."""
+    asked = [(feature["name"], feature["type"]) for feature in config["features"]]
+    return [config["task"], config["classes"], asked]
 
 
-def _ask(config: dict[str, Any], row: list[float]) -> None:
-    asked = {"row": row, "classes": config["classes"], "answer": None, "trouble": None}
+def _ask(config: dict[str, Any], row: list[inputs.Value]) -> None:
+    asked = {"row": row, "model": _model(config), "answer": None, "trouble": None}
     try:
         with st.spinner("Waiting for an answer"):
             asked["answer"] = api.predict(row)
-        live.forget()
+        latest.forget()
     except api.ApiError as error:
         asked["trouble"] = str(error)
     st.session_state["asked"] = asked
 
 
-def _answer(config: dict[str, Any], row: list[float]) -> None:
+def _answer(config: dict[str, Any], row: list[inputs.Value]) -> None:
     asked = st.session_state.get("asked")
     with st.container(border=True, key="answer"):
-        if asked is None or asked["classes"] != config["classes"]:
+        if asked is None or asked["model"] != _model(config):
             st.markdown("#### The answer appears here")
-            st.caption("Which class it is, how sure the model is, and which version answered.")
+            st.caption(words.what_is_answered(config["task"]))
         elif asked["trouble"]:
             st.markdown("#### No answer this time")
             st.markdown(words.plain(asked["trouble"]))
         else:
-            _show(asked, changed=row != asked["row"])
+            _show(config, asked, changed=row != asked["row"])
 
 
-def _show(asked: dict[str, Any], *, changed: bool) -> None:
+def _show(config: dict[str, Any], asked: dict[str, Any], *, changed: bool) -> None:
     answer = asked["answer"]
     st.caption("The values have changed since this answer." if changed else "The answer")
-    chances = dict(zip(asked["classes"], answer["probabilities"], strict=True))
-    sure = words.percent(chances[answer["class_name"]])
-    st.header(f"{words.plain(words.title(answer['class_name']))}, {sure}", anchor=False)
+    # A regression has no classes, and not every classifier has probabilities.
+    chances = dict(zip(config["classes"], answer.get("probabilities") or (), strict=False))
+    st.header(words.answer(answer, chances), anchor=False)
     for name in sorted(chances, key=chances.__getitem__, reverse=True)[:MOST_BARS]:
         text = f"{words.plain(words.title(name))} · {words.percent(chances[name])}"
         st.progress(chances[name], text=text)
@@ -154,17 +160,19 @@ def _show(asked: dict[str, Any], *, changed: bool) -> None:
         f"Answered by **{words.plain(answer['model_version'])}** "
         f"in **{words.milliseconds(answer['latency_ms'])}**"
     )
-    _was_this_right(asked)
+    if said := asked.get("said"):
+        st.markdown(said)
+    elif config["task"] == "regression":
+        _what_was_it(asked)
+    else:
+        _was_this_right(asked, config["classes"])
     st.caption(f"Request {words.plain(answer['request_id'])}")
 
 
-def _was_this_right(asked: dict[str, Any]) -> None:
+def _was_this_right(asked: dict[str, Any], classes: list[str]) -> None:
     answer = asked["answer"]
-    if said := asked.get("said"):
-        st.markdown(said)
-        return
     st.markdown("Was this right?")
-    others = [name for name in asked["classes"] if name != answer["class_name"]]
+    others = [name for name in classes if name != answer["class_name"]]
     with st.container(horizontal=True):
         st.button("Yes", key="right", on_click=_tell, args=(asked, answer["class_name"]))
         key = f"wrong {answer['request_id']}"
@@ -173,7 +181,7 @@ def _was_this_right(asked: dict[str, Any]) -> None:
             others,
             index=None,
             placeholder="No, it was …",
-            format_func=words.title,
+            format_func=words.titles(others),
             key=key,
             label_visibility="collapsed",
             width=200,
@@ -181,21 +189,28 @@ def _was_this_right(asked: dict[str, Any]) -> None:
         )
 
 
-def _tell(asked: dict[str, Any], label: str) -> None:
+def _what_was_it(asked: dict[str, Any]) -> None:
+    """Ask for the true value; a form, else the first step towards it would be sent."""
+    key = f"truth {asked['answer']['request_id']}"
+    with st.form(f"form {key}", border=False):
+        st.number_input("What was it really?", value=None, format="%g", key=key)
+        st.form_submit_button("Send", on_click=lambda: _tell(asked, st.session_state[key]))
+
+
+def _tell(asked: dict[str, Any], label: str | float | None) -> None:
+    if label is None:  # a box that was cleared, or sent empty
+        return
     try:
         status = api.feedback(asked["answer"]["request_id"], label=label)["status"]
     except api.ApiError as error:
         asked["said"] = words.plain(str(error))
     else:
         asked["said"] = words.thanks(status, label)
-        live.forget()
+        latest.forget()
 
 
-@live.section
-def _statistics() -> None:
-    report, config = live.latest("/report"), live.latest("/config")
-    if report is None or config is None:
-        return
+@live.section("versions")
+def _statistics(report: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("Who answered", anchor=False)
     total = sum(version["requests"] for version in report["versions"].values())
     with st.container(horizontal=True, gap="medium"):

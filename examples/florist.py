@@ -1,0 +1,63 @@
+"""Asks irisab about flowers of Iris, one by one, and tells it what each really was.
+
+    .venv/bin/python examples/florist.py 100
+    .venv/bin/python examples/florist.py 100 --bigger 1.3
+
+The second has them from another garden, where they grow bigger. The service is that of
+`make run`, or the one at $IRISAB_API.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from sklearn.datasets import load_iris
+
+API = os.environ.get("IRISAB_API", "http://127.0.0.1:5000")
+STRIDE = 7  # the data set is sorted by species; in steps of seven they come by turns
+
+
+def flowers(count: int, bigger: float) -> Iterator[tuple[list[float], int]]:
+    """Yield the measurements of a flower and the number of its species."""
+    iris = load_iris()
+    for number in range(count):
+        row = number * STRIDE % len(iris.data)
+        yield (iris.data[row] * bigger).round(2).tolist(), int(iris.target[row])
+
+
+def post(connection: HTTPConnection, path: str, body: object) -> Any:
+    """Return the answer; exits where it is a refusal."""
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    with connection.getresponse() as response:
+        answer = json.load(response)
+    if response.status != 200:
+        sys.exit(f"florist: {path} answers {response.status}: {answer['detail']}")
+    return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("count", type=int, help="how many flowers")
+    parser.add_argument("--bigger", type=float, default=1, metavar="FACTOR", help="such as 1.3")
+    options = parser.parse_args()
+    connection = HTTPConnection(urlsplit(API).netloc, timeout=30)
+    right = 0
+    for features, species in flowers(options.count, options.bigger):
+        answer = post(connection, "/predict", {"features": features})
+        post(connection, "/feedback", {"request_id": answer["request_id"], "label": species})
+        right += answer["prediction"] == species
+    print(f"{options.count} flowers, {right} answers were right")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"florist: nobody answers at {API} ({error}): start the service with `make run`")

@@ -1,0 +1,95 @@
+"""Every bundle that is kept, and going back to one. Start at `listed()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from irisab.errors import BundleError, DataError
+from irisab.model import bundle, publish
+from irisab.model.bundle import CURRENT
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One bundle on the disk; `manifest` is None where it cannot be read, and `why` says so."""
+
+    version: str
+    hash: str
+    is_current: bool
+    manifest: Mapping[str, Any] | None
+    why: str | None = None
+
+
+def listed(models: Path) -> Iterator[Kept]:
+    """Yield the bundles of each version, the newest first."""
+    for home in sorted(each for each in models.glob("*") if each.is_dir()):
+        current = (home / CURRENT).resolve().name
+        folders = [each for each in home.iterdir() if publish.is_bundle(each)]
+        folders.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+        for folder in folders:
+            yield _kept(home.name, folder, folder.name == current)
+
+
+def _kept(version: str, folder: Path, is_current: bool) -> Kept:
+    try:
+        manifest, why = bundle.manifest_of(folder), None
+    except (OSError, ValueError, LookupError, BundleError) as error:
+        manifest, why = None, str(error)
+    return Kept(
+        version=version, hash=folder.name, is_current=is_current, manifest=manifest, why=why
+    )
+
+
+def use(models: Path, version: str, digest: str) -> str:
+    """Make an older bundle of a version the current one; return its whole hash.
+
+    `digest` may be cut short, as long as one bundle only begins with it. The bundle is loaded and
+    its golden rows are replayed first. Raises `DataError` where there is no such bundle, and
+    `BundleError` where it cannot be served; nothing is changed then.
+    """
+    kept = [each.hash for each in listed(models) if each.version == version]
+    if not kept:
+        raise DataError(f"{models}: no model of version {version} is kept")
+    matching = [each for each in kept if each.startswith(digest)]
+    if len(matching) != 1:
+        raise DataError(
+            f"version {version} has {'no model' if not matching else 'several models'} "
+            f"{digest!r}; there are {', '.join(kept)}"
+        )
+    bundle.load_folder(models / version / matching[0], version)
+    publish.make_current(models / version, matching[0])
+    return matching[0]
+
+
+def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
+    """Return what `irisab models --json` has of a bundle."""
+    manifest = kept.manifest or {}
+    role = "none"
+    if kept.version in split:
+        role = "control" if kept.version == control else "challenger"
+    return {
+        "version": kept.version,
+        "bundle": kept.hash,
+        "current": kept.is_current,
+        "role": role if kept.is_current else "none",
+        "share": split.get(kept.version) if kept.is_current else None,
+        "task": manifest.get("task", "classification") if manifest else None,
+        "estimator": manifest.get("estimator"),
+        "form": _form(manifest) if manifest else None,
+        "dataset": manifest.get("dataset"),
+        "rows": manifest.get("rows"),
+        "exam": manifest.get("exam"),
+        "accuracy": manifest.get("accuracy"),
+        "mae": manifest.get("mae"),
+        "trained_at": manifest.get("trained_at"),
+        "error": kept.why,
+    }
+
+
+def _form(manifest: Mapping[str, Any]) -> str:
+    return "pickle" if bundle.form_of(manifest) == bundle.PICKLE else "plain"

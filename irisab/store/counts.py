@@ -1,0 +1,80 @@
+"""The counts in the evidence tables, read back. Used by `History`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+
+Counts = dict[str, int]
+
+
+def of_versions(connection: sqlite3.Connection, revision: str) -> dict[str, Counts]:
+    names = ("requests", "errors", "labelled", "correct")
+    rows = connection.execute(
+        f"SELECT version, {', '.join(names)} FROM versions WHERE revision = ?", (revision,)
+    )
+    return {version: dict(zip(names, counts, strict=True)) for version, *counts in rows}
+
+
+def of_classes(connection: sqlite3.Connection, revision: str) -> dict[str, dict[int, Counts]]:
+    names = ("labelled", "correct", "units", "units_correct")
+    rows = connection.execute(
+        f"SELECT version, label, {', '.join(names)} FROM version_classes WHERE revision = ?",
+        (revision,),
+    )
+    found: defaultdict[str, dict[int, Counts]] = defaultdict(dict)
+    for version, label, *counts in rows:
+        found[version][label] = dict(zip(names, counts, strict=True))
+    return dict(found)
+
+
+def of_agreement(connection: sqlite3.Connection, control: str, challenger: str) -> Counts:
+    names = ("scored", "disagreed", "differed")
+    # What an older irisab has counted since is not known by user: each request that differed is
+    # taken for a user of its own, so that no disagreement without a label is forgotten.
+    row = connection.execute(
+        "SELECT u.scored, u.disagreed,"
+        " coalesce(u.differed, 0) + max(coalesce(p.differed, 0) - coalesce(u.known, 0), 0)"
+        " FROM (SELECT ? AS one, ? AS two) LEFT JOIN pairs AS p USING (one, two)"
+        " LEFT JOIN units AS u USING (one, two)",
+        sorted((control, challenger)),
+    ).fetchone()
+    return {name: count or 0 for name, count in zip(names, row, strict=True)}
+
+
+def of_tally(connection: sqlite3.Connection, control: str, challenger: str) -> dict[str, Counts]:
+    names, columns = _sides(control, challenger)
+    rows = connection.execute(
+        f"SELECT shown, {columns} FROM tally WHERE one = ? AND two = ?",
+        sorted((control, challenger)),
+    )
+    return {shown: dict(zip(names, counts, strict=True)) for shown, *counts in rows}
+
+
+def of_class_tally(
+    connection: sqlite3.Connection, control: str, challenger: str
+) -> dict[int, dict[str, Counts]]:
+    names, columns = _sides(control, challenger)
+    rows = connection.execute(
+        f"SELECT label, shown, {columns}, units FROM class_tally WHERE one = ? AND two = ?",
+        sorted((control, challenger)),
+    )
+    found: defaultdict[int, dict[str, Counts]] = defaultdict(dict)
+    for label, shown, *counts in rows:
+        found[label][shown] = dict(zip((*names, "units"), counts, strict=True))
+    return dict(found)
+
+
+def _sides(control: str, challenger: str) -> tuple[Sequence[str], str]:
+    """Return the fields of a tally and its columns: models are in the order of their hashes."""
+    alone = ("control_only", "challenger_only")
+    return (
+        (
+            "both",
+            *(alone if control <= challenger else reversed(alone)),
+            "neither",
+            "neither_differ",
+        ),
+        "both, one_only, two_only, neither, neither_differ",
+    )

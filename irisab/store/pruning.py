@@ -1,0 +1,100 @@
+"""What is deleted, so that the history does not grow for ever. Start at `Pruner.prune`."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from irisab.store.counters import Pair
+from irisab.store.revision import Revision
+
+# Users of one table at a time: a large deletion would keep labels waiting.
+USERS_AT_ONCE = 20_000
+
+
+class Pruner:
+    """Deletes the oldest rows, and the users that only they needed.
+
+    A user is remembered by revision and by pair, so that nobody counts twice. Once a revision
+    serves no more and all its rows are gone no label can come for it, and none is needed.
+    """
+
+    def __init__(self) -> None:
+        self._users_may_be_left = True
+
+    def prune(self, connection: sqlite3.Connection, rows: int, serving: Revision | None) -> int:
+        """Delete at least so many rows, whole requests; returns how many there were."""
+        deleted = connection.execute(
+            "DELETE FROM predictions WHERE request_id < (SELECT request_id FROM predictions"
+            " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
+            (rows,),
+        )
+        for table in ("counted", "own_ids"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE request_id < (SELECT min(request_id) FROM predictions)"
+            )
+        if serving is not None:
+            self._prune_users(connection, serving)
+        return deleted.rowcount
+
+    def _prune_users(self, connection: sqlite3.Connection, serving: Revision) -> None:
+        for revision in _gone(connection, serving):
+            self._users_may_be_left = True
+            if not _delete_users(connection, ("users", "labellers"), {"revision": revision}):
+                connection.execute("DELETE FROM newest_rows WHERE revision = ?", (revision,))
+        if self._users_may_be_left:
+            self._users_may_be_left = _prune_pairs(connection, serving)
+
+
+def note_rows(connection: sqlite3.Connection, revision: str, request_id: bytes) -> None:
+    """Remember the newest row of a revision."""
+    connection.execute(
+        "INSERT INTO newest_rows (revision, request_id) VALUES (?, ?)"
+        " ON CONFLICT DO UPDATE SET request_id = max(request_id, excluded.request_id)",
+        (revision, request_id),
+    )
+
+
+def _gone(connection: sqlite3.Connection, serving: Revision) -> list[str]:
+    """Return the revisions that serve no more, and have no rows."""
+    rows = connection.execute(
+        "SELECT revision FROM newest_rows WHERE revision <> ?"
+        " AND request_id < (SELECT min(request_id) FROM predictions)",
+        (serving.id,),
+    )
+    return [revision for (revision,) in rows]
+
+
+def _prune_pairs(connection: sqlite3.Connection, serving: Revision) -> bool:
+    """Delete the users of pairs that no revision with rows has; tells whether some are left."""
+    needed = _needed_pairs(connection, serving)
+    left = False
+    for number, *pair in connection.execute("SELECT pair, one, two FROM units").fetchall():
+        if tuple(pair) not in needed:
+            one, two = pair
+            left |= _delete_users(connection, ("pair_users",), {"pair": number})
+            left |= _delete_users(connection, ("voters",), {"one": one, "two": two})
+    return left
+
+
+def _needed_pairs(connection: sqlite3.Connection, serving: Revision) -> set[Pair]:
+    contents = connection.execute(
+        "SELECT content FROM revisions WHERE revision IN (SELECT revision FROM newest_rows)"
+    )
+    revisions = [serving, *(Revision.from_json(text) for (text,) in contents)]
+    return {pair for each in revisions for pair in each.model_pairs()}
+
+
+def _delete_users(
+    connection: sqlite3.Connection, tables: tuple[str, ...], where: dict[str, object]
+) -> bool:
+    """Delete users of these tables, not too many at a time; tells whether some are left."""
+    condition = " AND ".join(f"{name} = ?" for name in where)
+    left = False
+    for table in tables:
+        deleted = connection.execute(
+            f"DELETE FROM {table} WHERE {condition} AND user IN"
+            f" (SELECT user FROM {table} WHERE {condition} LIMIT {USERS_AT_ONCE})",
+            (*where.values(), *where.values()),
+        )
+        left |= deleted.rowcount == USERS_AT_ONCE
+    return left

@@ -1,0 +1,45 @@
+"""Rows as the history keeps them. Start at `encode()`.
+
+Rows of numbers and booleans are little-endian float64, as they have always been. A row with text
+in it is JSON; which of the two it is, the types of its revision say.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from irisab.model.schema import row_to_json
+
+NUMERIC = {"number", "boolean"}
+
+
+def is_numeric(types: Sequence[str]) -> bool:
+    """Tell whether rows of features of these types are kept as float64."""
+    return NUMERIC.issuperset(types)
+
+
+def columns(features: Sequence[str], types: Sequence[str]) -> str:
+    """Return what revisions share whose rows can be read together, as JSON."""
+    if is_numeric(types):
+        return json.dumps(list(features))
+    return json.dumps([list(features), list(types)])
+
+
+def encode(row: Sequence[Any], *, numeric: bool) -> bytes:
+    """Return what the column `features` holds."""
+    if numeric:
+        return array("d", row).tobytes()
+    return json.dumps(row_to_json(row), ensure_ascii=False).encode()
+
+
+def decode(blob: bytes, types: Sequence[str]) -> list[Any]:
+    """Return the row that `encode` was given: NaN or None where a value is missing."""
+    if is_numeric(types):
+        return array("d", blob).tolist()
+    return [
+        float("nan") if value is None and kind in NUMERIC else value
+        for value, kind in zip(json.loads(blob), types, strict=True)
+    ]
