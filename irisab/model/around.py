@@ -81,7 +81,7 @@ def _takes(model: PlainModel, row: Row) -> bool:
     """Tell whether a model answers a row with a gap, or with a category that is new to it."""
     try:
         model.score_row(row)
-    except (TypeError, ValueError):
+    except Exception:  # None is no number to `struct`, a gap none to a table
         return False
     return True
 

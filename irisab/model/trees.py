@@ -16,11 +16,11 @@ from irisab.model.answer import Answer, Row
 from irisab.model.bitset import Bitset, masks_fit
 from irisab.model.branches import Branches
 from irisab.model.fastest import Fastest
-from irisab.model.links import link_of
-from irisab.model.nodes import Nodes, sum_in_order, voting
+from irisab.model.nodes import Nodes, voting
+from irisab.model.sums import Sums
 from irisab.model.walk import Walk
 from irisab.model.wide import widen
-from irisab.model.writing import Part, can_be_written, write_leaves, write_sums
+from irisab.model.writing import can_be_written
 
 Score = Callable[[Row], Answer]
 # Wide rows that are scored together hold so many numbers at most.
@@ -45,7 +45,7 @@ class Trees:
         branches = Branches(about, arrays, n_columns)
         # Of branches and nodes nothing is kept: they are larger than what scores.
         self._wide, nodes = widen(branches)
-        self._sums, self._walk = _Sums(about, branches), Walk(nodes)
+        self._sums, self._walk = Sums(about, branches), Walk(nodes)
         forms = self._forms(about["link"], branches, nodes)
         chosen = {method: forms[method]} if method in forms else forms
         fastest = Fastest(chosen, self._score_together, branches.probe())
@@ -78,63 +78,3 @@ def _masked(nodes: Nodes, widened: Callable[[Row], Row]) -> Score:
     cut = np.minimum(nodes.cut, np.finfo(np.float64).max)
     score = Bitset(voting(nodes.testing(nodes.n_features, nodes.feature, cut))).score_row
     return lambda row: score([x if x == x else math.inf for x in widened(row)])
-
-
-class _Sums:
-    """What leaves add up to, in the order of the trees, and what is answered then."""
-
-    def __init__(self, about: Mapping[str, Any], branches: Branches) -> None:
-        self._base, self._turns = branches.base, branches.turns
-        self._value, sums = branches.nodes.value, len(branches.base)
-        self._one, self._many = link_of(
-            about["link"], sums=sums, divide=about["divide"], at_zero=about.get("at_zero", 0)
-        )
-
-    def of_leaves(self, leaves: np.ndarray) -> Answer:
-        """Return the answer for the leaf that a row reaches in each tree."""
-        value = self._value.take(leaves, axis=0).reshape(-1, len(self._base))
-        total = sum_in_order(np.concatenate([self._base[None], value]))
-        return self._many(total)[0]
-
-    def of_many(self, leaves: Any, n_rows: int) -> list[Answer]:
-        """Return the answers for the leaves that many rows reach, given tree by tree."""
-        total = np.tile(self._base, (n_rows, 1))
-        for tree, reached in enumerate(leaves):
-            value = self._value.take(reached, axis=0)
-            if self._turns:
-                total[:, tree % len(self._base)] += value[:, 0]
-            else:
-                total += value
-        return self._many(total)
-
-    def written(self, branches: Branches) -> Score:
-        """Return what scores a row with the trees written as Python."""
-        if len(branches.nodes.roots) == 1:
-            return self._of_one_tree(branches)
-        if len(self._base) > 1 and not self._turns:
-            find = _one_after_the_other(write_leaves(branches), [])
-            return lambda row: self.of_leaves(find(row))
-        base = self._base.tolist()
-        begin = base[0] if len(base) == 1 else base
-        one, add = self._one, _one_after_the_other(write_sums(branches), begin)
-        return lambda row: one(add(row))
-
-    def _of_one_tree(self, branches: Branches) -> Score:
-        """Return what scores a row where there is an answer for each leaf."""
-        (find,) = write_leaves(branches)
-        answers = [self.of_leaves(np.array([leaf])) for leaf in range(len(self._value))]
-        return lambda row: answers[find(row, ())[0]]
-
-
-def _one_after_the_other(parts: Sequence[Part], begin: Any) -> Callable[[Row], Any]:
-    if len(parts) == 1:
-        (part,) = parts
-        return lambda row: part(row, begin)
-
-    def through_all(row: Row) -> Any:
-        found = begin
-        for part in parts:
-            found = part(row, found)
-        return found
-
-    return through_all
