@@ -28,8 +28,8 @@ LAYERS = {
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
     "evidence | seen | counters counts | database revision | rows",
     "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
-    "ensembles writing wide | branches | steps walk bitset fastest | nodes servable native | "
-    "columns links nested | arrays written known seats | answer schema",
+    "ensembles sums wide | writing | branches | steps walk bitset fastest | "
+    "nodes servable native | columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
     "drift exact",
     "config": "",

@@ -21,6 +21,7 @@ from irisab.errors import DataError
 from irisab.lifecycle import estimators, exam, kept, scores, summary, weights
 from irisab.lifecycle.rows import Dataset, checked
 from irisab.model import bundle, publish
+from irisab.model.servable import unservable
 from irisab.versions import VERSION_NAME, VERSION_NAME_RULE, ModelOptions
 
 GOLDEN_ROWS = 20
@@ -100,11 +101,11 @@ def refuse_replacing(models: Path, version: str, *, force: bool) -> None:
 
 
 def _refuse_unservable(estimator: Any, dataset: Dataset) -> None:
-    from sklearn.base import is_classifier, is_regressor
+    from sklearn.base import is_classifier
 
+    if reason := unservable(estimator):
+        raise DataError(reason)
     name = type(estimator).__name__
-    if not (is_classifier(estimator) or is_regressor(estimator)):
-        raise DataError(f"{name}: cannot be served: a classifier or a regressor can")
     if is_classifier(estimator) != (dataset.task == "classification"):
         kind = "classifier" if is_classifier(estimator) else "regressor"
         raise DataError(f"{name}: is a {kind}, and {dataset.name} is data for a {dataset.task}")

@@ -14,25 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irisab.model.answer import Row
-from irisab.model.plain import PlainModel
+from irisab.model.branches import Branches
+from irisab.model.plain import Plain, PlainModel
 from irisab.model.schema import FLOAT32_MAX
-from irisab.model.trees import Trees
 
 _UNSEEN = "a category never seen"
 # Of each feature, which of the values to try lead down the way so far.
 Ways = dict[int, NDArray[np.bool_]]
 
 
-def rows_around(model: PlainModel, rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield rows like the given ones: first each category and gap, then each side of each split."""
-    features = [_Feature(model, each, rows[0]) for each in range(model.n_inputs)]
+def rows_around(plain: Plain, model: PlainModel, rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield rows like the given ones: first each category and gap, then each side of each split.
+
+    `model` is what `plain` was restored to.
+    """
+    trees = plain.about["family"] == "trees"
+    branches = Branches(plain.about, plain.arrays, model.n_columns) if trees else None
+    features = [_Feature(model, branches, each, rows[0]) for each in range(model.n_inputs)]
     turn = 0
     for at, feature in enumerate(features):
         for value in feature.apart:
             turn += 1
             yield _with(rows[turn % len(rows)], {at: value})
-    if isinstance(model.head, Trees):
-        yield from _Splits(model, model.head, features).rows(rows)
+    if branches is not None:
+        yield from _Splits(model, branches, features).rows(rows)
 
 
 def _with(row: Row, values: dict[int, Any]) -> Row:
@@ -49,14 +54,14 @@ class _Feature:
     trying, and `seen` what the model sees of each: shape (values, columns that begin with it).
     """
 
-    def __init__(self, model: PlainModel, at: int, like: Row) -> None:
+    def __init__(self, model: PlainModel, branches: Branches | None, at: int, like: Row) -> None:
         columns = model.columns
         sources = range(model.n_inputs) if columns is None else columns.sources
         self.columns = [column for column, source in enumerate(sources) if source == at]
         known = _known(model, self.columns)
         gap = None if like[at] is None or isinstance(like[at], str) else math.nan
         self.apart = [gap, *([_unlike(known)] if known else []), *known]
-        near = [value for column in self.columns for value in _near(model, column)]
+        near = [value for column in self.columns for value in _near(model, branches, column)]
         taken = [value for value in self.apart if _takes(model, _with(like, {at: value}))]
         self.values = [*dict.fromkeys(near), *taken]
         self.seen = self._seen(model, at, like)
@@ -76,7 +81,7 @@ def _takes(model: PlainModel, row: Row) -> bool:
     """Tell whether a model answers a row with a gap, or with a category that is new to it."""
     try:
         model.score_row(row)
-    except (TypeError, ValueError):
+    except Exception:  # None is no number to `struct`, a gap none to a table
         return False
     return True
 
@@ -94,12 +99,11 @@ def _unlike(known: Sequence[Any]) -> Any:
     return max(numbers) + 1.0 if numbers else _UNSEEN
 
 
-def _near(model: PlainModel, column: int) -> list[float]:
+def _near(model: PlainModel, branches: Branches | None, column: int) -> list[float]:
     """Return the values of a feature at which tests of a column turn, and those next to them."""
     arithmetic = [] if model.columns is None else model.columns.arithmetic(column)
-    if not isinstance(model.head, Trees) or arithmetic is None:
+    if branches is None or arithmetic is None:
         return []
-    branches = model.head.branches
     tested = branches.split & (branches.nodes.feature == column)
     cuts = np.unique(branches.nodes.cut[tested])
     near = [cuts, np.nextafter(cuts, np.inf)]
@@ -136,8 +140,8 @@ def _widely(x: Any) -> list[Any]:
 class _Splits:
     """The splits of all trees, with the rows that reach them."""
 
-    def __init__(self, model: PlainModel, head: Trees, features: Sequence[_Feature]) -> None:
-        self._branches, self._features = head.branches, features
+    def __init__(self, model: PlainModel, branches: Branches, features: Sequence[_Feature]) -> None:
+        self._branches, self._features = branches, features
         columns = model.columns
         self._sources = list(range(model.n_inputs)) if columns is None else columns.sources
 

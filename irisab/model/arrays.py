@@ -68,12 +68,13 @@ def _preorder(tree: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def preorder(left: Ints, right: Ints) -> list[int]:
     """Return the nodes of a tree in preorder, given the children of each (-1: a leaf)."""
+    to_left, to_right = left.tolist(), right.tolist()
     order, stack = [], [0]
     while stack:
         node = stack.pop()
         order.append(node)
-        if left[node] >= 0:
-            stack += (right[node], left[node])
+        if to_left[node] >= 0:
+            stack += (to_right[node], to_left[node])
     return order
 
 

@@ -25,6 +25,11 @@ _HISTOGRAM_FIELDS = {
     "gain", "depth", "is_leaf", "bin_threshold", "is_categorical", "bitset_idx",
 }  # fmt: skip
 
+_HISTOGRAM_LINKS = (
+    ("squared_error", "IdentityLink"), ("absolute_error", "IdentityLink"),
+    ("quantile", "IdentityLink"), ("gamma", "LogLink"), ("poisson", "LogLink"),
+)  # fmt: skip
+
 
 def flattened(estimator: Any, prepared: Prepared) -> Plain:
     """Return the head of the plain form and its arrays; raises `NotPlain`."""
@@ -151,10 +156,9 @@ def _histogram_link(estimator: Any) -> str:
     if hasattr(estimator, "classes_"):
         return "logistic" if len(estimator.classes_) == 2 else "softmax"
     link = type(estimator._loss.link).__name__
-    known = {"IdentityLink": "identity", "LogLink": "exp"}
-    if estimator.loss not in ("squared_error", "absolute_error", "gamma", "poisson", "quantile"):
+    if (estimator.loss, link) not in _HISTOGRAM_LINKS:
         raise NotPlain(f"the loss {estimator.loss}")
-    return known[link]
+    return "exp" if link == "LogLink" else "identity"
 
 
 def _histogram_tree(predictor: Any) -> Arrays:

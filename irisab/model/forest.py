@@ -1,7 +1,7 @@
 """Exact evaluation of forests without scikit-learn. Start at `Forest`.
 
-A walk and a bitset give the same answers to the last bit; the faster one is chosen by measuring
-at load.
+A walk, a bitset and code written for the forest give the same answers to the last bit; the fastest
+is chosen by measuring at load.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import numpy as np
 
 from irisab.model.answer import Answer, Row
 from irisab.model.bitset import Bitset, masks_fit
+from irisab.model.branches import Branches
 from irisab.model.fastest import Fastest, spread
 from irisab.model.nodes import Nodes, forest_nodes
+from irisab.model.sums import Sums
 from irisab.model.walk import Walk
+from irisab.model.writing import WRITTEN_LEAVES, can_be_written
 
 
 class Forest:
@@ -28,15 +31,31 @@ class Forest:
         nodes = forest_nodes(arrays)
         self.n_features = nodes.n_features
         self.n_trees, self.n_classes = len(nodes.roots), nodes.value.shape[1]
+        self.n_leaves = len(nodes.outcome)
         walk = Walk(nodes)
         forms: dict[str, Callable[[Row], Answer]] = {}
-        if method != "walk" and masks_fit(nodes):
+        if method in (None, "bitset") and masks_fit(nodes):
             forms["bitset"] = Bitset(nodes).score_row
-        if method != "bitset" or not forms:
+        if method in (None, "written") and self.n_leaves <= WRITTEN_LEAVES:
+            forms |= _written(arrays, self.n_features, self.n_trees)
+        if method in (None, "walk") or not forms:
             forms["walk"] = walk.score_row
         fastest = Fastest(forms, walk.score_rows, _probe(nodes))
         self.method = fastest.method
         self.score_row, self.score_rows = fastest.score_row, fastest.score_rows
+
+
+def _written(
+    arrays: Mapping[str, np.ndarray], n_features: int, n_trees: int
+) -> dict[str, Callable[[Row], Answer]]:
+    """Return the form written as Python, none where the trees are too deep for its parser."""
+    about = {"float32": True, "turns": False, "link": "mean", "divide": n_trees}
+    # No value is missing: no branch of a gap is ever taken.
+    nowhere = np.zeros(len(arrays["threshold"]), dtype=np.bool_)
+    base = np.zeros(arrays["value"].shape[1])
+    branches = Branches(about, {**arrays, "missing_left": nowhere, "base": base}, n_features)
+    sums = Sums(about, branches)
+    return {"written": sums.written(branches)} if can_be_written(branches) else {}
 
 
 def _probe(nodes: Nodes) -> list[list[float]]:

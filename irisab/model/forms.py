@@ -63,7 +63,7 @@ def formed(estimator: Any, about: Mapping[str, Any], rows: Any) -> Formed:
     if plain is None:
         return _of_pickle(estimator, asked, pickled, None)
     model = restore(plain.about, plain.arrays)
-    difference = prove(model, asked, rows.tolist())
+    difference = prove(plain, model, asked, rows.tolist())
     if difference is not None:
         return _of_pickle(estimator, asked, pickled, difference)
     return _of_plain(estimator, model, plain, pickled)

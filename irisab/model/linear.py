@@ -10,6 +10,7 @@ many rows scikit-learn calls another one, which may differ from it in the last p
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,20 +81,22 @@ class Linear:
         self._by_column = coefficients.T
         self._intercept = intercept if several else intercept.item()
         self._product = _term_by_term if about["sparse"] else np.dot
+        # Thrice as fast as numpy reads a list.
+        self._pack = struct.Struct(f"{n_columns}d").pack
         self.score_row = self._score_several if several else self._score_one
         self._several, self._sparse = several, about["sparse"]
 
     def _score_one(self, row: Row) -> Answer:
-        x = np.array(row, dtype=np.float64)
+        x = np.frombuffer(self._pack(*row))
         total = float(self._product(x, self._by_column)) + self._intercept
         if not math.isfinite(total):
             _refuse_gaps(x)
         return self._one(total)
 
     def _score_several(self, row: Row) -> Answer:
-        x = np.array(row, dtype=np.float64)
-        total = (self._product(x, self._by_column) + self._intercept).tolist()
-        if not math.isfinite(sum(total)):
+        x = np.frombuffer(self._pack(*row))
+        total = self._product(x, self._by_column) + self._intercept
+        if not math.isfinite(sum(total.tolist())):
             _refuse_gaps(x)
         return self._one(total)
 

@@ -23,7 +23,7 @@ from irisab.model.answer import Answer
 from irisab.model.arrays import Floats
 
 # From the sums of many rows, shape (rows, sums), to their answers; and from those of one row: a
-# float where there is one sum, else a list.
+# float where there is one sum, else of shape (sums,).
 Many = Callable[[Floats], list[Answer]]
 One = Callable[[Any], Answer]
 NUMBERS = ("identity", "exp")
@@ -38,9 +38,10 @@ def link_of(name: str, *, sums: int, divide: int, at_zero: int) -> tuple[One, Ma
     if name in OF_SEVERAL and sums > 0:
         mean = _mean(divide)
         several: dict[str, tuple[One, Many]] = {
-            "mean": (lambda total: mean(np.array([total]))[0], mean),
+            # A forest that has seen a single class has one sum of several.
+            "mean": (lambda total: mean(np.reshape(total, (1, -1)))[0], mean),
             "softmax": (_softmax_of_one, _softmax),
-            "largest": (lambda total: (total.index(max(total)), ()), _largest),
+            "largest": (lambda total: (int(total.argmax()), ()), _largest),
         }
         return several[name]
     if name not in OF_ONE_SUM or sums != 1:
@@ -90,10 +91,12 @@ def _softmax(total: Floats) -> list[Answer]:
     return _with(total, best)
 
 
-def _softmax_of_one(total: list[float]) -> Answer:
-    top = max(total)
-    powers = np.exp([each - top for each in total])
-    return total.index(top), tuple((powers / np.add.reduce(powers)).tolist())
+def _softmax_of_one(total: Floats) -> Answer:
+    # The same operations as above, with half of the calls.
+    listed = total.tolist()
+    top = max(listed)
+    powers = np.exp(total - top)
+    return listed.index(top), tuple((powers / np.add.reduce(powers)).tolist())
 
 
 def _largest(total: Floats) -> list[Answer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 
@@ -58,6 +59,12 @@ class Nodes:
         self.outcome = np.arange(len(value), dtype=np.int32)
         self.pure = False
 
+    def testing(self, n_features: int, feature: Ints, cut: Floats) -> Nodes:
+        """Return the same trees with other tests: arrays of shape (nodes,)."""
+        other = copy(self)
+        other.n_features, other.feature, other.cut = n_features, feature, cut
+        return other
+
 
 def forest_nodes(arrays: Mapping[str, np.ndarray]) -> Nodes:
     """Return the nodes of a forest's plain arrays; raises `BundleError`."""
@@ -66,7 +73,8 @@ def forest_nodes(arrays: Mapping[str, np.ndarray]) -> Nodes:
 
 
 def voting(nodes: Nodes) -> Nodes:
-    """Let `nodes.pure` say whether each leaf is sure of a class, and keep each class once then."""
+    """Return the nodes with each class once, if each leaf is sure of one: `pure` says so then."""
+    nodes = copy(nodes)
     value = nodes.value
     nodes.pure = bool((value.max(axis=1) == 1).all() and np.count_nonzero(value) == len(value))
     if nodes.pure:

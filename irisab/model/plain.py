@@ -101,16 +101,16 @@ class PlainModel:
     ) -> None:
         n_inputs, front = int(about["inputs"]), about["front"]
         self.columns = None if front is None else Columns(front, n_inputs)
-        n_columns = n_inputs if self.columns is None else len(self.columns)
-        self.head: Trees | Linear
+        self.n_columns = n_columns = n_inputs if self.columns is None else len(self.columns)
+        head: Trees | Linear
         if about["family"] == "linear":
-            self.head = Linear(about, arrays, n_columns)
+            head = Linear(about, arrays, n_columns)
         else:
-            self.head = Trees(about, arrays, n_columns, method=method)
+            head = Trees(about, arrays, n_columns, method=method)
         self.exact = about["family"] == "trees" and about["link"] in EXACT_ANYWHERE
-        self.method, self.n_inputs = self.head.method, n_inputs
+        self.method, self.n_inputs = head.method, n_inputs
         prepare = _prepare(about, self.columns)
-        score, score_all = self.head.score_row, self.head.score_rows
+        score, score_all = head.score_row, head.score_rows
         self.score_row: Callable[[Row], Answer] = (
             score if prepare is None else lambda row: score(prepare(row))
         )

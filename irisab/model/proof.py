@@ -9,7 +9,7 @@ from time import monotonic
 
 from irisab.model.answer import Answer, Model, Row
 from irisab.model.around import rows_around
-from irisab.model.plain import PlainModel
+from irisab.model.plain import Plain, PlainModel
 
 # Beyond, values that were not tried are left to golden rows: training must end.
 SECONDS = 10.0
@@ -19,7 +19,12 @@ Said = Answer | None
 
 
 def prove(
-    model: PlainModel, asked: Model, rows: Sequence[Row], *, seconds: float = SECONDS
+    plain: Plain,
+    model: PlainModel,
+    asked: Model,
+    rows: Sequence[Row],
+    *,
+    seconds: float = SECONDS,
 ) -> str | None:
     """Return None where the plain form answers as the estimator does, else a sentence.
 
@@ -29,13 +34,14 @@ def prove(
 
     Parameters
     ----------
+    model : what `plain` was restored to
     asked : the estimator as it would be served without its plain form
     rows : at least one
 
     What scikit-learn says of a row alone counts: in a batch it may sum in another order.
     """
     until = monotonic() + seconds
-    waiting = chain(rows, rows_around(model, rows))
+    waiting = chain(rows, rows_around(plain, model, rows))
     while batch := list(islice(waiting, BATCH)):
         difference = _difference(model, asked, batch)
         if difference is not None or monotonic() > until:

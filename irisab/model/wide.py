@@ -1,4 +1,4 @@
-"""Rows made so wide that x <= cut is the only test there is. Start at `Wide`.
+"""Rows made so wide that x <= cut is the only test there is. Start at `widen`.
 
 A walk and a bitset know no other. So a test that sends NaN to the left sees a copy of its column
 with -inf in place of NaN, and a test for a set of categories a column of its own: 0 or 1.
@@ -9,29 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irisab.model.answer import Row
-from irisab.model.arrays import Floats
+from irisab.model.arrays import Floats, Ints
 from irisab.model.branches import Branches
 from irisab.model.nodes import Nodes
 
 
-class Wide:
-    """What makes rows wide, and the nodes that test wide rows."""
+def widen(branches: Branches) -> tuple[Wide, Nodes]:
+    """Return what makes rows wide, and the nodes of the branches, testing wide rows."""
+    nodes, by_set = branches.nodes, branches.category >= 0
+    low = branches.split & branches.missing_left & ~by_set
+    lowered = np.unique(nodes.feature[low])
+    tested = np.stack([nodes.feature[by_set], branches.category[by_set]], axis=1)
+    sets, which = np.unique(tested, axis=0, return_inverse=True)
+    feature, cut = nodes.feature.copy(), nodes.cut.copy()
+    feature[low] = branches.n_columns + np.searchsorted(lowered, feature[low])
+    feature[by_set] = branches.n_columns + len(lowered) + which.ravel()
+    cut[by_set] = 0.5
+    width = branches.n_columns + len(lowered) + len(sets)
+    return Wide(width, lowered, sets, branches.left), nodes.testing(width, feature, cut)
 
-    def __init__(self, branches: Branches) -> None:
-        nodes, by_set = branches.nodes, branches.category >= 0
-        low = branches.split & branches.missing_left & ~by_set
-        self._low = np.unique(nodes.feature[low])
-        tested = np.stack([nodes.feature[by_set], branches.category[by_set]], axis=1)
-        self._sets, which = np.unique(tested, axis=0, return_inverse=True)
-        self._left = branches.left
-        feature, cut = nodes.feature.copy(), nodes.cut.copy()
-        feature[low] = branches.n_columns + np.searchsorted(self._low, feature[low])
-        feature[by_set] = branches.n_columns + len(self._low) + which.ravel()
-        cut[by_set] = 0.5
-        self.width = branches.n_columns + len(self._low) + len(self._sets)
-        self.nodes = Nodes(self.width, feature, cut[branches.split], nodes.value)
+
+class Wide:
+    """What makes rows wide.
+
+    `low` are the columns that are copied; `sets` the pairs of a column and a row of `left`.
+    """
+
+    def __init__(self, width: int, low: Ints, sets: Ints, left: NDArray[np.bool_]) -> None:
+        self.width, self._low, self._sets, self._left = width, low, sets, left
 
     def rows(self, x: Floats) -> Floats:
         """Return x (rows, columns) as (rows, width)."""

@@ -16,8 +16,8 @@ Part = Callable[[Any, Any], Any]
 WRITTEN_LEAVES = 50_000
 # Python reads at most 200 parentheses inside each other.
 WRITTEN_DEPTH = 90
-# A function of this many leaves still compiles within little memory.
-PART_LEAVES = 4_000
+# While Python compiles a function no other thread runs: for 20 ms with so many leaves.
+PART_LEAVES = 1_500
 
 
 def can_be_written(branches: Branches) -> bool:

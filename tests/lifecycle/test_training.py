@@ -258,7 +258,7 @@ class Counting(DecisionTreeClassifier):
 
 NAN = np.where(np.arange(600).reshape(150, 4) == 7, np.nan, IRIS.rows)
 UNFIT: dict[str, tuple[Dataset, Any, str]] = {
-    "a clusterer": (IRIS, KMeans(3), "KMeans: cannot be served: a classifier or a regressor can"),
+    "a clusterer": (IRIS, KMeans(3), "KMeans finds clusters, and there is no true answer"),
     "a regressor": (
         IRIS,
         DecisionTreeRegressor(),

@@ -29,7 +29,7 @@ from irisab.model.bitset import MEMO_BYTES
 from irisab.model.forest import Forest
 from irisab.model.nodes import cutoffs
 
-METHODS = ["bitset", "walk"]
+METHODS = ["bitset", "walk", "written"]
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 IRIS = load_iris(return_X_y=True)
 CANCER = load_breast_cancer(return_X_y=True)

@@ -271,7 +271,8 @@ def test_answers_are_proven_around_thresholds_categories_and_gaps(served: Any) -
     """On and next to every threshold, of each category and an unseen one, and with gaps."""
     fitted, rows, about, arrays = served
     asked = asked_of(fitted, numeric=not isinstance(rows[0][0], str | None))
-    assert prove(restore(about, arrays), asked, rows[::6], seconds=1.0) is None
+    plain = Plain(about=about, arrays=arrays)
+    assert prove(plain, restore(about, arrays), asked, rows[::6], seconds=1.0) is None
 
 
 def test_only_sums_are_the_same_on_any_machine(served: Any) -> None:
@@ -315,7 +316,26 @@ def test_columns_are_taken_by_name_as_by_index() -> None:
         assert plain is not None
         rows = table_of(MIXED[0])
         asked = Estimator(fitted, n_classes=2, numeric=False)
-        assert prove(restore(*read_again(plain)), asked, rows, seconds=2.0) is None
+        assert prove(plain, restore(*read_again(plain)), asked, rows, seconds=2.0) is None
+
+
+def test_columns_of_pandas_categories_are_served_as_text() -> None:
+    """Histogram boosting takes them as they are; a row has the text, and so has an unseen one."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(MIXED[0], columns=list("abcde")).astype(
+        {"a": "category", "b": float, "c": float, "d": float, "e": "category"}
+    )
+    for target, estimator in (
+        (MIXED[1], HistGradientBoostingClassifier(max_iter=9, min_samples_leaf=4)),
+        (VALUES[1], HistGradientBoostingRegressor(max_iter=9, min_samples_leaf=4)),
+    ):
+        fitted = estimator.fit(frame, target)
+        plain = flatten(fitted)
+        assert plain is not None
+        assert len(plain.arrays["left"]) > 5
+        asked = asked_of(fitted, numeric=False)
+        rows = table_of(MIXED[0])
+        assert prove(plain, restore(*read_again(plain)), asked, rows, seconds=2.0) is None
 
 
 def test_trees_too_deep_or_too_many_to_be_written_are_walked() -> None:

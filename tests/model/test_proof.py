@@ -25,7 +25,7 @@ from irisab.model.around import rows_around
 from irisab.model.bundle import FOREST, PICKLE, PLAIN
 from irisab.model.estimator import Estimator
 from irisab.model.forms import formed
-from irisab.model.plain import flatten, restore
+from irisab.model.plain import Plain, flatten, restore
 from irisab.model.proof import prove
 
 IRIS = load_iris(return_X_y=True)
@@ -70,7 +70,8 @@ def proof(fitted: Any, rows: Any, damage: Callable[[Any, Any], None]) -> str | N
     numeric = rows.dtype != object
     n_classes = len(getattr(fitted, "classes_", ()))
     asked = Estimator(fitted, n_classes=n_classes, numeric=numeric)
-    return prove(restore(about, arrays), asked, rows[:30].tolist(), seconds=60.0)
+    other = Plain(about=about, arrays=arrays)
+    return prove(other, restore(about, arrays), asked, rows[:30].tolist(), seconds=60.0)
 
 
 def nothing(about: Any, arrays: Any) -> None:
@@ -147,7 +148,8 @@ def test_time_is_bounded() -> None:
     fitted = RandomForestRegressor(30, random_state=0).fit(*DIABETES)
     plain = flatten(fitted)
     asked = Estimator(fitted, n_classes=0)
-    assert prove(restore(plain.about, plain.arrays), asked, DIABETES[0].tolist(), seconds=0) is None
+    model = restore(plain.about, plain.arrays)
+    assert prove(plain, model, asked, DIABETES[0].tolist(), seconds=0) is None
 
 
 def feature(name: str, *, missing: bool = False) -> dict[str, Any]:
@@ -191,6 +193,7 @@ def test_every_split_is_reached_on_both_sides() -> None:
         tree = DecisionTreeRegressor(max_leaf_nodes=40, random_state=0)
         fitted = (make_pipeline(StandardScaler(), tree) if scaled else tree).fit(*DIABETES)
         plain = flatten(fitted)
-        rows = [*rows_around(restore(plain.about, plain.arrays), DIABETES[0][:1].tolist())]
+        model = restore(plain.about, plain.arrays)
+        rows = [*rows_around(plain, model, DIABETES[0][:1].tolist())]
         complete = [row for row in rows if not any(map(math.isnan, row))]
         assert {*fitted.predict(complete)} == {*plain.arrays["value"][:, 0]}
