@@ -6,9 +6,9 @@
 const EVERY = 2000;
 // Until a redraw that did not arrive is asked for again: Streamlit can lose the end of a run.
 const PATIENCE = 10000;
-// A redraw is followed by a rest this many times as long, so that many tabs, or many features,
-// leave the host its time.
-const REST = 4;
+// A redraw, here and in the browser, is followed by a rest this many times as long, so that many
+// tabs, or many features, leave both their time.
+const REST = 2;
 // Streamlit sends what happens in one moment for one part only. A redraw asked for in the moment
 // of a click would take its place, so none is where a hand was at the page just before.
 const HANDS_OFF = 1000;
