@@ -114,6 +114,17 @@ class Served:
         assert answer.status == 200, answer.body
         return answer.json
 
+    def flush(self) -> bool:
+        """Write all that was answered, as the recorder's thread does twenty times a second.
+
+        On a busy machine the shadow may have taken a request to its own thread.
+        """
+        deadline = time.monotonic() + 20
+        while self.service.pending:
+            assert time.monotonic() < deadline, "the shadow does not come to an end"
+            time.sleep(0.001)
+        return self.recorder.flush()
+
     def reload(self) -> None:
         self.service.swap(snapshot.build(self.config))
 

@@ -53,7 +53,7 @@ class Experiment(Served):
 
     @property
     def report(self) -> Any:
-        self.recorder.flush()
+        self.flush()
         return self.client.get("/report").json
 
     @property

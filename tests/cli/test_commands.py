@@ -351,17 +351,17 @@ def test_drift_exits_by_what_it_found(served: Served, capsys: pytest.CaptureFixt
     """drift exits 3 before the window is full, 0 when calm, 1 on drift."""
     for row in training_rows(37):
         served.predict(row)
-    served.recorder.flush()
+    served.flush()
     assert command(served.config, "drift") == 3
     text = capsys.readouterr().out
     assert "Status: NOT ENOUGH DATA (37 of 100 rows)" in text and "Drift Score" not in text
     served.predict(training_rows(100))
-    served.recorder.flush()
+    served.flush()
     assert command(served.config, "drift") == 0
     text = capsys.readouterr().out
     assert "Status: OK" in text and "✅ No significant drift detected." in text
     served.predict([ROW] * 100)
-    served.recorder.flush()
+    served.flush()
     assert command(served.config, "drift") == 1
     text = capsys.readouterr().out
     assert "⚠️  WARNING: Potential model drift detected!" in text
@@ -372,7 +372,7 @@ def test_drift_exits_by_what_it_found(served: Served, capsys: pytest.CaptureFixt
 def test_json_is_the_part_of_the_report(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     """drift --json and verdict --json print the same objects as GET /report."""
     served.predict(training_rows(120))
-    served.recorder.flush()
+    served.flush()
     whole = served.client.get("/report").json
     command(served.config, "drift", "--json")
     assert json.loads(capsys.readouterr().out) == whole["drift"]
@@ -393,7 +393,7 @@ def test_verdict_wants_a_known_challenger_and_revision(
 ) -> None:
     """An unknown version or revision exits 2 and lists what there is."""
     served.predict()
-    served.recorder.flush()
+    served.flush()
     assert command(served.config, "verdict", "v9") == 2
     assert "verdict v2" in capsys.readouterr().err
     assert command(served.config, "verdict", "--revision", "abc") == 2
@@ -479,7 +479,7 @@ def test_a_closed_pipe_is_no_error(served: Served) -> None:
     """`irisab history | head -1` ends quietly."""
     served.predict([ROW] * 1000)
     served.predict([ROW] * 1000)
-    served.recorder.flush()
+    served.flush()
     shell = "set -o pipefail; " + " ".join(irisab(served.config, "history")) + " | head -1"
     found = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert found.stdout.startswith("request_id,") and found.stderr == ""

@@ -106,13 +106,13 @@ def test_bad_bodies_get_one_clear_sentence(name: str, served: Served) -> None:
 
 def test_bad_requests_leave_no_history(served: Served) -> None:
     """What is refused between good requests costs them no row, and leaves none."""
-    served.recorder.flush()
+    served.flush()
     before = len(list(served.history.rows()))
     for number, (body, _) in enumerate(BAD_BODIES.values()):
         served.client.post("/predict", body)
         if number % 10 == 0:
             served.predict()
-    served.recorder.flush()
+    served.flush()
     assert len(list(served.history.rows())) == before + (len(BAD_BODIES) + 9) // 10
     assert served.recorder.dropped == 0
 
@@ -233,11 +233,11 @@ def test_users_stay_with_their_version(served: Served) -> None:
 
 def test_a_forced_version_answers_and_is_kept_out(served: Served) -> None:
     """model_version chooses, counts as a request, and stays out of the experiment."""
-    served.recorder.flush()
+    served.flush()
     before = served.client.get("/report").json["versions"]["v2"]["requests"]
     counted = served.sample("model_version_requests_total", version="v2")
     answers = [served.predict(model_version="v2")["model_version"] for _ in range(10)]
-    served.recorder.flush()
+    served.flush()
     assert set(answers) == {"v2"}
     assert served.sample("model_version_requests_total", version="v2") == counted + 10
     after = served.client.get("/report").json["versions"]["v2"]

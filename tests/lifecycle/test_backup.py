@@ -85,7 +85,7 @@ def test_a_history_is_whole_whenever_it_is_copied(served: Served, tmp_path: Path
     def write() -> None:
         while not stop.is_set():
             labelled(served, 1)
-            served.recorder.flush()
+            served.flush()
 
     writer = threading.Thread(target=write)
     writer.start()

@@ -48,7 +48,7 @@ def test_a_callers_own_id_names_the_newest_request(served: Served) -> None:
     second = served.predict(OTHER, id="order-17")
     assert first["id"] == second["id"] == "order-17"
     assert tell(served, id="order-17", label="setosa") == (200, "matched")
-    served.recorder.flush()
+    served.flush()
     labels = {row["request_id"].hex(): row["label"] for row in served.history.rows()}
     assert labels == {first["request_id"]: None, second["request_id"]: 0}
     assert tell(served, id="order-18", label=0)[0] == 404
@@ -196,7 +196,7 @@ def test_labels_of_a_regression_are_numbers(tmp_path: Path) -> None:
         )
         assert sum(each["absolute"] for each in sums.values()) == pytest.approx(expected)
         assert sum(each["labelled"] for each in sums.values()) == 3
-        served.recorder.flush()
+        served.flush()
         for name, each in served.client.get("/report").json["versions"].items():
             errors = absolute[name].values() if each["labelled"] else []
             assert each["accuracy"] is None and each["per_class"] is None

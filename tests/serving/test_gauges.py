@@ -61,7 +61,7 @@ def test_a_history_that_cannot_be_read_costs_only_what_it_knows(served: Served) 
 def test_a_locked_history_can_still_be_read(served: Served) -> None:
     """A writer that holds the file keeps nobody from looking."""
     served.predict(user_id="ann")
-    served.recorder.flush()
+    served.flush()
     other = sqlite3.connect(served.history._reader._path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     assert collect(served)["prediction_active_users"] == {(): 1}
@@ -90,22 +90,22 @@ def test_weights_follow_a_reload(served: Served) -> None:
 def test_dropped_rows_are_counted(served: Served) -> None:
     """What the history lost is the recorder's count."""
     served.recorder.record(prediction(revision="nobody announced it"))
-    served.recorder.flush()
+    served.flush()
     assert collect(served)["history_rows_dropped"] == {(): 1}
 
 
 def test_rows_that_wait_are_told(served: Served) -> None:
     """A locked history shows before a row is lost, and no longer once it is free."""
     assert collect(served)["history_last_write_successful"] == {(): 1}
-    served.recorder.flush()
+    served.flush()
     served.recorder._writer._connection.execute("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(served.history._reader._path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         served.predict()
-        served.recorder.flush()
+        served.flush()
         assert collect(served)["history_last_write_successful"] == {(): 0}
         assert collect(served)["history_rows_dropped"] == {(): 0}
-    served.recorder.flush()
+    served.flush()
     assert collect(served)["history_last_write_successful"] == {(): 1}
 
 
@@ -123,7 +123,7 @@ def test_drift_is_above_its_limit_where_the_report_warns(served: Served) -> None
     """What warns in the report is above its limit in the gauges, and nothing else is."""
     for row in [[5.0, 3.0, 1.5, 0.2], [6.0, 3.0, 4.5, 9.0]] * 50:
         served.predict(row)
-    served.recorder.flush()
+    served.flush()
     found, report = collect(served), served.client.get("/report").json["drift"]
     assert report["status"] == "WARNING"
     scores, limits = found["feature_drift_score"], found["feature_drift_limit"]

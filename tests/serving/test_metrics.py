@@ -117,7 +117,7 @@ def test_gauges_follow_what_happens(served: Served) -> None:
     for number in range(7):
         served.predict(user_id=f"u{number % 3}")
     served.predict([ROW] * 100)
-    served.recorder.flush()
+    served.flush()
     found = samples(served)
     assert found["prediction_active_users"][0][1] == 3
     assert found["model_drift_score"][0][1] > 0.3

@@ -108,7 +108,7 @@ def test_every_request_is_counted_once(served: Served) -> None:
 def test_the_history_has_what_was_asked_and_said(served: Served) -> None:
     """Each row is kept with its features, answer, votes and user, the user as a hash only."""
     answer = served.predict([ROW, [6.3, 3.3, 6.0, 2.5]], user_id="someone@example.org")
-    served.recorder.flush()
+    served.flush()
     rows = list(served.history.rows())
     assert [row["request_id"].hex() for row in rows] == [answer["request_id"]] * 2
     assert [row["prediction"] for row in rows] == answer["predictions"]
@@ -122,7 +122,7 @@ def test_without_shadow_only_the_chosen_version_scores(tmp_path: Path, iris_mode
     """shadow = no: the history knows of one vote."""
     served = Served(write_config(tmp_path, iris_models, "[experiment]\nshadow = no\n"))
     version = served.predict()["model_version"]
-    served.recorder.flush()
+    served.flush()
     assert [json.loads(row["votes"]) for row in served.history.rows()] == [{version: 0}]
     served.close()
 
@@ -178,7 +178,7 @@ def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
         for each in ("prediction", "model_version", "class_name", "probabilities"):
             assert answer[each] == before[each]
         assert served.sample("shadow_errors_total", version="v2") == count
-    served.recorder.flush()
+    served.flush()
     votes = [json.loads(row["votes"]) for row in served.history.rows()]
     assert votes == [{"v1": 0, "v2": 0}] + 10 * [{"v1": 0}]
 
@@ -187,7 +187,7 @@ def test_the_report_is_what_it_would_be_if_worked_out_now(served: Served) -> Non
     """It is kept while nothing changes, and no longer: not after a prediction, label or reload."""
     reports = [served.service.report()]
     request_id = served.predict(user_id="ann")["request_id"]
-    served.recorder.flush()
+    served.flush()
     reports.append(served.service.report())
     assert served.service.report() is reports[1]
     served.client.post("/feedback", {"request_id": request_id, "label": 0})
@@ -211,7 +211,7 @@ def test_a_failing_version_is_a_500_and_counted(served: Served) -> None:
         assert answer.status == 500
         assert "v2 failed" in answer.json["detail"]
         assert served.sample("prediction_errors_total", reason="model") == count
-        served.recorder.flush()
+        served.flush()
         assert served.client.get("/report").json["versions"]["v2"]["errors"] == count - 1
     assert served.sample("prediction_requests_total") == 0
 
@@ -221,7 +221,7 @@ def test_an_unusable_history_costs_no_prediction(tmp_path: Path, iris_models: Pa
     (tmp_path / "h.sqlite3").write_text("this is no database, and has been here before\n" * 50)
     served = Served(write_config(tmp_path, iris_models))
     request_id = served.predict()["request_id"]
-    served.recorder.flush()
+    served.flush()
     label = {"request_id": request_id, "label": 0}
     assert served.client.post("/feedback", label).status == 503
     assert served.client.get("/report").status == 503
@@ -234,14 +234,14 @@ def test_an_unusable_history_costs_no_prediction(tmp_path: Path, iris_models: Pa
 def test_a_locked_history_costs_no_label(served: Served) -> None:
     """While something locks the history, feedback says 503 and is accepted afterwards."""
     served.predict()
-    served.recorder.flush()
+    served.flush()
     with closing(sqlite3.connect(served.config.parent / "h.sqlite3")) as other:
         other.execute("BEGIN IMMEDIATE")
         label = {"request_id": served.predict()["request_id"], "label": 0}
         assert served.client.post("/feedback", label).status == 503
         assert served.predict()["prediction"] == 0
         assert served.client.get("/report").status == 200
-    assert served.recorder.flush()  # as its thread does, twenty times a second
+    assert served.flush()  # as its thread does, twenty times a second
     assert served.client.post("/feedback", label).json == {"status": "matched"}
     assert served.recorder.dropped == 0
 
@@ -285,11 +285,11 @@ def test_the_history_keeps_its_order_when_the_clock_does_not(served: Served) -> 
     ahead = time.time() + 86400
     served.service._ids._ticks = int(ahead * 4096000)
     old = [served.predict()["request_id"] for _ in range(3)]
-    served.recorder.flush()
+    served.flush()
     again = Served(served.config)
     again.recorder.keep_rows = 4
     new = [again.predict([4.9, 3.0, 1.4, 0.2]) for _ in range(3)]
-    again.recorder.flush()
+    again.flush()
     kept = [row["request_id"].hex() for row in again.history.rows()]
     assert kept == [old[-1], *(each["request_id"] for each in new)]
     window = again.history.window(3, features=again.service.snapshot.control.feature_names)
@@ -310,11 +310,11 @@ def test_the_newest_revision_is_the_last_that_served(
         ahead.setattr(time, "time", lambda: later)
         served.service.swap(served.service.snapshot)
         served.predict(user_id="somebody")
-        served.recorder.flush()
+        served.flush()
     replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
     served.reload()
     served.predict(user_id="another")
-    served.recorder.flush()
+    served.flush()
     assert served.history.revision().id == served.service.snapshot.revision_id
     assert [*served.history.revisions()][-1] == served.service.snapshot.revision_id
     assert served.history.active_users(now=time.time()) == 1
@@ -324,7 +324,7 @@ def test_a_clock_that_went_back_is_told(served: Served, caplog: pytest.LogCaptur
     """Once, at the start, with how far the history is ahead."""
     served.service._ids._ticks = int((time.time() + 3600) * 4096000)
     served.predict()
-    served.recorder.flush()
+    served.flush()
     Served(served.config).close()
     assert re.search(r"the history ends 3\d\d\d s in the future", caplog.text)
 
@@ -377,7 +377,7 @@ def test_a_slow_shadow_keeps_no_answer_waiting(served: Served) -> None:
     label = {"request_id": answers[0]["request_id"], "label": 0}
     assert served.client.post("/feedback", label).json == {"status": "matched"}
     served.service.close()
-    served.recorder.flush()
+    served.flush()
     votes = [json.loads(row["votes"]) for row in served.history.rows()]
     assert votes == [{"v1": 0, "v2": 1}] * 3
     assert served.sample("shadow_latency_seconds_count", version="v2") == 3
@@ -391,7 +391,7 @@ def test_the_shadow_has_a_budget(served: Served) -> None:
     for _ in range(100):
         served.predict()
     served.service.close()
-    served.recorder.flush()
+    served.flush()
     votes = [json.loads(row["votes"]) for row in served.history.rows()]
     scored = votes.count({"v1": 0, "v2": 1})
     # One second of work may be waiting at once, and a tenth of the time since.

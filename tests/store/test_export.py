@@ -36,7 +36,7 @@ def test_rows_come_in_pages_and_in_order(served: Served) -> None:
     for _ in range(2):
         served.predict(rows)
     served.predict(ROW)
-    served.recorder.flush()
+    served.flush()
     header, *lines = export.prediction_rows(served.history)
     first = header.index("sepal_length")
     assert [list(line[first : first + 4]) for line in lines] == [*rows, *rows, ROW]
@@ -45,7 +45,7 @@ def test_rows_come_in_pages_and_in_order(served: Served) -> None:
 def test_each_row_says_who_said_what(served: Served) -> None:
     """The version that answered and its shadow are in columns of their own."""
     answer = served.predict(model_version=None)
-    served.recorder.flush()
+    served.flush()
     header, line = export.prediction_rows(served.history)
     found = dict(zip(header, line, strict=True))
     other = "v2" if answer["model_version"] == "v1" else "v1"
@@ -61,7 +61,7 @@ def test_each_row_says_who_said_what(served: Served) -> None:
 def test_since_leaves_older_rows_out(served: Served) -> None:
     """Only what happened from that moment on is printed."""
     served.predict()
-    served.recorder.flush()
+    served.flush()
     (row,) = served.history.rows()
     assert len(list(export.prediction_rows(served.history, since=row["time"] - 1))) == 2
     assert len(list(export.prediction_rows(served.history, since=row["time"] + 1))) == 1
@@ -115,8 +115,8 @@ def test_rows_of_other_features_are_left_out(served: Served) -> None:
         class_numbers=[0, 1],
         experiment="e",
     )
-    served.recorder.flush()
+    served.flush()
     served.recorder.announce(other)
-    served.recorder.flush()
+    served.flush()
     header, *lines = export.prediction_rows(served.history)
     assert "height" in header and lines == []
