@@ -177,8 +177,8 @@ def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
         answer = served.predict()
         for each in ("prediction", "model_version", "class_name", "probabilities"):
             assert answer[each] == before[each]
+        served.flush()
         assert served.sample("shadow_errors_total", version="v2") == count
-    served.flush()
     votes = [json.loads(row["votes"]) for row in served.history.rows()]
     assert votes == [{"v1": 0, "v2": 0}] + 10 * [{"v1": 0}]
 
