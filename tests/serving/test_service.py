@@ -172,6 +172,7 @@ def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
     replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
     served.reload()
     before = served.predict()
+    served.flush()
     replace_model(served, "v2", Failing())
     for count in range(1, 11):
         answer = served.predict()
