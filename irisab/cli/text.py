@@ -115,10 +115,12 @@ def _version_line(name: str, version: Json) -> str:
 
 def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
     """Say what each version has found of each class that labels name."""
-    found = [versions[name]["per_class"] or {} for name in names]
-    labelled = [each for each in found[0] if any(classes[each]["labelled"] for classes in found)]
+    per_class = [versions[name]["per_class"] or {} for name in names]
+    labelled = [
+        each for each in per_class[0] if any(classes[each]["labelled"] for classes in per_class)
+    ]
     for each in labelled[:CLASSES]:
-        counts = [(name, classes[each]) for name, classes in zip(names, found, strict=True)]
+        counts = [(name, classes[each]) for name, classes in zip(names, per_class, strict=True)]
         recalls = [_recall(name, count) for name, count in counts if count["labelled"]]
         yield f"  where the truth is {each}: {', '.join(recalls)}"
     if more := labelled[CLASSES:]:

@@ -43,11 +43,11 @@ class _Pair:
         return self.revision.control, self.challenger
 
     def as_json(self) -> Json:
-        found = self._compare()
+        judged = self._compare()
         return {
             "challenger": self.challenger,
-            **found.as_dict(),
-            "next": self._next_step(found),
+            **judged.as_dict(),
+            "next": self._next_step(judged),
         }
 
     def _compare(self) -> Comparison:
@@ -111,7 +111,7 @@ class _Pair:
             unit=unit,
         )
 
-    def _next_step(self, found: Comparison) -> str:
+    def _next_step(self, judged: Comparison) -> str:
         served, revision = self.served, self.revision
         if (dict(served.split), served.control) != (dict(revision.split), revision.control):
             return f"irisab verdict {self.challenger}"  # what an earlier split asks for is past
@@ -122,7 +122,7 @@ class _Pair:
             spelled=_spelled(revision),
             feedback=_feedback(served),
         )
-        return situation.next_step(found)
+        return situation.next_step(judged)
 
 
 def _shown(tallies: Mapping[str, Mapping[str, int]], models: Sequence[str]) -> Shown:
