@@ -24,7 +24,7 @@ LAYERS = {
     "estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | advice split payload encoder cost ids metrics | values",
+    "snapshot | advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
     "evidence | seen | counters counts | database revision | rows",
     "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "

@@ -44,6 +44,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         control=control,
         alpha=settings.experiment.alpha,
         margin=settings.experiment.margin,
+        tie=settings.experiment.tie,
     )
     say(json.dumps(result) if options.json else "\n".join(_lines(result)))
     verdicts = {pair["verdict"] for pair in result["pairs"]}
@@ -100,10 +101,11 @@ def _lines(result: Json) -> list[str]:
                 lines.append(f"    {label}: {each['correct']} of {each['rows']} found")
             else:
                 lines.append(f"    {label}: no rows")
+    right = "right" if "accuracy" in next(iter(result["versions"].values())) else "closer"
     for pair in result["pairs"]:
         lines.append(
             f"{pair['challenger']} against {pair['control']}: {pair['verdict']}. Where they "
-            f"differ, {pair['challenger']} is right in {pair['challenger_only']} and "
+            f"differ, {pair['challenger']} is {right} in {pair['challenger_only']} and "
             f"{pair['control']} in {pair['control_only']} (p = {pair['p_value']:.2g})"
         )
     return lines

@@ -65,7 +65,7 @@ def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
         *_next_lines(comparison["next"], config),
-        *_pair_lines(comparison, control),
+        *_pair_lines(comparison, control, experiment["versions"][control]),
         "In this split alone:",
         *(_version_line(name, experiment["versions"][name]) for name in (control, challenger)),
         *_class_lines(experiment["versions"], (control, challenger)),
@@ -84,14 +84,17 @@ def _next_lines(step: str, config: Path) -> list[str]:
     return [f"Next: {step}"]
 
 
-def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
+def _pair_lines(comparison: Json, control: str, version: Json) -> Iterator[str]:
     low, high = comparison["difference"]["low"], comparison["difference"]["high"]
     rate, unit = comparison["disagreement_rate"], comparison["unit"]
     # Without shadow each version is judged by what it answered since the split.
     paired = comparison["challenger_right"] is not None
     yield "In every split so far:" if paired else "In this split:"
     yield f"  {comparison['labelled']} labels"
-    yield f"  Accuracy of {comparison['challenger']} minus {control}: {low:+.2%} to {high:+.2%}"
+    compared = f"Accuracy of {comparison['challenger']} minus {control}"
+    if version["per_class"] is None:  # a regression
+        compared = f"{comparison['challenger']} is closer more often by"
+    yield f"  {compared}: {low:+.2%} to {high:+.2%}"
     yield f"  Evidence (e-value): {comparison['e_value']:.3g}"
     if rate is not None:
         yield f"  They disagree {'for' if unit == 'user' else 'on'} {rate:.2%} of {unit}s"

@@ -120,7 +120,7 @@ class _Pair:
             challenger=self.challenger,
             split=revision.split,
             spelled=_spelled(revision),
-            feedback=_feedback(served),
+            feedback=_feedback(served, label='"CLASS"' if revision.class_names else "NUMBER"),
         )
         return situation.next_step(judged)
 
@@ -149,11 +149,11 @@ def _spelled(revision: Revision) -> dict[str, str]:
     }
 
 
-def _feedback(served: Config) -> str:
+def _feedback(served: Config, *, label: str) -> str:
     host, port = served.server.address
     here = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     here = f"[{here}]" if ":" in here else here
     return (
         f"curl -sS http://{here}:{port}/feedback -H 'Content-Type: application/json' "
-        '-d \'{"request_id": "REQUEST_ID", "label": "CLASS"}\''
+        f'-d \'{{"request_id": "REQUEST_ID", "label": {label}}}\''
     )
