@@ -17,6 +17,8 @@ from irisab.stats.unpaired import Arms, compare_unpaired
 from irisab.store.history import History
 from irisab.store.revision import Revision
 
+# Enough to tell what part of the requests both versions score at present.
+SAMPLE_ROWS = 2000
 Json = dict[str, Any]
 
 
@@ -82,7 +84,13 @@ class _Pair:
         unit: Unit = "user" if self.history.has_users(*models) else "request"
         return Evidence(
             shown=_shown(self.history.tally(*models), models),
-            disagreement=Disagreement(**self.history.agreement(*models), unit=unit),
+            disagreement=Disagreement(
+                **self.history.agreement(*models),
+                unit=unit,
+                sampling_rate=self.history.sampling_rate(
+                    self.revision.id, self.names, limit=SAMPLE_ROWS
+                ),
+            ),
             classes={
                 self.revision.class_names[label]: _shown(tallies, models)
                 for label, tallies in sorted(self.history.class_tally(*models).items())

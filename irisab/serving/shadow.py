@@ -3,8 +3,8 @@
 A prediction never waits for it: the answer is sent first. Versions that take about as long as the
 one that answered score in the same thread. Slower ones score in a thread of their own, which may
 use a tenth of one processor; of more requests than that is enough for, a part is not scored.
-Which part depends on the moment a request comes, not on what is in it, so what the scored ones say
-of the versions holds for all.
+Which part depends on the version that answered, on the number of rows and on the moment a request
+comes, never on what is in it, so what the scored ones say of the versions holds for all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 # Different combinations of what the versions said; few, unless there are many classes.
 VOTES_MEMO = 4096
-# So much may be scored in the thread that has answered, or so many times what the answer took:
+# So much may be scored in the thread that has answered, or so many times what an answer takes:
 # handing it over costs about as much as the first, and keeps the next request waiting no less.
 INLINE_SECONDS = 1e-4
 INLINE_TIMES = 3
@@ -68,11 +68,10 @@ class Shadow:
 
     def follow(self, item: Answered) -> None:
         """Score and record, now or soon. Rows of a version asked for by name are not scored."""
-        others = _others(item)
-        expected = _expected(item, others)
-        if expected <= INLINE_SECONDS + INLINE_TIMES * item.latency:
+        others = others_of(item)
+        if is_cheap(item, others):
             self._record(item, score(item, others))
-        elif not self._offer(item, expected):
+        elif not self._offer(item, _expected(item, others)):
             self._skipped.inc()
             self._record(item, score(item, []))
 
@@ -86,7 +85,8 @@ class Shadow:
 
     def _offer(self, item: Answered, seconds: float) -> bool:
         with self._changed:
-            full = self._queue and self._queued_seconds + seconds > BACKLOG_SECONDS
+            # Not by what this request takes, or short ones would be scored more often.
+            full = self._queued_seconds > BACKLOG_SECONDS
             if full or self._stopping or not self._budget.take(seconds):
                 return False
             self._queued_seconds += seconds
@@ -100,7 +100,7 @@ class Shadow:
     def _run(self) -> None:
         while item := self._next():
             try:
-                self._record(item, score(item, _others(item)))
+                self._record(item, score(item, others_of(item)))
             except Exception:
                 log.exception("a prediction was answered but could not be recorded")
 
@@ -133,10 +133,21 @@ class _Budget:
         return True
 
 
-def _others(item: Answered) -> list[ServedVersion]:
+def others_of(item: Answered) -> list[ServedVersion]:
     if not item.serving.shadow or item.request.version is not None:
         return []
     return [each for each in item.serving.arms.values() if each is not item.arm]
+
+
+def is_cheap(item: Answered, others: Sequence[ServedVersion]) -> bool:
+    """Tell whether the thread that has answered scores for others as well.
+
+    By what rows cost on average: a row that is remembered is answered in less, and would be scored
+    more often than others.
+    """
+    rows = len(item.predictions)
+    a_row = sum([each.cost.seconds for each in others])
+    return rows * a_row <= INLINE_SECONDS + INLINE_TIMES * rows * item.arm.cost.seconds
 
 
 def _expected(item: Answered, others: Sequence[ServedVersion]) -> float:
@@ -158,6 +169,8 @@ def score(item: Answered, others: Sequence[ServedVersion]) -> list[str]:
         else ()
         for arm in item.serving.arms.values()
     ]
+    if item.serving.shadow:
+        _count_compared(item, columns)
     texts = []
     for said in zip_longest(*columns):
         vote = item.serving.votes.get(said) or _new_vote(item.serving, said)
@@ -165,6 +178,16 @@ def score(item: Answered, others: Sequence[ServedVersion]) -> list[str]:
         for counter in vote.disagreements:
             counter.inc()
     return texts
+
+
+def _count_compared(item: Answered, columns: Sequence[Sequence[int]]) -> None:
+    """Count the rows that a challenger and the control both scored."""
+    scored = dict(zip(item.serving.arms, columns, strict=True))
+    if not scored[item.serving.revision.control]:
+        return
+    for name, arm in item.serving.arms.items():
+        if arm.compared is not None and scored[name]:
+            arm.compared.inc(len(item.predictions))
 
 
 def _indices(arm: ServedVersion, rows: Sequence[Row]) -> Sequence[int]:

@@ -25,6 +25,7 @@ DOCUMENTED = {
     "prediction_class_total": ("version", "class_name"),
     "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
+    "shadow_compared_total": ("version",),
     "shadow_disagreements_total": ("version",),
     "shadow_errors_total": ("version",),
     "request_queue_seconds_bucket": ("le",),
@@ -97,7 +98,8 @@ def test_every_counter_starts_at_zero(served: Served) -> None:
             assert all(value == 0 for _, value in values), name
     assert len(found["prediction_class_total"]) == 6
     assert len(found["prediction_errors_total"]) == 6
-    assert [labels for labels, _ in found["shadow_disagreements_total"]] == [{"version": "v2"}]
+    for name in ("shadow_compared_total", "shadow_disagreements_total"):
+        assert [labels for labels, _ in found[name]] == [{"version": "v2"}]
 
 
 def test_every_gauge_has_its_true_value(served: Served) -> None:
