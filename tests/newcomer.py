@@ -63,7 +63,7 @@ def lend_libraries(tree: Path) -> None:
     (venv / "bin").mkdir(parents=True)
     for name in "lib", "pyvenv.cfg":
         (venv / name).symlink_to(ours / name)
-    for name in "python", "python3":
+    for name in "python", "python3", f"python3.{sys.version_info.minor}":
         (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
     for name in "irisab", "streamlit":
         # Its first line leads to the Python of its own environment.
