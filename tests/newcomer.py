@@ -25,7 +25,7 @@ VARIABLE = (
     (r"^  (v\d): .*requests.*", r"  \1: #"),
     # Who answered, and was labelled, is dealt by chance.
     (r"^  where the truth is (\w+): .*", r"  where the truth is \1: #"),
-    (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
+    (r"(right|closer) in \d+ and (v\d) in \d+", r"\1 in # and \2 in #"),
     (r"\d+ answers were right", "# answers were right"),
     (r"\bright in \d+ of \d+", "right in # of #"),
     # What is learned from the history depends on what was asked before.
@@ -37,7 +37,7 @@ VARIABLE = (
 )
 VERDICTS = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
 FOLDER = "/home/you/irisab"
-PORTS = "5000", "8501", "5001", "8502"
+PORTS = "5000", "8501", "5001", "8502", "5002"
 SERVES = re.compile(r"make run| serve$|streamlit run")
 
 
@@ -50,7 +50,7 @@ def masked(text: str) -> list[str]:
 
 def exit_code(printed: str) -> int:
     """Return what a command exits with that prints this, as docs/reference.md has it."""
-    if verdict := re.search(r"^Verdict: (\w+)", printed, re.MULTILINE):
+    if verdict := re.search(r"^(?:Verdict|v\d against v\d): (\w+)", printed, re.MULTILINE):
         return VERDICTS[verdict[1]]
     if "Status: WARNING" in printed:
         return 1
@@ -184,7 +184,7 @@ class Newcomer:
             process.wait(30)
 
     def _on_free_ports(self, text: str) -> str:
-        return re.sub(r"\b(?:5000|8501|5001|8502)\b", lambda found: self.ports[found[0]], text)
+        return re.sub(rf"\b(?:{'|'.join(PORTS)})\b", lambda found: self.ports[found[0]], text)
 
     def _as_documented(self, text: str) -> str:
         text = text.replace(str(self.folder), FOLDER)
