@@ -78,10 +78,13 @@ test-ui: venv ## the page in a real browser; needs Debian's chromium
 test-jenkins: venv ## what Jenkins would say to the Jenkinsfile; needs Debian's groovy
 	$(BIN)/pytest tests/jenkins $(ARGS)
 
-test-host: venv ## the installation on real systemd hosts; root, Debian, about ten minutes
-	$(BIN)/pytest -x tests/host -k 'not power' $(ARGS)
+test-host: venv ## the installation on real systemd hosts; root, Debian, a quarter of an hour
+	$(BIN)/pytest -x tests/host -k 'not power or $(POWER)' $(ARGS)
 
-test-power: venv ## deploys that lose power at every step; root, Debian, half an hour
+# Where test-host loses power, as a sample: while an upgrade puts its files in place.
+POWER := 6-0.4
+
+test-power: venv ## deploys that lose power at every step, not at one only; root, half an hour
 	$(BIN)/pytest tests/host/test_deploy.py -k power $(ARGS)
 
 all: lint test test-3.13 test-jenkins test-terraform test-ui test-host test-power ## all tests; for the night
