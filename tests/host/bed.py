@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -75,6 +76,7 @@ def wheels() -> Path:
     return CACHE / f"wheels-{SUITE}-{digest(newest(), *pins)}"
 
 
+@cache
 def newest() -> str:
     """The folder of this machine's Python 3.13; '' where none runs."""
     line = [NEWEST, "-c", "import sys; print(sys.base_prefix)"]
