@@ -97,7 +97,7 @@ def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
         yield f"  They disagree {'for' if unit == 'user' else 'on'} {rate:.2%} of {unit}s"
     sampled = comparison["sampling_rate"]
     if sampled is not None and sampled < 1:
-        yield f"  Both scored {sampled:.1%} of the newest requests; labels of the others tell nothing"
+        yield f"  Both scored {sampled:.1%} of the newest requests; other labels tell nothing here"
     if comparison["labels_needed"]:
         yield f"  Labels needed at these rates: about {comparison['labels_needed']} more"
 
