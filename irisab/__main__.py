@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import backup, evaluate, history, imports, models, reports, service, train
+from irisab.cli import backup, evaluate, events, history, imports, models, reports, service, train
 from irisab.cli.arguments import add_config, add_version
 from irisab.errors import IrisabError
 
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     service.add_to(commands)
     reports.add_to(commands)
     history.add_to(commands)
+    events.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
     backup.add_to(commands)

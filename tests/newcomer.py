@@ -63,7 +63,8 @@ def lend_libraries(tree: Path) -> None:
     (venv / "bin").mkdir(parents=True)
     for name in "lib", "pyvenv.cfg":
         (venv / name).symlink_to(ours / name)
-    for name in "python", "python3":
+    # Scripts name the one that made the environment, which may be the longest of these names.
+    for name in "python", "python3", f"python3.{sys.version_info.minor}":
         (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
     for name in "irisab", "streamlit":
         # Its first line leads to the Python of its own environment.

@@ -47,16 +47,16 @@ def exam(dataset: Dataset, members: NDArray[np.bool_], fitted: Any) -> dict[str,
     """Return what a fitted estimator makes of the exam: its rows, scores and each class apart."""
     truth = dataset.labels[members]
     said = fitted.predict(dataset.rows[members]) if truth.size else truth
-    found: dict[str, Any] = {"rows": len(truth)}
+    scores: dict[str, Any] = {"rows": len(truth)}
     if truth.size:
-        found |= score(truth, said, dataset.task)
+        scores |= score(truth, said, dataset.task)
     elif dataset.task == "classification":
-        found["accuracy"] = None
+        scores["accuracy"] = None
     else:
-        found |= {"mae": None, "rmse": None}
+        scores |= {"mae": None, "rmse": None}
     if dataset.task == "classification":
-        found["per_class"] = per_class(dataset.class_names, truth, said)
-    return found
+        scores["per_class"] = per_class(dataset.class_names, truth, said)
+    return scores
 
 
 def per_class(class_names: Sequence[str], truth: Array, said: Array) -> dict[str, Any]:

@@ -69,6 +69,12 @@ class Metrics:
             ["version", "class_name"],
             registry=self.registry,
         )
+        self.unseen = Counter(
+            "feature_unseen_values",
+            "Answered values beyond the training data: out of its range, or a new category.",
+            ["feature"],
+            registry=self.registry,
+        )
         self.feedback = Counter(
             "prediction_feedback",
             "Labels by the version whose answer they judge.",

@@ -146,6 +146,7 @@ class Service:
         self.metrics.requests.inc()
         item.arm.requests.inc()
         item.arm.latency.observe(item.latency)
+        item.serving.count_unseen(item.request.rows)
         if item.arm.classes:
             for index in set(item.predictions):
                 item.arm.classes[index].inc(item.predictions.count(index))

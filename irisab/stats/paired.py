@@ -14,6 +14,9 @@ from irisab.stats.sequential import e_value, rate_bounds
 from irisab.stats.tally import Shown
 from irisab.stats.votes import DISAGREEMENT_SHARE, MIN_SHOWN, Votes
 
+# What decides a labelled request: of two classes, and of two numbers.
+_DECIDED = {"right": "right and the other wrong", "closer": "closer by more than the tie"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
@@ -219,8 +222,8 @@ class _Pair:
             labelled = int(self.evidence.shown.all.labelled)
             return Reason(
                 "none_decided",
-                f"labels for this pair so far: {labelled}, none where one was right and the other "
-                "wrong",
+                f"labels for this pair so far: {labelled}, none where one was "
+                f"{_DECIDED[self.metric.right]}",
             )
         return None
 
@@ -257,8 +260,8 @@ class _Pair:
     def _score(self) -> str:
         votes = self.votes.shown.all
         score = (
-            f"{self.names[1]} was right in {votes.challenger_only} and {self.names[0]} in "
-            f"{votes.control_only} labelled disagreements"
+            f"{self.names[1]} was {self.metric.right} in {votes.challenger_only} and "
+            f"{self.names[0]} in {votes.control_only} labelled disagreements"
         )
         if self.metric.kind == "accuracy":
             return score

@@ -23,10 +23,10 @@ def of_classes(connection: sqlite3.Connection, revision: str) -> dict[str, dict[
         f"SELECT version, label, {', '.join(names)} FROM version_classes WHERE revision = ?",
         (revision,),
     )
-    found: defaultdict[str, dict[int, Counts]] = defaultdict(dict)
+    by_version: defaultdict[str, dict[int, Counts]] = defaultdict(dict)
     for version, label, *counts in rows:
-        found[version][label] = dict(zip(names, counts, strict=True))
-    return dict(found)
+        by_version[version][label] = dict(zip(names, counts, strict=True))
+    return dict(by_version)
 
 
 def of_agreement(connection: sqlite3.Connection, control: str, challenger: str) -> Counts:
@@ -77,10 +77,10 @@ def of_class_tally(
         f"SELECT label, shown, {columns}, units FROM class_tally WHERE one = ? AND two = ?",
         sorted((control, challenger)),
     )
-    found: defaultdict[int, dict[str, Counts]] = defaultdict(dict)
+    by_label: defaultdict[int, dict[str, Counts]] = defaultdict(dict)
     for label, shown, *counts in rows:
-        found[label][shown] = dict(zip((*names, "units"), counts, strict=True))
-    return dict(found)
+        by_label[label][shown] = dict(zip((*names, "units"), counts, strict=True))
+    return dict(by_label)
 
 
 def _sides(control: str, challenger: str) -> tuple[Sequence[str], str]:

@@ -129,10 +129,10 @@ class History:
     def has_labellers(self, revision: str) -> bool:
         """Tell whether a label of `revision` is for the request of a named user."""
         with self._reading() as connection:
-            found = connection.execute(
+            row = connection.execute(
                 "SELECT 1 FROM labellers WHERE revision = ? LIMIT 1", (revision,)
             ).fetchone()
-        return found is not None
+        return row is not None
 
     def user_counts(self, revision: str) -> dict[str, int]:
         """Return the distinct users of each version in `revision`."""
@@ -176,11 +176,11 @@ class History:
     def has_users(self, control: str, challenger: str) -> bool:
         """Tell whether a user is among what `agreement` counts."""
         with self._reading() as connection:
-            found = connection.execute(
+            row = connection.execute(
                 "SELECT 1 FROM units WHERE one = ? AND two = ? AND users > 0",
                 sorted((control, challenger)),
             ).fetchone()
-        return found is not None
+        return row is not None
 
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
         """Return, by the hash of the model shown, who was right on the labelled rows.

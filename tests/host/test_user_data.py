@@ -29,7 +29,6 @@ DEVICE = f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{VOLUME}"
 RUN = "env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin /root/user_data </dev/null"
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 MODELS = "cd /var/lib/irisab/models && find . -type f -printf '%p %T@\\n' | sort"
-ROWS = "sleep 2; /usr/local/bin/irisab history | wc -l"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +92,11 @@ def serving(host: Host, folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def rows(host: Host) -> int:
+    """How many predictions the history has; the newest come into it a moment later."""
+    return int(host.run("/usr/local/bin/irisab history | wc -l"))
 
 
 def put_script(host: Host, url: str, archive: Path) -> None:
@@ -178,7 +182,7 @@ def test_without_its_volume_the_service_does_not_start(host: Host, volume: Path)
     generator = "/usr/lib/systemd/system-generators/systemd-fstab-generator"
     sh("chroot", host.root, generator, made, made, made, env=ENV, stderr=DEVNULL)
     host.run(f"mv {made}/var-lib-irisab.mount /etc/systemd/system")
-    before = int(host.run(ROWS))
+    before = rows(host)
     host.reboot()
     assert host.run("ls -A /var/lib/irisab") == ""
     assert host.code("systemctl start irisab.service irisab-drift.service") == 1
@@ -187,7 +191,7 @@ def test_without_its_volume_the_service_does_not_start(host: Host, volume: Path)
     host.run("systemctl reset-failed; systemctl start irisab.socket irisab.service")
     assert host.run("findmnt -no FSTYPE /var/lib/irisab") == "xfs"
     assert ask(f"{host.url}/predict", ROW).json["class_name"] == "setosa"
-    assert int(host.run(ROWS)) > before
+    host.wait(lambda: rows(host) > before)
 
 
 def test_the_next_instance_has_models_and_history(
@@ -203,8 +207,8 @@ def test_the_next_instance_has_models_and_history(
     host.run("systemctl reload irisab")
     host.run(documented("sudo bash -c 'umask 077; tar"))
     password = host.run("cat /etc/irisab/password")
-    kept, rows = host.run(MODELS), int(host.run(ROWS))
-    assert rows >= 10
+    host.wait(lambda: rows(host) >= 10)
+    kept, counted = host.run(MODELS), rows(host)
     numbers = host.run("id -u irisab")
     host.freeze()  # as Terraform does before it detaches a volume
     with amazon("successor") as successor:
@@ -217,7 +221,7 @@ def test_the_next_instance_has_models_and_history(
         assert successor.run("id -u irisab") != numbers
         assert successor.run(MODELS) == kept
         assert set(successor.run("find /var/lib/irisab -printf '%u\\n'").split()) == {"irisab"}
-        assert int(successor.run(ROWS)) >= rows
+        assert rows(successor) >= counted
         assert ask(f"{successor.url}/config").json["split"] == {"v1": 50, "v2": 50}
         successor.run(documented("sudo tar -xzf"))
         assert ask(f"{successor.url}/config").json["split"] == {"v1": 70, "v2": 30}

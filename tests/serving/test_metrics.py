@@ -23,6 +23,7 @@ DOCUMENTED = {
     "prediction_latency_seconds_sum": ("version",),
     "prediction_errors_total": ("reason",),
     "prediction_class_total": ("version", "class_name"),
+    "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
     "shadow_compared_total": ("version",),
     "shadow_disagreements_total": ("version",),
