@@ -12,6 +12,7 @@ from pathlib import Path
 from irisab.cli import (
     backup,
     evaluate,
+    events,
     history,
     imports,
     models,
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     service.add_to(commands)
     reports.add_to(commands)
     history.add_to(commands)
+    events.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
     rollout.add_to(commands)

@@ -16,8 +16,8 @@ PACKAGE = Path(irisab.__file__).parent
 LAYERS = {
     "__main__": "",
     "cli": "rollout | looks | standing | "
-    "train imports service reports history backup models evaluate | "
-    "text asking | arguments output typed",
+    "train imports service reports history backup models evaluate events | "
+    "noting | text asking | arguments output typed",
     "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
     "lifecycle": "looking | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
@@ -26,7 +26,7 @@ LAYERS = {
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
     "snapshot | effective advice split payload encoder cost ids metrics | values",
-    "store": "recorder export | history rollouts | writer labels | reader traffic pruning | "
+    "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
     "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
     "ensembles sums wide | writing | branches | steps walk bitset fastest | "

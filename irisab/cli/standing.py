@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from irisab.cli import service
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import rollout_text
 from irisab.errors import IrisabError, NotRunning, ReloadRefused
@@ -56,12 +57,23 @@ class Standing:
     def follow(self) -> int:
         """Let the service serve as the rollout is, and say how that is; returns an exit code."""
         reload(self.path)
+        self._note()
         self.tell()
         return self.exit_code
 
     @property
     def exit_code(self) -> int:
         return EXIT[settings.of_rollout(self.at, self.served)["state"]]
+
+    def _note(self) -> None:
+        at, split = self.at, self.served.config.split
+        what = f"step {at.step} of {len(at.steps)}" if at.state == "step" else at.state
+        note(
+            self.served.written.data.history,
+            "rollback" if at.state == "rolled_back" else "rollout",
+            f"{what.replace('_', ' ')}, {split.get(at.version, 0):g} %: {at.reason}",
+            version=at.version,
+        )
 
     def tell(self, title: str = "Rollout of") -> None:
         served = self.served

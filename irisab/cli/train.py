@@ -10,6 +10,7 @@ from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError, DataError, HistoryError
@@ -232,6 +233,12 @@ def _train_one(
     )
     manifest = bundle.read_manifest(models, version)
     assert manifest is not None
+    note(
+        accepted.data.history,
+        "train",
+        f"from {dataset.name}, {len(dataset.rows)} rows",
+        version=version,
+    )
     say("\n".join([*_scores(version, manifest), *findings.of_exam(manifest["exam"])]))
 
 

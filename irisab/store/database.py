@@ -140,6 +140,12 @@ CREATE TABLE IF NOT EXISTS rollouts (   -- what became of each rollout, step by 
 CREATE TABLE IF NOT EXISTS newest_rows (   -- of each revision that may have rows
     revision TEXT PRIMARY KEY, request_id BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (   -- the newest `events.KEEP` of them
+    event INTEGER PRIMARY KEY,
+    at REAL NOT NULL,                -- seconds since 1970
+    kind TEXT NOT NULL, version TEXT, text TEXT NOT NULL,
+    by TEXT NOT NULL                 -- operator, timer, irisab
+);
 """
 TABLES = frozenset(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + LATER))
 
