@@ -37,6 +37,7 @@ class ServedVersion:
     shadow_latency: Histogram
     shadow_errors: Counter
     compared: Counter | None
+    fallbacks: Counter
     disagreements: Counter | None
 
 
@@ -91,6 +92,7 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         shadow_latency=metrics.shadow_latency.labels(version),
         shadow_errors=metrics.shadow_errors.labels(version),
         compared=metrics.compared.labels(version) if challenger else None,
+        fallbacks=metrics.fallbacks.labels(version),
         disagreements=metrics.disagreements.labels(version) if challenger else None,
     )
 

@@ -26,6 +26,7 @@ DOCUMENTED = {
     "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
     "shadow_compared_total": ("version",),
+    "prediction_fallback_total": ("version",),
     "shadow_disagreements_total": ("version",),
     "shadow_errors_total": ("version",),
     "request_queue_seconds_bucket": ("le",),
@@ -51,6 +52,8 @@ DOCUMENTED = {
     "experiment_e_value": ("version",),
     "experiment_verdict": ("version", "verdict"),
     "experiment_sample_ratio_ok": (),
+    "rollout_state": ("state",),
+    "rollout_hold": ("reason",),
     "irisab_build_info": ("version", "python"),
 }
 
