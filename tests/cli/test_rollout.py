@@ -100,6 +100,12 @@ def test_a_version_is_rolled_out(process: Process, capsys: pytest.CaptureFixture
     assert [each["state"] for each in told] == ["shadow", "step", "step", "baking", "promoted"]
     assert [each["percent"] for each in told] == [0, 25, 50, 100, 100]
     history = snapshot.build(process.config).config.data.history
+    run(["--config", str(process.config), "models", "--json"])
+    listed = {each["version"]: each for each in json.loads(capsys.readouterr().out)}
+    assert (listed["v2"]["role"], listed["v2"]["share"]) == ("control", 100)
+    assert (listed["v1"]["role"], listed["v1"]["share"]) == ("challenger", 0)
+    run(["--config", str(process.config), "evaluate"])
+    assert "v1 against v2" in capsys.readouterr().out
     assert command(process, "start", "v2") == 2  # the INI file does not know of the promotion yet
     assert "v2 was promoted, and" in capsys.readouterr().err
     noted = [each.text for each in EventLog(history).list() if each.kind == "rollout"]
