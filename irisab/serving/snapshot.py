@@ -129,6 +129,15 @@ def with_rollout(options: config.Config, rollout: Rollout | None, *, source: Pat
     return _dealt(options, rollout, bundles)
 
 
+def in_force(options: config.Config) -> config.Config:
+    """Return what an accepted configuration comes to with the last rollout; loads no models."""
+    rollout = _newest(options, None)
+    names = needed(options, rollout)
+    manifests = {name: bundle.read_manifest(options.data.models, name) for name in names}
+    hashes = {name: found["sha256"] for name, found in manifests.items() if found}
+    return effective(options, rollout, hashes)
+
+
 def dealt(serving: Snapshot, rollout: Rollout | None) -> Snapshot | None:
     """Return a snapshot of the same INI and bundles as a rollout has it dealt.
 
