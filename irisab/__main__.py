@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import backup, evaluate, history, imports, models, reports, service, train
+from irisab.cli import backup, evaluate, history, imports, key, models, reports, service, train
 from irisab.cli.arguments import add_config, add_version
 from irisab.errors import IrisabError
 
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     history.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
+    key.add_to(commands)
     backup.add_to(commands)
     return parser
 

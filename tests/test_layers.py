@@ -15,9 +15,10 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train imports service reports history backup models evaluate | "
+    "cli": "train imports service reports key history backup models evaluate | "
     "text | arguments output typed",
-    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
+    "http": "server | app | openapi | auth last_good listener handshake | "
+    "key_file dispatch systemd | problem",
     "lifecycle": "importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
@@ -35,6 +36,7 @@ LAYERS = {
     "config": "",
     "versions": "",
     "ini": "",
+    "keys": "",
     "files": "",
     "rfc3339": "",
     "errors": "",

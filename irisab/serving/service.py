@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from time import perf_counter
 
-from irisab.errors import HistoryError, IrisabError, RequestError
+from irisab.errors import Forbidden, HistoryError, IrisabError, RequestError
 from irisab.model.answer import Answer
 from irisab.serving import gauges, payload, report
 from irisab.serving.feedback import Feedback
@@ -78,15 +78,16 @@ class Service:
         self.follow(answered)
         return answer
 
-    def answer(self, body: bytes) -> tuple[bytes, Answered]:
+    def answer(self, body: bytes, *, may_force: bool = True) -> tuple[bytes, Answered]:
         """Answer the body of POST /predict; whoever has sent the answer must `follow` it.
 
-        Raises `RequestError` for a bad request and `ModelFailure` where the version fails.
+        Raises `RequestError` for a bad request, also for one that chooses its version and may not,
+        and `ModelFailure` where the version fails.
         """
         serving = self._serving
         started = perf_counter()
         request = serving.parser.prediction(body)
-        arm = self._choose(serving, request)
+        arm = self._choose(serving, request, may_force)
         answers = self._score(serving, arm, request)
         now = time.time()
         latency = perf_counter() - started
@@ -105,9 +106,13 @@ class Service:
             self.pending.discard(item.request_id)
             log.exception("a prediction was answered but could not be recorded")
 
-    def _choose(self, serving: Prepared, request: payload.PredictRequest) -> ServedVersion:
+    def _choose(
+        self, serving: Prepared, request: payload.PredictRequest, may_force: bool
+    ) -> ServedVersion:
         if request.version is None:
             return serving.arms[serving.snapshot.split.choose(request.user_id)]
+        if not may_force:
+            raise Forbidden("force")
         try:
             return serving.arms[request.version]
         except KeyError:
