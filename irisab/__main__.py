@@ -15,6 +15,7 @@ from irisab.cli import (
     events,
     history,
     imports,
+    key,
     models,
     reports,
     rollout,
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_to(commands)
     models.add_to(commands)
     rollout.add_to(commands)
+    key.add_to(commands)
     backup.add_to(commands)
     return parser
 

@@ -22,6 +22,7 @@ DOCUMENTED = {
     "prediction_latency_seconds_count": ("version",),
     "prediction_latency_seconds_sum": ("version",),
     "prediction_errors_total": ("reason",),
+    "auth_failures_total": ("reason",),
     "prediction_class_total": ("version", "class_name"),
     "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
@@ -100,7 +101,8 @@ def test_every_counter_starts_at_zero(served: Served) -> None:
         if name.endswith(("_total", "_count", "_bucket")) and not name.startswith("process_"):
             assert all(value == 0 for _, value in values), name
     assert len(found["prediction_class_total"]) == 6
-    assert len(found["prediction_errors_total"]) == 6
+    assert len(found["prediction_errors_total"]) == 9
+    assert len(found["auth_failures_total"]) == 5
     for name in ("shadow_compared_total", "shadow_disagreements_total"):
         assert [labels for labels, _ in found[name]] == [{"version": "v2"}]
 
