@@ -55,7 +55,7 @@ test: venv ## unit and functional tests; no root, under five minutes
 test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets
 	.venv-3.13/bin/pytest $(ARGS)
 
-simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
+simulate: venv ## the table of "Which version is better", through HTTP; half an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
 
 figures: venv ## the pictures of "Which version is better"; a minute or two

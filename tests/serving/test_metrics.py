@@ -25,7 +25,6 @@ DOCUMENTED = {
     "prediction_class_total": ("version", "class_name"),
     "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
-    "shadow_compared_total": ("version",),
     "shadow_disagreements_total": ("version",),
     "shadow_errors_total": ("version",),
     "request_queue_seconds_bucket": ("le",),
@@ -49,6 +48,7 @@ DOCUMENTED = {
     "history_last_write_successful": (),
     "prediction_active_users": (),
     "experiment_e_value": ("version",),
+    "experiment_sampling_rate": ("version",),
     "experiment_verdict": ("version", "verdict"),
     "experiment_sample_ratio_ok": (),
     "irisab_build_info": ("version", "python"),
@@ -98,8 +98,7 @@ def test_every_counter_starts_at_zero(served: Served) -> None:
             assert all(value == 0 for _, value in values), name
     assert len(found["prediction_class_total"]) == 6
     assert len(found["prediction_errors_total"]) == 6
-    for name in ("shadow_compared_total", "shadow_disagreements_total"):
-        assert [labels for labels, _ in found[name]] == [{"version": "v2"}]
+    assert [labels for labels, _ in found["shadow_disagreements_total"]] == [{"version": "v2"}]
 
 
 def test_every_gauge_has_its_true_value(served: Served) -> None:
