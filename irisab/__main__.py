@@ -10,7 +10,19 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import backup, evaluate, events, history, imports, models, reports, service, train
+from irisab.cli import (
+    backup,
+    evaluate,
+    events,
+    history,
+    imports,
+    key,
+    models,
+    reports,
+    rollout,
+    service,
+    train,
+)
 from irisab.cli.arguments import add_config, add_version
 from irisab.cli.typed import typed
 from irisab.errors import IrisabError
@@ -44,7 +56,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _typed(message: str, config: Path) -> str:
     """Spell the commands of a sentence as they must be typed here, which only the CLI knows."""
-    return re.sub(r"'irisab ([^']+)'", lambda found: f"'{typed(config, found[1])}'", message)
+    return re.sub(r"'irisab ([^']+)'", lambda match: f"'{typed(config, match[1])}'", message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     events.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
+    rollout.add_to(commands)
+    key.add_to(commands)
     backup.add_to(commands)
     return parser
 

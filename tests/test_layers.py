@@ -15,17 +15,19 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train imports service reports history backup models evaluate events | "
-    "noting | text | arguments output typed",
-    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "importing | sealed | adopting | trial | "
+    "cli": "rollout | looks | standing | "
+    "train imports service reports key history backup models evaluate events | "
+    "noting | text asking | arguments output typed",
+    "http": "server | app | openapi | auth last_good listener handshake | "
+    "key_file dispatch systemd | problem",
+    "lifecycle": "looking | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | advice split payload encoder cost ids metrics unseen | values",
-    "store": "recorder export | history | writer labels events | reader traffic pruning | "
+    "snapshot | effective advice split payload encoder cost ids metrics unseen | values",
+    "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
     "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
     "ensembles sums wide | writing | branches | steps walk bitset fastest | "
@@ -35,6 +37,7 @@ LAYERS = {
     "config": "",
     "versions": "",
     "ini": "",
+    "keys": "",
     "files": "",
     "rfc3339": "",
     "errors": "",
