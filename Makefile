@@ -60,7 +60,7 @@ COUNTED := --ignore tests/stats/test_chance.py --ignore tests/test_simulation.py
 test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets, but for what is arithmetic
 	.venv-3.13/bin/pytest $(COUNTED) $(ARGS)
 
-simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
+simulate: venv ## the table of "Which version is better", through HTTP; half an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
 
 simulate-rollouts: venv ## the table of "Rolling a version out", through the code that decides; minutes

@@ -85,12 +85,6 @@ class Metrics:
             ["version", "outcome"],
             registry=self.registry,
         )
-        self.compared = Counter(
-            "shadow_compared",
-            "Rows that a challenger and the control both scored.",
-            ["version"],
-            registry=self.registry,
-        )
         self.disagreements = Counter(
             "shadow_disagreements",
             "Rows for which a challenger said another class than the control.",
@@ -162,7 +156,6 @@ class Metrics:
         for outcome in FEEDBACK_OUTCOMES:
             self.feedback.labels(version, outcome)
         if challenger:
-            self.compared.labels(version)
             self.disagreements.labels(version)
 
     def watch(self, read: Callable[[], Gauges]) -> None:
