@@ -96,5 +96,5 @@ def chosen(
     for each in weights:
         if each not in known:
             raise ValueError(f"there is no class {each}; there are {', '.join(names)}")
-    found = {known[each]: weight for each, weight in weights.items()}
-    return Metric(kind="weights", classes=names, weights=found)
+    by_index = {known[each]: weight for each, weight in weights.items()}
+    return Metric(kind="weights", classes=names, weights=by_index)
