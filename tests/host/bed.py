@@ -338,7 +338,7 @@ class Host:
         where = ["nsenter", "-t", str(self.pid), "-a", "--wdns=/root"]
         return [*where, "env", "-i", *(f"{k}={v}" for k, v in ENV.items()), "bash", "-c", line]
 
-    def run(self, line: str, *, check: bool = True, timeout: float = 900) -> str:
+    def run(self, line: str, *, check: bool = True, timeout: float = 1800) -> str:
         """Run a line of bash on the host and return what it printed, errors included."""
         done = subprocess.run(
             self.command(line), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

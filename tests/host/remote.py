@@ -84,7 +84,7 @@ class Remote:
     def make(self, target: str, *words: str, code: int = 0) -> str:
         """Run make and return what it said; AssertionError unless it exits with `code`."""
         with self.start(target, *words) as run:
-            seen, _ = run.communicate(timeout=600)
+            seen, _ = run.communicate(timeout=1800)
         assert (run.returncode != 0) == (code != 0), seen
         return seen
 

@@ -146,7 +146,7 @@ def test_a_new_instance_installs_itself(host: Host, volume: Path, releases: Path
             host.wait(lambda: first.poll() is not None, seconds=5)
         assert host.code("mountpoint -q /var/lib/irisab") != 0
         attach(host, volume)
-        seen, _ = first.communicate(timeout=900)
+        seen, _ = first.communicate(timeout=1800)
     assert first.returncode == 0, seen
     assert "✘" not in seen
     assert host.run("findmnt -no FSTYPE,OPTIONS /var/lib/irisab").startswith("xfs ")
