@@ -475,7 +475,8 @@ def test_history_prints_csv(served: Served, capsys: pytest.CaptureFixture[str]) 
     assert command(served.config, "history", "--since", "2999-01-01T00:00:00Z") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     with pytest.raises(SystemExit):
-        command(served.config, "history", "--since", "yesterday")
+        command(served.config, "history", "--since", "10m")
+    assert "'10m' is no moment: write one like 2026-01-31T12:00:00Z" in capsys.readouterr().err
 
 
 def test_labels_become_training_data(
