@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from irisab.errors import IrisabError
 from irisab.lifecycle.rollout import Hold
 from irisab.serving import settings
 from irisab.store import rollouts
-from irisab.store.rollouts import Rollout
+from irisab.store.rollouts import Changed
 
 # The longest that --watch waits between two looks, as the timer of a host does.
 LOOK_SECONDS = 60.0
@@ -38,37 +39,37 @@ def look(found: Standing, *, dry_run: bool = False) -> int:
     Returns an exit code: that of a new state, else 3 while it is under way, and 0 afterwards. So
     the timer's unit fails once, when the version is rolled back or waits for a person.
     """
-    running, trouble = _running(found.served.written)
-    after = found.looking.in_trouble(trouble).look(found.at, now=time.time())
-    now = found.moved(after)
+    running, trouble = _running(found.written)
+    with found.looking() as looking:
+        after = looking.in_trouble(trouble).look(found.at, now=time.time())
+    now = replace(found, at=after)
     if dry_run:
         now.tell("A look would leave")
         return EXIT[after.state]
-    if after.place != found.at.place:
-        return found.keep(after)
-    if after != found.at:
-        found.looking.keep(found.at, after)
+    try:
+        if after.place != found.at.place:
+            return found.keep(after)
+        if after != found.at:
+            rollouts.write(found.written.data.history, found.at, after)
+    except Changed:  # by a person, who has said how it goes on
+        return 3
     if _is_behind(running, now):
         reload(found.path)
     return 0 if after.finished else 3
 
 
-def watch(path: Path) -> int:
+def watch(found: Standing) -> int:
     """Look as the timer of a host does, and say what changes, until it is finished."""
-    at: Rollout | None = None
-    while True:
-        with standing(path) as found:
-            assert found is not None  # a history keeps its rollouts
-            if at is None:
-                found.tell()
-            elif at.hold != found.at.hold and found.at.hold:
-                say(f"  It waits: {found.at.hold}")
-            at = found.at
-            if at.finished:
-                return found.exit_code
-            look(found)
-            pause = found.served.written.rollout.interval
-        time.sleep(min(max(pause / 2, SHORTEST_SECONDS), LOOK_SECONDS))
+    found.tell()
+    hold = found.at.hold
+    while not found.at.finished:
+        look(found)
+        time.sleep(min(max(found.written.rollout.interval / 2, SHORTEST_SECONDS), LOOK_SECONDS))
+        found = standing(found.path) or found
+        if found.at.hold != hold and found.at.hold:
+            say(f"  It waits: {found.at.hold}")
+        hold = found.at.hold
+    return found.exit_code
 
 
 def _running(options: config.Config) -> tuple[Any, Hold | None]:
@@ -88,9 +89,8 @@ def _running(options: config.Config) -> tuple[Any, Hold | None]:
 
 def _is_behind(running: Any, now: Standing) -> bool:
     """Tell whether the service has not followed; what else was edited waits for a person."""
-    served = now.served
     return (
         running is not None
-        and running["split"] == settings.shares(served.written.split)
-        and running["effective_split"] != settings.shares(served.config.split)
+        and running["split"] == settings.shares(now.written.split)
+        and running["effective_split"] != settings.shares(now.serving.split)
     )

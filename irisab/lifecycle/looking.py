@@ -16,7 +16,6 @@ from irisab.serving import report
 from irisab.serving.comparisons import comparisons
 from irisab.serving.effective import edited, replaced, settings_of
 from irisab.serving.snapshot import Snapshot, dealt
-from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.rollouts import Rollout
 
@@ -35,7 +34,6 @@ class Looking:
         self._served = served
         self._history = history
         self._trouble = trouble
-        self._path = served.written.data.history
 
     def in_trouble(self, trouble: Hold | None) -> Looking:
         """Return the same, where the service has this trouble, unless there was another."""
@@ -61,10 +59,6 @@ class Looking:
     def resumed(self, at: Rollout, *, now: float) -> Rollout:
         """Return a paused rollout where it was; what has failed until now is forgiven."""
         return replace(rollout.resumed(at, now=now), failures=self._failures(at))
-
-    def keep(self, before: Rollout | None, after: Rollout) -> None:
-        """Write where the rollout is now."""
-        rollouts.write(self._path, before, after)
 
     @property
     def _alpha(self) -> float:

@@ -39,8 +39,12 @@ def edited(options: Config, rollout: Rollout) -> bool:
 
 
 def replaced(rollout: Rollout, models: Mapping[str, str]) -> list[str]:
-    """Return the versions of a rollout that are no more the models, by hash, they were."""
-    return [name for name, digest in rollout.models.items() if models.get(name) != digest]
+    """Return the versions of a rollout that are no more the models, by hash, they were.
+
+    Once it is promoted, a new model of the old version is nothing to it.
+    """
+    bound = [rollout.version] if rollout.state == "promoted" else [*rollout.models]
+    return [name for name in bound if models.get(name) != rollout.models[name]]
 
 
 def needed(options: Config, rollout: Rollout | None) -> list[str]:

@@ -37,6 +37,10 @@ HOLDS = ("few_requests", "sample_ratio", "history_not_written", "reload_refused"
 KEEP = 1000
 
 
+class Changed(HistoryError):
+    """Somebody else has moved the rollout on meanwhile."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """Where a rollout is. Times are seconds since 1970.
@@ -129,7 +133,7 @@ def _select(history: Path, *, limit: int) -> list[Rollout]:
 def write(history: Path, after: Rollout | None, now: Rollout) -> None:
     """Let `now` follow on `after`, and return when it is on the disk.
 
-    Raises `HistoryError` where it cannot be written, or somebody else has written meanwhile.
+    Raises `HistoryError` where it cannot be written, `Changed` where `after` is not the last.
     """
     with (
         explained(history),
@@ -140,7 +144,7 @@ def write(history: Path, after: Rollout | None, now: Rollout) -> None:
             "SELECT number, content FROM rollouts ORDER BY number DESC LIMIT 1"
         ).fetchone()
         if (row and Rollout.from_json(row[1]).to_json()) != (after and after.to_json()):
-            raise HistoryError("the rollout was changed meanwhile; ask again")
+            raise Changed("the rollout was changed meanwhile; try again")
         if after is not None and after.place == now.place and after.since == now.since:
             connection.execute(
                 "UPDATE rollouts SET content = ? WHERE number = ?", (now.to_json(), row[0])

@@ -195,6 +195,9 @@ def test_an_edit_ends_it(process: Process, capsys: pytest.CaptureFixture[str]) -
     command(process, "start", "v2")
     look_until(process, "step", 1)
     replace_in(process.config, "v1 = 100", "v1 = 30\nv2 = 70")
+    for verb in ("pause", "resume", "promote", "abort"):
+        assert command(process, verb) == 3  # there is nothing to move any more
+    capsys.readouterr()
     assert command(process, "look") == 1
     assert "superseded" in capsys.readouterr().out
     assert serves(process) == {"v1": 30, "v2": 70}
@@ -208,6 +211,7 @@ def test_a_bundle_that_is_replaced_ends_it(process: Process) -> None:
     train = ["--config", str(process.config), "train", "v2", "--force"]
     replace_in(process.config, "[split]", "[model.v2]\nn_estimators = 7\n[split]")
     assert run(train) == 0
+    assert command(process, "promote") == 3 and command(process, "status") == 1
     assert command(process, "look") == 1
     assert at(process.config).state == "superseded" and serves(process) == {"v1": 100}
 
@@ -226,6 +230,23 @@ def test_a_mistake_in_the_ini_holds_it_and_hinders_no_abort(process: Process) ->
     assert command(process, "abort") == 1
     assert serves(process) == {"v1": 100}
     assert process.get("/health").json["reload"]["ok"] is False
+
+
+def test_a_person_is_never_too_late(ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that writes between an abort's reading and writing does not undo it, or refuse it."""
+    config = ["--config", str(ini), "rollout"]
+    assert run([*config, "start", "v2"]) == 3
+    write, raced = rollouts.write, []
+
+    def slow(history: Path, after: Rollout | None, now: Rollout) -> None:
+        if not raced:
+            raced.append(now)
+            write(history, after, replace(at(ini), hold="a look was quicker"))
+        write(history, after, now)
+
+    monkeypatch.setattr(rollouts, "write", slow)
+    assert run([*config, "abort"]) == 1
+    assert raced and at(ini).state == "aborted"
 
 
 def test_an_abort_is_quick_and_loses_nothing(process: Process) -> None:
