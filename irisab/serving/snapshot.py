@@ -50,6 +50,13 @@ class Snapshot:
         return self.bundles[self.config.control]
 
     @property
+    def under_way(self) -> Rollout | None:
+        """The rollout that is in force, and not finished."""
+        if self.rollout is None or self.rollout.finished or self.config is self.written:
+            return None
+        return self.rollout
+
+    @property
     def reference(self) -> Reference:
         """The training data that drift is measured against: the control's."""
         return self.control.reference

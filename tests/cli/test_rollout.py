@@ -82,6 +82,8 @@ def test_a_version_is_rolled_out(process: Process, capsys: pytest.CaptureFixture
     assert serves(process) == {"v1": 100, "v2": 0}
     look_until(process, "step", 1)
     assert serves(process) == {"v1": 75, "v2": 25}
+    (compared,) = process.get("/report").json["comparisons"]
+    assert compared["next"] == "irisab rollout status"  # and no lines that would supersede it
     shown = process.get("/config").json
     assert shown["split"] == {"v1": 100}
     assert (shown["rollout"]["state"], shown["rollout"]["percent"]) == ("step", 25)
