@@ -151,15 +151,15 @@ def _iris_or_path(text: str, base: Path) -> Path | None:
 
 def _numbers(text: str, base: Path) -> Mapping[str, float]:
     """Read NAME: NUMBER, NAME: NUMBER; a name may have colons, but no commas."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for part in text.split(","):
         name, colon, number = (each.strip() for each in part.rpartition(":"))
         if not (colon and name and number):
             raise ValueError("must be NAME: NUMBER, NAME: NUMBER")
-        if name in found:
+        if name in numbers:
             raise ValueError(f"has {name} twice")
-        found[name] = _float(number, base)
-    return found
+        numbers[name] = _float(number, base)
+    return numbers
 
 
 _CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {

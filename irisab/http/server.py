@@ -18,7 +18,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import ConfigError, HistoryError, IrisabError
-from irisab.http import dispatch, last_good, systemd
+from irisab.http import auth, dispatch, last_good, systemd
 from irisab.http.app import App
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
@@ -116,11 +116,11 @@ class Run:
             first, history=self._history, recorder=self._recorder, metrics=Metrics()
         )
         self._service.reload = reload
-        app, options = App(self._service), first.config.server
+        self._app, options = App(self._service), first.config.server
         self._http = dispatch.create(
-            app,
+            self._app,
             listening_socket(path, options),
-            is_quick=app.is_quick,
+            is_quick=self._app.is_quick,
             **adjustments(options),
         )
         self._stopped = threading.Event()
@@ -197,7 +197,10 @@ class Run:
         try:
             candidate = snapshot.build(self._path, known=self._service.snapshot.rollout)
             _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
+            if candidate.config.auth != self._service.snapshot.config.auth:
+                auth.refuse_unusable(candidate.config.auth)
             self._service.swap(candidate)
+            self._app.lock()
         except Exception as error:
             return self._refused(error, now)
         last_good.keep(candidate)
