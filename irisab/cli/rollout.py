@@ -69,8 +69,8 @@ def _rollout(options: argparse.Namespace) -> int:
 def _do(action: str, options: argparse.Namespace) -> int:
     if action == "start":
         return _start(options)
-    found = standing(options.config)
-    return _none(options) if found is None else ACTIONS[action](found, options)
+    stands = standing(options.config)
+    return _none(options) if stands is None else ACTIONS[action](stands, options)
 
 
 def _action(options: argparse.Namespace) -> str:
@@ -143,13 +143,13 @@ def _refuse_start(options: argparse.Namespace, served: Snapshot, before: Rollout
         )
 
 
-def _status(found: Standing, options: argparse.Namespace) -> int:
+def _status(stands: Standing, options: argparse.Namespace) -> int:
     if options.json:
-        told = rollouts.told(found.written.data.history)
-        say(json.dumps({**found.as_json(), "history": [_told(each) for each in told]}))
+        told = rollouts.told(stands.written.data.history)
+        say(json.dumps({**stands.as_json(), "history": [_told(each) for each in told]}))
     else:
-        found.tell()
-    return found.exit_code
+        stands.tell()
+    return stands.exit_code
 
 
 def _told(at: Rollout) -> dict[str, Any]:
@@ -161,57 +161,57 @@ def _told(at: Rollout) -> dict[str, Any]:
     }
 
 
-def _pause(found: Standing, options: argparse.Namespace) -> int:
-    if found.state in ("paused", *FINISHED):
-        return _nothing(found, options)
-    return _moved(found, "paused", options)
+def _pause(stands: Standing, options: argparse.Namespace) -> int:
+    if stands.state in ("paused", *FINISHED):
+        return _nothing(stands, options)
+    return _moved(stands, "paused", options)
 
 
-def _resume(found: Standing, options: argparse.Namespace) -> int:
-    if found.state != "paused":
-        return _nothing(found, options)
-    with found.looking() as looking:
-        after = looking.resumed(found.at, now=time.time())
-    return found.keep(replace(after, reason=options.reason or after.reason))
+def _resume(stands: Standing, options: argparse.Namespace) -> int:
+    if stands.state != "paused":
+        return _nothing(stands, options)
+    with stands.looking() as looking:
+        after = looking.resumed(stands.at, now=time.time())
+    return stands.keep(replace(after, reason=options.reason or after.reason))
 
 
-def _promote(found: Standing, options: argparse.Namespace) -> int:
-    at = found.at
-    if found.state in ("baking", *FINISHED):
-        return _nothing(found, options)
-    with found.looking() as looking:
+def _promote(stands: Standing, options: argparse.Namespace) -> int:
+    at = stands.at
+    if stands.state in ("baking", *FINISHED):
+        return _nothing(stands, options)
+    with stands.looking() as looking:
         failing = looking.failing(at)
     if failing:
         raise DataError(
             f"{at.version} would be rolled back at the next look: {failing} To serve it all the "
             f"same, write its share under [split] in {options.config}"
         )
-    return _moved(found, "baking", options)
+    return _moved(stands, "baking", options)
 
 
-def _abort(found: Standing, options: argparse.Namespace) -> int:
-    if found.state in ("rolled_back", "aborted", "superseded"):
-        return _nothing(found, options)
-    return _moved(found, "aborted", options)
+def _abort(stands: Standing, options: argparse.Namespace) -> int:
+    if stands.state in ("rolled_back", "aborted", "superseded"):
+        return _nothing(stands, options)
+    return _moved(stands, "aborted", options)
 
 
-def _moved(found: Standing, state: State, options: argparse.Namespace) -> int:
+def _moved(stands: Standing, state: State, options: argparse.Namespace) -> int:
     why = options.reason or f"{options.action} by a person"
-    return found.keep(rollout.moved(found.at, state, why, now=time.time()))
+    return stands.keep(rollout.moved(stands.at, state, why, now=time.time()))
 
 
-def _nothing(found: Standing, options: argparse.Namespace) -> int:
-    found.tell()
+def _nothing(stands: Standing, options: argparse.Namespace) -> int:
+    stands.tell()
     say(f"There is nothing to {options.action}.")
     return NOTHING_TO_DO
 
 
-def _look(found: Standing, options: argparse.Namespace) -> int:
-    return looks.look(found, dry_run=options.dry_run)
+def _look(stands: Standing, options: argparse.Namespace) -> int:
+    return looks.look(stands, dry_run=options.dry_run)
 
 
-def _watch(found: Standing, options: argparse.Namespace) -> int:
-    return looks.watch(found)
+def _watch(stands: Standing, options: argparse.Namespace) -> int:
+    return looks.watch(stands)
 
 
 ACTIONS: Mapping[str, Callable[[Standing, argparse.Namespace], int]] = {

@@ -56,6 +56,12 @@ class Standing:
         return snapshot.in_force(self.written, self.at)
 
     @property
+    def is_accepted(self) -> bool:
+        """Tell whether the service has accepted the [split] that is written."""
+        earlier = last_good.find(self.path)
+        return earlier is not None and config.load(earlier).split == self.written.split
+
+    @property
     def state(self) -> State:
         """Its state, also where the next look has yet to find that it is no more in force."""
         past = not self.at.finished and self.serving is self.written
@@ -66,8 +72,8 @@ class Standing:
         return EXIT[self.state]
 
     def as_json(self) -> dict[str, Any]:
-        found = settings.of_rollout(self.at, self.written, self.serving)
-        return {**found, "state": self.state}
+        shown = settings.of_rollout(self.at, self.written, self.serving)
+        return {**shown, "state": self.state}
 
     @contextmanager
     def looking(self) -> Iterator[Looking]:
@@ -136,18 +142,18 @@ def _last_good(path: Path, earlier: Path) -> config.Config:
     return replace(written, data=replace(written.data, models=last_good.models_of(earlier)))
 
 
-def _loaded(found: Standing) -> tuple[Snapshot, Hold | None]:
+def _loaded(stands: Standing) -> tuple[Snapshot, Hold | None]:
     """Load what serves: where a model is refused, with those that were accepted last."""
     try:
-        served = snapshot.with_rollout(found.written, found.at, source=found.path)
+        served = snapshot.with_rollout(stands.written, stands.at, source=stands.path)
     except BundleError as error:
-        earlier = last_good.find(found.path)
+        earlier = last_good.find(stands.path)
         if earlier is None:
             raise
-        written = _last_good(found.path, earlier)
-        served = snapshot.with_rollout(written, found.at, source=earlier)
+        written = _last_good(stands.path, earlier)
+        served = snapshot.with_rollout(written, stands.at, source=earlier)
         return served, Hold("reload_refused", str(error))
-    return served, found.trouble
+    return served, stands.trouble
 
 
 def reload(path: Path) -> None:

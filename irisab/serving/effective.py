@@ -76,5 +76,5 @@ def _split(options: Config, rollout: Rollout) -> dict[str, float]:
     if not total:  # the version has it all in [split], which a rollout is there to earn
         others, total = {**others, rollout.control: 100.0}, 100.0
     left = 100 - rollout.percent
-    found = {name: round(share * left / total, 10) for name, share in others.items()}
-    return dict(sorted({**found, rollout.version: rollout.percent}.items()))
+    shares = {name: round(share * left / total, 10) for name, share in others.items()}
+    return dict(sorted({**shares, rollout.version: rollout.percent}.items()))

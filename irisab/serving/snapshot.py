@@ -140,7 +140,7 @@ def in_force(options: config.Config, rollout: Rollout | None) -> config.Config:
     """Return what an accepted configuration comes to with a rollout; loads no models."""
     names = needed(options, rollout)
     manifests = {name: bundle.read_manifest(options.data.models, name) for name in names}
-    hashes = {name: found["sha256"] for name, found in manifests.items() if found}
+    hashes = {name: each["sha256"] for name, each in manifests.items() if each}
     return effective(options, rollout, hashes)
 
 

@@ -99,17 +99,17 @@ def newest(history: Path) -> Rollout | None:
 
     The file is only read, whoever asks. Raises `HistoryError`.
     """
-    found = _select(history, limit=1)
-    return found[-1] if found else None
+    places = _select(history, limit=1)
+    return places[-1] if places else None
 
 
 def told(history: Path) -> list[Rollout]:
     """Return where the last rollout has been, oldest first."""
-    found = _select(history, limit=KEEP)
-    starts = [number for number, each in enumerate(found) if each.state == "shadow"]
+    places = _select(history, limit=KEEP)
+    starts = [number for number, each in enumerate(places) if each.state == "shadow"]
     # A paused one may go back to its shadow.
-    fresh = [number for number in starts if number == 0 or found[number - 1].state != "paused"]
-    return found[fresh[-1] :] if fresh else found
+    fresh = [number for number in starts if number == 0 or places[number - 1].state != "paused"]
+    return places[fresh[-1] :] if fresh else places
 
 
 def _select(history: Path, *, limit: int) -> list[Rollout]:

@@ -304,6 +304,18 @@ def test_where_no_service_runs_it_follows_at_the_start(ini: Path) -> None:
         assert serves(process) == {"v1": 100}
 
 
+def test_it_needs_no_key_of_its_own(ini: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every call asks for a key, a look still sees what serves, and follows."""
+    config = ["--config", str(ini)]
+    assert run([*config, "key", "add", "me", "--scope", "read"]) == 0
+    replace_in(ini, "[split]", "[auth]\nrequire = all\n[split]")
+    with running(ini, port_of(ini)) as process:
+        assert process.get("/config").status == 401
+        assert run([*config, "rollout", "start", "v2"]) == 3
+        assert run([*config, "rollout", "look"]) == 3
+    assert at(ini).hold_code == "few_requests"
+
+
 def test_watch_goes_to_the_end(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
     """What a host's timer does, in a terminal: until it is promoted, or the other."""
     command(process, "start", "v2")
@@ -323,7 +335,7 @@ def test_watch_goes_to_the_end(process: Process, capsys: pytest.CaptureFixture[s
         ("", 2, "say what to do: start, status"),
         ("start", 2, "name the version"),
         ("start v1", 2, "v1 is the control"),
-        ("start v9", 2, "irisab train v9"),
+        ("start v9", 2, " train v9"),
         ("status --reason x", 2, "--reason does not go with status"),
         ("abort v2", 2, "VERSION does not go with abort"),
         ("look --watch", 2, "--watch does not go with look"),
