@@ -36,7 +36,8 @@ def add_to(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    settings = snapshot.in_force(config.load(options.config))
+    written = config.load(options.config)
+    settings = snapshot.in_force(written, snapshot.newest(written))
     bundles = _bundles(options, settings)
     control = next(iter(bundles))
     result = evaluation.evaluate(

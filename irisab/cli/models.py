@@ -30,7 +30,7 @@ def _models(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     if options.action == "use":
         return _use(options, settings)
-    serving = snapshot.in_force(settings)
+    serving = snapshot.in_force(settings, snapshot.newest(settings))
     listed = [
         kept_models.describe(each, split=serving.split, control=serving.control)
         for each in kept_models.listed(settings.data.models)

@@ -193,6 +193,7 @@ class Run:
 
     def _load(self) -> ReloadOutcome:
         now = time.time()
+        self._deal_anew()
         try:
             candidate = snapshot.build(self._path, known=self._service.snapshot.rollout)
             _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
@@ -201,14 +202,14 @@ class Run:
             self._service.swap(candidate)
             self._app.lock()
         except Exception as error:
-            self._deal_anew()
             return self._refused(error, now)
         last_good.keep(candidate)
         log.info("reloaded: serving %s", _summary(candidate))
         return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
 
     def _deal_anew(self) -> None:
-        """Follow the rollout under the old configuration: a typing error must not hold it up."""
+        """Follow the rollout with what is loaded: neither a typing error nor large models hold up
+        what takes traffic back."""
         try:
             candidate = snapshot.dealt_anew(self._service.snapshot)
         except Exception:

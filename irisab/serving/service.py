@@ -141,12 +141,12 @@ class Service:
             others = [each for each in serving.arms.values() if each is not arm]
             with suppress(Exception):
                 if arm is not control:
-                    found = answers(control, request.rows)
+                    instead = answers(control, request.rows)
                     arm.fallbacks.inc()
                     log.warning(
                         "%s failed, %s answers: %r", version, serving.revision.control, error
                     )
-                    return control, found
+                    return control, instead
             # A request on which all fail is a bad one, and speaks against none of them.
             scored = [each.bundle.version for each in others if _scores(each, request.rows)]
             self.recorder.fail(Failure(serving.revision.id, version, scored))
