@@ -19,7 +19,7 @@ LAYERS = {
     "train imports service reports history backup models evaluate events | "
     "noting | text asking | arguments output typed",
     "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "looking | rollout importing | sealed | adopting | trial | "
+    "lifecycle": "looking inventory | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows | "

@@ -432,7 +432,7 @@ def test_old_answers_are_marked(address: str) -> None:
     assert "The values have changed since this answer." in texts(page)
 
 
-@pytest.mark.parametrize("name", ["ab_test", "drift", "about"])
+@pytest.mark.parametrize("name", ["ab_test", "drift", "versions", "about"])
 def test_views_before_and_after_data(address: str, service: Process, name: str) -> None:
     """Every view can be drawn whatever the report holds, and then with a full window."""
     view(name)
@@ -590,7 +590,7 @@ def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for example in ("cat", "big_dog", "big dog"):
             page.button(key=f"example {example}").click().run()
             assert not page.exception
-        for name in ("ab_test", "drift", "about"):
+        for name in ("ab_test", "drift", "versions", "about"):
             view(name)
         for _ in range(12):
             service.post("/predict", {"features": [9.0, "grey", "moon", None]})
@@ -657,6 +657,7 @@ def test_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shadow: str
             service.post("/predict", {"features": [500.0, "new"]})
         assert "is the answer" in texts(view("about"))
         assert view("drift").title and view("ab_test").title
+        assert "(mean error: less is better" in texts(view("versions"))
 
 
 def test_without_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import latest
 import live
 import streamlit as st
-from views import ab_test, about, drift, predict
+from views import ab_test, about, drift, predict, versions
 
 VIEWS = {
     "try": ("Predict", predict.draw),
     "ab-test": ("A/B test", ab_test.draw),
     "drift": ("Drift", drift.draw),
+    "models": ("Versions", versions.draw),
     "about": ("About", about.draw),
 }
 

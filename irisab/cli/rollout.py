@@ -18,7 +18,6 @@ from irisab.cli.typed import typed
 from irisab.errors import DataError
 from irisab.lifecycle import looking, rollout
 from irisab.lifecycle.looking import Looking
-from irisab.rfc3339 import timestamp
 from irisab.serving import settings, snapshot
 from irisab.serving.snapshot import Snapshot
 from irisab.store import rollouts
@@ -141,19 +140,10 @@ def _status(found: Standing, options: argparse.Namespace) -> int:
     if options.json:
         told = rollouts.told(found.served.written.data.history)
         shown = settings.of_rollout(found.at, found.served)
-        say(json.dumps({**shown, "history": [_told(each) for each in told]}))
+        say(json.dumps({**shown, "history": settings.of_past(told)}))
     else:
         found.tell()
     return found.exit_code
-
-
-def _told(at: Rollout) -> dict[str, Any]:
-    return {
-        "at": timestamp(at.since),
-        "state": at.state,
-        "percent": at.percent,
-        "reason": at.reason,
-    }
 
 
 def _pause(found: Standing, options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from irisab.errors import (
 )
 from irisab.http import openapi, problem
 from irisab.http.dispatch import ARRIVED
+from irisab.lifecycle.inventory import Inventory
 from irisab.rfc3339 import timestamp
 from irisab.serving import settings
 from irisab.serving.service import ModelFailure, Service
@@ -73,12 +74,14 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._inventory = Inventory(service.history)
         self._routes: Mapping[str, tuple[str, Callable[[WSGIEnvironment], Response]]] = {
             "/predict": ("POST", self._predict),
             "/feedback": ("POST", self._feedback),
             "/health": ("GET", self._health),
             "/config": ("GET", self._config),
             "/report": ("GET", self._report),
+            "/versions": ("GET", self._versions),
             "/metrics": ("GET", self._metrics),
             "/openapi.json": ("GET", self._describe),
         }
@@ -199,6 +202,9 @@ class App:
 
     def _report(self, environ: WSGIEnvironment) -> Response:
         return _json(self._service.report())
+
+    def _versions(self, environ: WSGIEnvironment) -> Response:
+        return _json(self._inventory.told(self._service.snapshot))
 
     def _metrics(self, environ: WSGIEnvironment) -> Response:
         content_type, body = self._service.metrics.render(environ.get("HTTP_ACCEPT", ""))
