@@ -21,6 +21,7 @@ KINDS = {
     "drift": "Drift",
     "backup": "Backup",
 }
+BY_ITSELF = "It goes on by itself; to stop it: `irisab rollout pause` or `irisab rollout abort`."
 SEVERAL = "irisab rollout resume\nirisab rollout promote\nirisab rollout abort"
 
 
@@ -41,7 +42,8 @@ def rollout(at: Json | None, config: Json, models: Sequence[Json]) -> words.Mess
     if at is None:
         return _none(config, models)
     tone, headline = _headline(at)
-    because = f"Why: {_stop(at['reason'])}" if at["reason"] else ""
+    because = f"Since {moment(at['since'])}"
+    because += f": {_stop(at['reason'])}" if at["reason"] else "."
     return words.Message(tone, headline, because, _todo(at), _typed(at, config))
 
 
@@ -50,11 +52,12 @@ def _stop(text: str) -> str:
 
 
 def _todo(at: Json) -> str:
-    if at["hold"]:
-        return f"It waits: {words.plain(_stop(at['hold']))}"
     if at["state"] == "paused":
         return "One of these goes on where it was, gives it everything, or takes it back."
-    return ""
+    if at["state"] in FINISHED:
+        return ""
+    held = f"It waits: {words.plain(_stop(at['hold']))} " if at["hold"] else ""
+    return f"{held}{BY_ITSELF}"
 
 
 def _none(config: Json, models: Sequence[Json]) -> words.Message:
@@ -102,7 +105,7 @@ def _typed(at: Json, config: Json) -> str:
     permanent = config["split"] != config["effective_split"]
     if at["state"] in ("baking", "promoted") and permanent:
         return f"[split]\n{at['version']} = 100\n\n[experiment]\ncontrol = {at['version']}"
-    return "" if at["state"] in FINISHED else "irisab rollout status"
+    return ""
 
 
 def percent(share: float) -> str:
@@ -162,20 +165,17 @@ def happened(event: Json) -> str:
     return f"{moment(event['at'])} · **{kind}**{version} · {text} (by {words.plain(event['by'])})"
 
 
-def serving(config: Json, models: Sequence[Json]) -> dict[str, dict[str, str]]:
+def serving(config: Json) -> dict[str, dict[str, str]]:
     """List what serves, version by version, for a table."""
-    current = {each["version"]: each for each in models if each["current"]}
     control = config["experiment"]["control"]
     return {
         name: {
             "Role": "control" if name == control else "challenger",
             "Share of requests": _share(name, config),
-            "Model": config["versions"][name]["sha256"][:12],
-            "Kind": config["versions"][name]["estimator"] or "–",
-            "On the exam": _exam(current.get(name, {}).get("exam")),
-            "Trained": moment(config["versions"][name]["trained_at"]),
+            "On the exam": _exam(each["exam"]),
+            "Trained": moment(each["trained_at"]),
         }
-        for name in config["versions"]
+        for name, each in config["versions"].items()
     }
 
 
@@ -239,6 +239,8 @@ def on_the_exam(sat: Exam | None, *, control: str, task: str) -> str:
     got = ", ".join(f"{words.plain(name)} {spelt(each)}" for name, each in sat.scores.items())
     rows = words.count(sat.rows, "row")
     said = f"{got} ({what}, on the same {rows} that none of them has learnt from)."
+    if task != "regression":
+        said += " Line: where the true share lies, 19 times out of 20."
     if sat.others:
         names = " and ".join(map(words.plain, sat.others))
         said += (
@@ -252,20 +254,25 @@ def _tenths(share: float) -> str:
     return words.percent(share, digits=1)
 
 
-def kept(model: Json, share: float | None) -> str:
+def kept(model: Json, config: Json) -> str:
     """Describe a bundle in two lines of Markdown."""
     name = f"**{words.plain(model['version'])}** `{model['bundle']}`"
     if model["error"]:
         return f"{name} · cannot be read: {words.plain(model['error'])}"
-    return f"{name} · {_place(model, share)}  \n{' · '.join(_facts(model))}"
+    return f"{name} · {_place(model, config)}  \n{' · '.join(_facts(model))}"
 
 
-def _place(model: Json, share: float | None) -> str:
+def _place(model: Json, config: Json) -> str:
     if model.get("candidate") == "rejected":
         return f"**rejected, gets no traffic**: {words.plain(model.get('reason') or '')}"
     if not model["current"]:
         return "older"
-    return "current, serves nothing" if share is None else f"current, {percent(share)}"
+    serves = config["versions"].get(model["version"])
+    if serves is None:
+        return "current, gets no traffic"
+    if serves["trained_at"] != model["trained_at"]:
+        return "current, serves after a reload"
+    return f"current, {percent(config['effective_split'].get(model['version'], 0))}"
 
 
 def _facts(model: Json) -> Iterator[str]:

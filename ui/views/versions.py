@@ -36,7 +36,7 @@ def _body(seen: latest.Seen, config: dict[str, Any]) -> None:
         return
     _rollout(told, config)
     st.subheader("What serves", anchor=False)
-    st.table(life.serving(config, told["models"]))
+    st.table(life.serving(config))
     _exam(told["models"], config)
     _kept(told["models"], config)
     _events(told["events"])
@@ -49,7 +49,8 @@ def _rollout(told: dict[str, Any], config: dict[str, Any]) -> None:
         st.empty()
         st.empty()
         return
-    st.markdown("\n".join(f"- {MARKS[mark].format(name)}" for name, mark in life.stages(at)))
+    with st.container(key="stages"):
+        _listed([MARKS[mark].format(name) for name, mark in life.stages(at)])
     with st.expander(f"How the rollout of {words.plain(at['version'])} came to this"):
         _listed(life.past(at))
 
@@ -76,8 +77,7 @@ def _intervals(sat: life.Exam) -> dict[str, tuple[float, float, float]]:
 
 def _kept(models: list[dict[str, Any]], config: dict[str, Any]) -> None:
     st.subheader("What is kept", anchor=False)
-    shares = config["effective_split"]
-    _listed([life.kept(each, shares.get(each["version"])) for each in models])
+    _listed([life.kept(each, config) for each in models])
     if command := life.going_back(models):
         st.caption("To go back to an older one, type on the host:")
         st.code(command, language=None, wrap_lines=True)
