@@ -106,7 +106,8 @@ class Served:
         self.service = Service(
             found, history=self.history, recorder=self.recorder, metrics=self.metrics
         )
-        self.client = Client(App(self.service))
+        self.app = App(self.service)
+        self.client = Client(self.app)
 
     def predict(self, features: Any = ROW, **options: Any) -> Any:
         """Predict and return the answer, which must be a 200."""
@@ -127,6 +128,7 @@ class Served:
 
     def reload(self) -> None:
         self.service.swap(snapshot.build(self.config))
+        self.app.lock()
 
     def sample(self, name: str, **labels: str) -> float:
         value = self.metrics.registry.get_sample_value(name, labels)
@@ -186,7 +188,7 @@ class Process:
         return self._child.pid
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90  # seconds; with all processors busy 20 were too few
         while time.monotonic() < deadline:
             try:
                 if self.get("/health").status == 200:

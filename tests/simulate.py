@@ -36,7 +36,7 @@ from irisab.stats.tally import Arm
 from irisab.stats.unpaired import Arms, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
-LABELS, EVERY = 300, 25
+LABELS, EVERY = 500, 25
 ROWS = 400
 DECIDED = ("better", "worse")
 
@@ -389,8 +389,13 @@ WORLDS = [
         ),
     ),
 ]
-RESULTS = Path(__file__).parents[1] / "docs/simulation.json"
-HEAD = "| world | experiments | better | worse | equivalent | wrong, at most | labels | unpaired |"
+PAGE = Path(__file__).parents[1] / "docs/verdict.md"
+RESULTS = PAGE.with_name("simulation.json")
+HEAD = (
+    "| the truth, and who reports | experiments | better | worse | equivalent | wrong, at most "
+    "| labels | without shadow |"
+)
+RULE = f"|{'---|' * (HEAD.count('|') - 1)}"
 
 
 def figures(world: World, outcomes: list[Outcome]) -> dict[str, Any]:
@@ -415,10 +420,31 @@ def figures(world: World, outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def cells(found: dict[str, Any]) -> list[str]:
+def line(found: dict[str, Any]) -> str:
     """Return a line of the table."""
-    *figures, _ = found.values()
-    return [*map(cell, figures)]
+    *shown, _ = found.values()
+    return f"| {' | '.join(map(cell, shown))} |"
+
+
+def with_table(page: str, table: list[dict[str, Any]]) -> str:
+    """Return the page with these figures in the place of those it has."""
+    lines = "".join(f"{each}\n" for each in (HEAD, RULE, *map(line, table)))
+    page = re.sub(rf"^{re.escape(HEAD)}\n(?:\|.*\n)+", lines, page, flags=re.MULTILINE)
+    judged, experiments = of_equal(table)
+    most = upper_bound(judged, experiments, 0.05)
+    return re.sub(
+        r"\d+ of \d+ experiments with equally good versions ended in a verdict: at most [\d.]+ %",
+        f"{judged} of {experiments} experiments with equally good versions ended in a verdict: "
+        f"at most {100 * most:.1f} %",
+        page,
+    )
+
+
+def of_equal(table: list[dict[str, Any]]) -> tuple[int, int]:
+    """Return the verdicts in all worlds of equally good versions, and the experiments."""
+    equal = [each for each in table if each["world"].startswith("equal")]
+    judged = sum(each["better"] + each["worse"] for each in equal)
+    return judged, sum(each["experiments"] for each in equal)
 
 
 def cell(figure: str | float | None) -> str:
@@ -438,18 +464,20 @@ def main() -> None:
         for count, world in WORLDS
         if options.world in world.name
     ]
-    print(f"{HEAD}\n|{'---|' * HEAD.count(' | ')}---|", flush=True)
+    print(f"{HEAD}\n{RULE}", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         laboratory(Path(folder), pairs=sum(count for count, _ in plan), seed=1) as found,
     ):
         for count, world in plan:
             shown = figures(world, [found.run(world) for _ in range(count)])
-            print(f"| {' | '.join(cells(shown))} |", flush=True)
+            print(line(shown), flush=True)
             for reason, times in shown["reasons"].items():
                 print(f"    {times} times: {reason}", file=sys.stderr, flush=True)
             if options.output:
                 keep(options.output, shown)
+        if options.output and options.output.resolve() == RESULTS:
+            PAGE.write_text(with_table(PAGE.read_text(), json.loads(RESULTS.read_text())))
 
 
 def keep(path: Path, shown: dict[str, Any]) -> None:

@@ -16,9 +16,10 @@ PACKAGE = Path(irisab.__file__).parent
 LAYERS = {
     "__main__": "",
     "cli": "rollout | looks | standing | "
-    "train imports service reports history backup models evaluate events | "
+    "train imports service reports key history backup models evaluate events | "
     "noting | text asking | arguments output typed",
-    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
+    "http": "server | app | openapi | auth last_good listener handshake | "
+    "key_file dispatch systemd | problem",
     "lifecycle": "looking inventory | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
@@ -36,6 +37,7 @@ LAYERS = {
     "config": "",
     "versions": "",
     "ini": "",
+    "keys": "",
     "files": "",
     "rfc3339": "",
     "errors": "",

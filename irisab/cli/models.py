@@ -12,6 +12,7 @@ from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError
 from irisab.lifecycle import inventory, kept_models
+from irisab.serving import snapshot
 
 Json = dict[str, Any]
 
@@ -29,7 +30,8 @@ def _models(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     if options.action == "use":
         return _use(options, settings)
-    listed = inventory.models(settings)
+    serving = snapshot.in_force(settings, snapshot.newest(settings))
+    listed = inventory.models(serving)
     if options.json:
         say(json.dumps(listed))
     elif not listed:

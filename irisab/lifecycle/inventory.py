@@ -43,7 +43,7 @@ class Inventory:
         path = served.written.data.history
         newest = [each.as_json() for each in EventLog(path).list(most=MOST)]
         return {
-            "models": self._kept(served.written),
+            "models": self._kept(served.config),
             "rollout": _rollout(served, path),
             "events": newest[::-1],
         }
@@ -58,7 +58,7 @@ class Inventory:
 
 
 def models(options: Config, *, most: int | None = None) -> list[Json]:
-    """Describe the bundles that are kept, as `irisab models --json` does."""
+    """Describe the bundles that are kept, as `irisab models --json` does, where `options` serve."""
     return [
         kept_models.describe(each, split=options.split, control=options.control)
         for each in kept_models.listed(options.data.models, most=most)
@@ -79,4 +79,7 @@ def _rollout(served: Snapshot, history: Path) -> Json | None:
     told = rollouts.told(history)
     if not told:
         return None
-    return {**settings.of_rollout(told[-1], served), "history": settings.of_past(told[-MOST:])}
+    return {
+        **settings.of_rollout(told[-1], served.written, served.config),
+        "history": settings.of_past(told[-MOST:]),
+    }

@@ -36,7 +36,6 @@ class ServedVersion:
     classes: Sequence[Counter]
     shadow_latency: Histogram
     shadow_errors: Counter
-    compared: Counter | None
     fallbacks: Counter
     disagreements: Counter | None
 
@@ -91,7 +90,6 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         classes=[metrics.classes.labels(version, name) for name in bundle.class_names],
         shadow_latency=metrics.shadow_latency.labels(version),
         shadow_errors=metrics.shadow_errors.labels(version),
-        compared=metrics.compared.labels(version) if challenger else None,
         fallbacks=metrics.fallbacks.labels(version),
         disagreements=metrics.disagreements.labels(version) if challenger else None,
     )

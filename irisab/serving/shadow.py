@@ -202,8 +202,6 @@ def score(
         else ()
         for arm in item.serving.arms.values()
     ]
-    if item.serving.shadow:
-        _count_compared(item, columns)
     texts = []
     for said in zip_longest(*columns):
         vote = item.serving.votes.get(said) or _new_vote(item.serving, said)
@@ -211,16 +209,6 @@ def score(
         for counter in vote.disagreements:
             counter.inc()
     return texts
-
-
-def _count_compared(item: Answered, columns: Sequence[Sequence[int]]) -> None:
-    """Count the rows that a challenger and the control both scored."""
-    scored = dict(zip(item.serving.arms, columns, strict=True))
-    if not scored[item.serving.revision.control]:
-        return
-    for name, arm in item.serving.arms.items():
-        if arm.compared is not None and scored[name]:
-            arm.compared.inc(len(item.predictions))
 
 
 def _indices(arm: ServedVersion, rows: Sequence[Row], failed: list[ServedVersion]) -> Sequence[int]:

@@ -105,7 +105,7 @@ def page_server(service_port: int, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90  # seconds; with all processors busy 30 were too few
     while True:
         try:
             urllib.request.urlopen(url, timeout=1).close()

@@ -373,7 +373,7 @@ def test_check_prints_what_would_serve(config: Path, capsys: pytest.CaptureFixtu
     replace_in(config, "[data]", "[split]\nv1 = 50\nv3 = 50\n[data]")
     assert command(config, "check") == 2
     error = capsys.readouterr().err
-    assert "[split] v3 = 50" in error and "irisab train v3" in error
+    assert "[split] v3 = 50" in error and f"run '{typed(config, 'train v3')}'" in error
 
 
 def test_drift_exits_by_what_it_found(served: Served, capsys: pytest.CaptureFixture[str]) -> None:

@@ -430,6 +430,31 @@ def test_systemd_is_told(config: Path, port: int, tmp_path: Path) -> None:
             del os.environ["NOTIFY_SOCKET"]
 
 
+def test_systemd_is_told_that_it_turns(config: Path, port: int, tmp_path: Path) -> None:
+    """A service that hangs, here as it is stopped from outside, feeds the watchdog no more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        os.environ.update(told)
+        try:
+            with running(config, port) as process:
+                assert manager.recv(100) == b"READY=1"
+                for _ in range(3):
+                    assert manager.recv(100) == b"WATCHDOG=1"
+                process.signal(signal.SIGSTOP)
+                manager.settimeout(2)
+                try:
+                    with pytest.raises(TimeoutError):  # after what was on its way
+                        for _ in range(20):
+                            manager.recv(100)
+                finally:
+                    process.signal(signal.SIGCONT)
+        finally:
+            for name in told:
+                del os.environ[name]
+
+
 def test_a_changed_server_option_needs_a_restart(config: Path, port: int) -> None:
     """What a running process cannot change is refused, and the split in the same file too."""
     with running(config, port) as process:

@@ -443,8 +443,10 @@ def test_the_shadow_has_a_budget(served: Served) -> None:
     assert votes.count({"v1": 0}) == served.sample("shadow_skipped_total") == 100 - scored
     revision = served.history.revision()
     agreement = served.history.agreement(revision.models["v1"], revision.models["v2"])
-    assert agreement["scored"] == scored == served.sample("shadow_compared_total", version="v2")
-    assert scored == served.sample("shadow_disagreements_total", version="v2")
+    assert (
+        agreement["scored"] == scored == served.sample("shadow_disagreements_total", version="v2")
+    )
+    assert served.sample("experiment_sampling_rate", version="v2") == scored / 100
 
 
 def test_what_is_in_a_row_decides_nothing(served: Served) -> None:
