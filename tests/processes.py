@@ -188,7 +188,7 @@ class Process:
         return self._child.pid
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90  # seconds; with all processors busy 20 were too few
         while time.monotonic() < deadline:
             try:
                 if self.get("/health").status == 200:

@@ -20,7 +20,7 @@ LAYERS = {
     "noting | text asking | arguments output typed",
     "http": "server | app | openapi | auth last_good listener handshake | "
     "key_file dispatch systemd | problem",
-    "lifecycle": "looking | rollout importing | sealed | adopting | trial | "
+    "lifecycle": "looking inventory | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows | "

@@ -11,7 +11,7 @@ from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError
-from irisab.lifecycle import kept_models
+from irisab.lifecycle import inventory, kept_models
 from irisab.serving import snapshot
 
 Json = dict[str, Any]
@@ -31,10 +31,7 @@ def _models(options: argparse.Namespace) -> int:
     if options.action == "use":
         return _use(options, settings)
     serving = snapshot.in_force(settings, snapshot.newest(settings))
-    listed = [
-        kept_models.describe(each, split=serving.split, control=serving.control)
-        for each in kept_models.listed(settings.data.models)
-    ]
+    listed = inventory.models(serving)
     if options.json:
         say(json.dumps(listed))
     elif not listed:

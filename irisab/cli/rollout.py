@@ -17,8 +17,7 @@ from irisab.cli.standing import Standing, standing
 from irisab.cli.typed import typed
 from irisab.errors import DataError
 from irisab.lifecycle import looking, rollout
-from irisab.rfc3339 import timestamp
-from irisab.serving import snapshot
+from irisab.serving import settings, snapshot
 from irisab.serving.snapshot import Snapshot
 from irisab.store import rollouts
 from irisab.store.history import History
@@ -146,19 +145,10 @@ def _refuse_start(options: argparse.Namespace, served: Snapshot, before: Rollout
 def _status(stands: Standing, options: argparse.Namespace) -> int:
     if options.json:
         told = rollouts.told(stands.written.data.history)
-        say(json.dumps({**stands.as_json(), "history": [_told(each) for each in told]}))
+        say(json.dumps({**stands.as_json(), "history": settings.of_past(told)}))
     else:
         stands.tell()
     return stands.exit_code
-
-
-def _told(at: Rollout) -> dict[str, Any]:
-    return {
-        "at": timestamp(at.since),
-        "state": at.state,
-        "percent": at.percent,
-        "reason": at.reason,
-    }
 
 
 def _pause(stands: Standing, options: argparse.Namespace) -> int:

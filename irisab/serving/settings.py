@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irisab.config import Config
@@ -64,6 +64,19 @@ def of_rollout(rollout: Rollout, written: Config, serving: Config) -> dict[str, 
         "hold": rollout.hold,
         "reason": rollout.reason,
     }
+
+
+def of_past(told: Sequence[Rollout]) -> list[dict[str, Any]]:
+    """Return where a rollout has been."""
+    return [
+        {
+            "at": timestamp(each.since),
+            "state": each.state,
+            "percent": _percent(each.percent),
+            "reason": each.reason,
+        }
+        for each in told
+    ]
 
 
 _VERSION_KEYS = (

@@ -68,16 +68,17 @@ class EventLog:
                 "DELETE FROM events WHERE event <= (SELECT max(event) FROM events) - ?", (KEEP,)
             )
 
-    def list(self, *, since: float = 0) -> list[Event]:
-        """Return the events from `since` (seconds since 1970) on, oldest first."""
+    def list(self, *, since: float = 0, most: int = KEEP) -> list[Event]:
+        """Return the `most` newest events from `since` (seconds since 1970) on, oldest first."""
         reader = Reader(self._path)
         try:
             with reader.reading() as connection:
                 rows = connection.execute(
-                    "SELECT at, kind, version, text, by FROM events WHERE at >= ? ORDER BY event",
-                    (since,),
+                    "SELECT at, kind, version, text, by FROM events WHERE at >= ?"
+                    " ORDER BY event DESC LIMIT ?",
+                    (since, most),
                 ).fetchall()
         finally:
             reader.close()
         names = Event.__slots__
-        return [Event(**dict(zip(names, row, strict=True))) for row in rows]
+        return [Event(**dict(zip(names, row, strict=True))) for row in reversed(rows)]

@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 800}
 
 # Streamlit's first page on a machine that does other things, too.
 expect.set_options(timeout=30_000)
@@ -108,7 +108,7 @@ def page_server(service_port: int, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90  # seconds; with all processors busy 30 were too few
     while True:
         try:
             urllib.request.urlopen(url, timeout=1).close()

@@ -345,7 +345,8 @@ def test_openapi_is_served(served: Served) -> None:
     """/openapi.json describes every path that is routed."""
     paths = served.client.get("/openapi.json").json["paths"]
     assert set(paths) == {
-        *("/predict", "/feedback", "/health", "/config", "/report", "/metrics", "/openapi.json")
+        *("/predict", "/feedback", "/health", "/config", "/report", "/versions", "/metrics"),
+        "/openapi.json",
     }
 
 
