@@ -24,12 +24,12 @@ LAYERS = {
     "estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | advice split payload encoder cost ids metrics | values",
+    "snapshot | room advice split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
     "evidence | seen | counters counts | database revision | rows",
-    "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
+    "model": "publish | forms | footprint | bundle proof | around | plain estimator | forest trees linear | "
     "ensembles sums wide | writing | branches | steps walk bitset fastest | "
-    "nodes servable native | columns links nested | arrays written known seats | answer schema",
+    "nodes servable native | columns links nested | arrays written known seats | answer schema sink",
     "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
     "drift exact",
     "config": "",

@@ -12,12 +12,19 @@ from typing import Any
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
+from irisab.cli.typed import HOST_CONFIG
 from irisab.errors import ConfigError, IrisabError, NotRunning
 from irisab.http import systemd
 from irisab.http.handshake import Handshake
+from irisab.model.footprint import MEGABYTE
 from irisab.serving import snapshot
+from irisab.serving.room import Room, rooms
 
 log = logging.getLogger(__name__)
+
+UNIT = "irisab.service"
+# What a service takes before it has loaded a model.
+STARTED = 64 * MEGABYTE
 
 
 def add_to(commands: Any) -> None:
@@ -42,7 +49,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    candidate = snapshot.build(options.config)
+    candidate = snapshot.build(options.config, beside=_service_rooms(options.config))
     say(f"{options.config} is good (revision {candidate.revision_id}). It would serve:")
     for version, share in candidate.config.split.items():
         about = candidate.bundles[version].manifest
@@ -52,6 +59,18 @@ def _check(options: argparse.Namespace) -> int:
             f"{_score(about)}, trained {about['trained_at']}"
         )
     return 0
+
+
+def _service_rooms(path: Path) -> list[Room]:
+    """Return the memory that is left to the service, or would be if it ran."""
+    try:
+        pids = [Handshake(each).running_pid() for each in _state_folders(path)]
+    except ConfigError:  # of an INI that cannot be read: to be said by who reads it
+        return []
+    for pid in filter(None, pids):
+        return list(rooms(pid))
+    limit = systemd.memory_limit(UNIT) if path == HOST_CONFIG else None
+    return [] if limit is None else [Room(free=limit - STARTED, limit=limit, unit=UNIT)]
 
 
 def _score(about: Mapping[str, Any]) -> str:
@@ -68,7 +87,7 @@ def _reload(options: argparse.Namespace) -> int:
     except NotRunning:
         # An edit of [data] history, or an INI that cannot be read, does not move the service: it
         # is the one to say what is wrong.
-        running = [each for each in others if Handshake(each).is_running()]
+        running = [each for each in others if Handshake(each).running_pid()]
         if not running:
             raise
         revision = Handshake(running[0]).reload()

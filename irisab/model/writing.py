@@ -22,7 +22,7 @@ PART_LEAVES = 1_500
 
 def can_be_written(branches: Branches) -> bool:
     """Tell whether there is room for the trees in Python's memory, and in its parser."""
-    leaves = len(branches.nodes.outcome)
+    leaves = branches.nodes.n_leaves
     return leaves <= WRITTEN_LEAVES and deepest(branches) <= WRITTEN_DEPTH
 
 
@@ -35,7 +35,7 @@ def write_sums(branches: Branches) -> list[Part]:
 
 def write_leaves(branches: Branches) -> list[Part]:
     """Return functions that append the leaves that a row reaches to a list."""
-    trees = _expressions(branches, map(str, reversed(range(len(branches.nodes.outcome)))))
+    trees = _expressions(branches, map(str, reversed(range(branches.nodes.n_leaves))))
     return [
         compiled("x, found", [*_columns(branches, part),
                  f"return [*found, {', '.join(trees[each] for each in part)}]"], {})
@@ -79,7 +79,7 @@ def _in_set(branches: Branches, feature: int, category: int) -> str:
 
 def _parts(branches: Branches) -> list[range]:
     """Return which trees to write together."""
-    leaves_before = branches.nodes.rank[branches.nodes.roots].tolist()
+    leaves_before = branches.nodes.ranks()[branches.nodes.roots].tolist()
     parts, first = [], 0
     for tree, leaves in enumerate(leaves_before):
         if leaves - leaves_before[first] >= PART_LEAVES:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from irisab import config
 from irisab.errors import BundleError, ConfigError
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.model.footprint import Footprint, footprint
 from irisab.model.schema import Feature
+from irisab.serving.room import Room, refuse_too_large, rooms
 from irisab.serving.split import Split
 from irisab.stats.drift import Reference
 from irisab.stats.metric import chosen
@@ -89,19 +92,31 @@ class ReloadOutcome:
     accepted: float
 
 
-def build(path: Path, *, base: Path | None = None, models: Path | None = None) -> Snapshot:
+def build(
+    path: Path,
+    *,
+    base: Path | None = None,
+    models: Path | None = None,
+    beside: Iterable[Room] = (),
+) -> Snapshot:
     """Read the INI at `path`, load every version in it and check that they fit together.
 
-    `models` is where they are, if not where the INI says. Raises `ConfigError` or `BundleError`.
+    `models` is where they are, if not where the INI says. They must fit into the memory that this
+    process has left, and into that of `beside`. Raises `ConfigError` or `BundleError`.
     """
     options = config.load(path, base=base)
     if models is not None:
         options = replace(options, data=replace(options.data, models=models))
-    return assemble(options, source=path)
+    return assemble(options, source=path, beside=beside)
 
 
-def assemble(options: config.Config, *, source: Path) -> Snapshot:
+def assemble(options: config.Config, *, source: Path, beside: Iterable[Room] = ()) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
+    refuse_too_large(
+        _footprints(options),
+        [*rooms("self"), *beside],
+        where=f"{source}: [split] {', '.join(options.split)}",
+    )
     bundles = {name: _load(options, name, source) for name in options.split}
     _refuse_different(bundles, options, source)
     _refuse_unknown_classes(bundles[options.control], options, source)
@@ -118,6 +133,17 @@ def _load(options: config.Config, version: str, source: Path) -> Bundle:
         return bundle.load(options.data.models, version)
     except BundleError as error:
         raise BundleError(f"{_line(options, version, source)}: {error}") from error
+
+
+def _footprints(options: config.Config) -> dict[str, Footprint]:
+    """Return what versions will take of memory; loading says what is wrong with the others."""
+    found = {}
+    for version in options.split:
+        manifest = bundle.read_manifest(options.data.models, version)
+        with suppress(OSError, LookupError, TypeError, ValueError):
+            folder = options.data.models / version / bundle.CURRENT
+            found[version] = footprint(folder, manifest or {})
+    return found
 
 
 def _line(options: config.Config, version: str, source: Path) -> str:
