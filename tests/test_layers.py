@@ -17,7 +17,8 @@ LAYERS = {
     "__main__": "",
     "cli": "train imports service reports history backup models evaluate | "
     "text | arguments output typed",
-    "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
+    "http": "server | app | openapi last_good starts listener handshake | dispatch systemd | "
+    "problem",
     "lifecycle": "importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
@@ -27,9 +28,10 @@ LAYERS = {
     "snapshot | room advice split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
     "evidence | seen | counters counts | database revision | rows",
-    "model": "publish | forms | footprint | bundle proof | around | plain estimator | forest trees linear | "
-    "ensembles sums wide | writing | branches | steps walk bitset fastest | "
-    "nodes servable native | columns links nested | arrays written known seats | answer schema sink",
+    "model": "publish | forms | footprint | bundle proof | around | plain estimator | "
+    "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
+    "nodes servable native | columns links nested | arrays written known seats | "
+    "answer schema sink",
     "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
     "drift exact",
     "config": "",

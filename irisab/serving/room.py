@@ -41,7 +41,7 @@ def rooms(process: int | str, *, proc: Path = PROC, cgroups: Path = CGROUPS) -> 
         for folder in [inside, *inside.parents]:
             if folder == cgroups.parent:
                 break
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, LookupError):
                 yield _of_cgroup(folder)
     with suppress(OSError, ValueError, LookupError):
         words = (line.split() for line in (proc / "meminfo").read_text().splitlines())
