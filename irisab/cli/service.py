@@ -29,7 +29,7 @@ STARTED = 64 * MEGABYTE
 
 def add_to(commands: Any) -> None:
     add(commands, "serve", _serve, "run the API until SIGTERM")
-    add(commands, "check", _check, "validate the INI file and the bundles; exit 2 if refused")
+    add(commands, "check", _check, "validate the INI file and the models; exit 2 if refused")
     add(commands, "reload", _reload, "let the running service reload; exit 2 if refused")
 
 

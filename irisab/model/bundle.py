@@ -111,11 +111,11 @@ def load(models: Path, version: str) -> Bundle:
     except FileNotFoundError as error:
         again = "--force " if exists(models, version) else ""
         raise BundleError(
-            f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
+            f"{folder}: version {version} has no complete model ({error.filename} is missing): "
             f"run 'irisab train {again}{version}'"
         ) from error
     except (OSError, RuntimeError) as error:  # a link that leads to itself is the latter
-        raise BundleError(f"{folder}: the bundle cannot be read: {error}; {_REMEDY}") from error
+        raise BundleError(f"{folder}: the model cannot be read: {error}; {_REMEDY}") from error
 
 
 def load_folder(folder: Path, version: str) -> Bundle:
@@ -132,10 +132,10 @@ def load_folder(folder: Path, version: str) -> Bundle:
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything
-        raise BundleError(f"{folder}: the bundle cannot be read: {error!r}; {_REMEDY}") from error
+        raise BundleError(f"{folder}: the model cannot be read: {error!r}; {_REMEDY}") from error
 
 
-_REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside it"
+_REMEDY = f"train it again, or let {CURRENT!r} point to an older model beside it"
 
 
 def _load(folder: Path, version: str) -> Bundle:

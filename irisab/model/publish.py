@@ -124,7 +124,7 @@ def _put(models: Path, version: str, fill: Callable[[Sink], None]) -> Path:
         make_current(home, folder.name)
         _prune(home)
     except OSError as error:
-        raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
+        raise BundleError(f"{home}: the model cannot be written: {error}") from error
     finally:
         _remove_if_empty(home)
     return folder
