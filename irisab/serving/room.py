@@ -86,7 +86,10 @@ def _advice(room: Room, need: int) -> str:
     if room.unit is None:
         return "stop what else runs, or take a larger machine"
     more = _megabytes(room.limit - room.free + need)
-    return f"let it have more with 'sudo systemctl set-property {room.unit} MemoryMax={more}M'"
+    advice = f"let it have more with 'sudo systemctl set-property {room.unit} MemoryMax={more}M'"
+    if need + BESIDE <= room.limit:
+        advice += f", leave out what serves now with 'sudo systemctl restart {room.unit}'"
+    return advice
 
 
 def _megabytes(size: int) -> int:

@@ -116,6 +116,14 @@ def test_what_does_not_fit_is_refused_with_both_figures() -> None:
     refuse_too_large({"v1": SMALL, "v3": LARGE}, [enough], where="")
 
 
+def test_a_restart_is_advised_only_where_it_helps() -> None:
+    """It loads the new versions without the old ones beside them."""
+    restart = "sudo systemctl restart irisab.service"
+    assert restart in refusal({"v3": LARGE}, UNIT)
+    small = Room(free=260 * MEGABYTE, limit=320 * MEGABYTE, unit="irisab.service")
+    assert restart not in refusal({"v3": LARGE}, small)
+
+
 def test_more_for_the_unit_is_no_help_where_the_machine_has_no_more() -> None:
     """Then the machine is named."""
     machine = Room(free=300 * MEGABYTE, limit=1900 * MEGABYTE, unit=None)
