@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import ConfigError
-from irisab.ini import Sections, read_section, read_sections
+from irisab.ini import Seconds, Sections, read_section, read_sections
 from irisab.versions import ModelOptions, read_models, read_split
 
 STATE = Path("/var/lib/irisab")
@@ -43,6 +43,14 @@ class ServerOptions:
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthOptions:
+    """Who may ask: see `irisab/keys.py` for what is in `file`."""
+
+    require: str = _choice("no", "feedback", "all")
+    file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +97,21 @@ class DriftOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """How `irisab rollout` brings a version in: `steps` are percent of the traffic."""
+
+    steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0)
+    interval: Seconds = _bounded(Seconds(3600), 0, 366 * 86400)
+    min_requests: int = _bounded(200, 1, 1_000_000_000)
+    max_slowdown: float = _bounded(3.0, 1, 1e6)
+    on_failure: str = _choice("rollback", "pause")
+    promote_on: str = _choice("better-or-equivalent", "better")
+    deadline: Seconds = _bounded(Seconds(14 * 86400), 0, 3660 * 86400)
+    on_deadline: str = _choice("pause", "promote", "rollback")
+    bake: Seconds = _bounded(Seconds(86400), 0, 366 * 86400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One accepted INI file. `text` is what was read, so that exactly this can be kept.
 
@@ -97,11 +120,13 @@ class Config:
     """
 
     server: ServerOptions
+    auth: AuthOptions
     data: DataOptions
     training: TrainingOptions
     split: Mapping[str, float]
     models: Mapping[str, ModelOptions]
     experiment: ExperimentOptions
+    rollout: RolloutOptions
     drift: DriftOptions
     names_data: bool = field(compare=False)
     text: str = field(repr=False, compare=False)
@@ -135,11 +160,13 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
     split = read_split(sections, source)
     config = Config(
         server=read_section(ServerOptions, "server", sections, source, base),
+        auth=read_section(AuthOptions, "auth", _with_keys(sections, base), source, base),
         data=read_section(DataOptions, "data", sections, source, base),
         training=read_section(TrainingOptions, "training", sections, source, base),
         split=split,
         models=read_models(sections, split, source),
         experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
+        rollout=read_section(RolloutOptions, "rollout", sections, source, base),
         drift=read_section(DriftOptions, "drift", sections, source, base),
         names_data="data" in sections.get("training", {}),
         text=text,
@@ -150,13 +177,41 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
 
 def history_path(text: str, *, base: Path) -> Path:
     """Where an INI that cannot be accepted says its history is: last-good.ini lies beside it."""
-    pattern = r"^[ \t]*history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
+    path = _value(text, "history")
+    return base / path if path else DataOptions().history
+
+
+def keys_path(text: str, *, base: Path) -> Path:
+    """Where an INI, also one that cannot be accepted, says the keys are: revoking must not wait."""
+    return base / (_value(text, "file") or _usual_keys(base))
+
+
+def _value(text: str, option: str) -> str | None:
+    pattern = rf"^[ \t]*{option}[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
     line = re.search(pattern, text, re.MULTILINE)
-    return base / line[1] if line else DataOptions().history
+    return line[1] if line else None
+
+
+def _usual_keys(base: Path) -> str:
+    # On a host the INI is /etc/irisab.ini, and what belongs to it lies in /etc/irisab.
+    return "irisab/keys" if base == Path("/etc") else "keys"
+
+
+def _with_keys(sections: Sections, base: Path) -> Sections:
+    return {**sections, "auth": {"file": _usual_keys(base), **sections.get("auth", {})}}
 
 
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
-    known = ("server", "data", "training", "split", "experiment", "drift")
+    known = (
+        "server",
+        "auth",
+        "data",
+        "training",
+        "split",
+        "experiment",
+        "rollout",
+        "drift",
+    )
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(

@@ -12,6 +12,7 @@ from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError
 from irisab.lifecycle import kept_models
+from irisab.serving import snapshot
 
 Json = dict[str, Any]
 
@@ -29,8 +30,9 @@ def _models(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     if options.action == "use":
         return _use(options, settings)
+    serving = snapshot.in_force(settings)
     listed = [
-        kept_models.describe(each, split=settings.split, control=settings.control)
+        kept_models.describe(each, split=serving.split, control=serving.control)
         for each in kept_models.listed(settings.data.models)
     ]
     if options.json:

@@ -10,6 +10,7 @@ from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError, DataError, HistoryError
@@ -126,13 +127,13 @@ def _refuse_other_data(
     from irisab.model import bundle
 
     models = accepted.data.models
-    found = {name: bundle.read_manifest(models, name) for name in bundle.versions(models)}
+    manifests = {name: bundle.read_manifest(models, name) for name in bundle.versions(models)}
     for version in versions:
         source.refuse_other(
             version,
             accepted.training.data,
             is_named=accepted.names_data,
-            manifests={name: each for name, each in found.items() if each is not None},
+            manifests={name: each for name, each in manifests.items() if each is not None},
             served=_served(accepted),
             typed=lambda command: typed(options.config, command),
         )
@@ -232,6 +233,12 @@ def _train_one(
     )
     manifest = bundle.read_manifest(models, version)
     assert manifest is not None
+    note(
+        accepted.data.history,
+        "train",
+        f"from {dataset.name}, {len(dataset.rows)} rows",
+        version=version,
+    )
     say("\n".join([*_scores(version, manifest), *findings.of_exam(manifest["exam"])]))
 
 

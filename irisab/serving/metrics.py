@@ -25,12 +25,16 @@ LATENCY_BUCKETS = (
 QUEUE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ERROR_REASONS = (
     "bad_request",
+    "unauthorized",
+    "forbidden",
     "method_not_allowed",
     "too_large",
     "unsupported_media_type",
     "model",
     "internal",
+    "unavailable",
 )
+AUTH_FAILURES = ("missing", "unknown", "expired", "scope", "unreadable")
 FEEDBACK_OUTCOMES = ("correct", "wrong", "duplicate", "corrected")
 
 
@@ -69,6 +73,12 @@ class Metrics:
             ["version", "class_name"],
             registry=self.registry,
         )
+        self.unseen = Counter(
+            "feature_unseen_values",
+            "Answered values beyond the training data: out of its range, or a new category.",
+            ["feature"],
+            registry=self.registry,
+        )
         self.feedback = Counter(
             "prediction_feedback",
             "Labels by the version whose answer they judge.",
@@ -99,6 +109,12 @@ class Metrics:
             ["version"],
             registry=self.registry,
         )
+        self.fallbacks = Counter(
+            "prediction_fallback",
+            "Requests that the control answered, as the version that was chosen failed.",
+            ["version"],
+            registry=self.registry,
+        )
         self.queue = Histogram(
             "request_queue_seconds",
             "Time from nginx's X-Request-Start to the thread that took the request.",
@@ -111,14 +127,29 @@ class Metrics:
             buckets=QUEUE_BUCKETS,
             registry=self.registry,
         )
+        self.auth_failures = Counter(
+            "auth_failures",
+            "Requests that a key was needed for and that were not let in, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.key_requests = Counter(
+            "key_requests",
+            "Requests that were let in, by the name of their key.",
+            ["key"],
+            registry=self.registry,
+        )
         for reason in ERROR_REASONS:
             self.errors.labels(reason)
+        for reason in AUTH_FAILURES:
+            self.auth_failures.labels(reason)
 
     def prepare(self, version: str, *, class_names: Iterable[str], challenger: bool) -> None:
         """Make every series of a version exist, at 0 where it is new."""
         self.version_requests.labels(version)
         self.latency.labels(version)
         self.shadow_errors.labels(version)
+        self.fallbacks.labels(version)
         self.shadow_latency.labels(version)
         for name in class_names:
             self.classes.labels(version, name)

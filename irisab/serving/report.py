@@ -136,12 +136,12 @@ def _version(counts: Mapping[str, int], latencies: list[float]) -> Json:
 
 def _per_class(counts: Mapping[int, Mapping[str, int]], names: Sequence[str]) -> Json:
     """Return how many rows of each true class a version has found."""
-    found = {}
+    recalls = {}
     for index, name in enumerate(names):
         labelled, correct = (counts.get(index, {}).get(key, 0) for key in ("labelled", "correct"))
         recall = correct / labelled if labelled else None
-        found[name] = {"labelled": labelled, "correct": correct, "recall": recall}
-    return found
+        recalls[name] = {"labelled": labelled, "correct": correct, "recall": recall}
+    return recalls
 
 
 def _milliseconds(seconds: float | None) -> float | None:

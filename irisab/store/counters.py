@@ -19,6 +19,7 @@ _KEYS = {
     "version_errors": ("revision", "version"),
     "pairs": ("one", "two"),
     "units": ("one", "two"),
+    "failures": ("one", "two"),
     "tally": ("one", "two", "shown"),
     "class_tally": ("one", "two", "shown", "label"),
 }
@@ -63,7 +64,7 @@ def is_full(connection: sqlite3.Connection, number: int) -> bool:
 
 def knows(connection: sqlite3.Connection, number: int, user: bytes) -> bool:
     """Tell whether a user is among those of the pair with this number."""
-    found = connection.execute(
+    row = connection.execute(
         "SELECT 1 FROM pair_users WHERE pair = ? AND user = ?", (number, user)
     ).fetchone()
-    return found is not None
+    return row is not None

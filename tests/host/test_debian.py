@@ -63,6 +63,8 @@ def test_metrics_and_prometheus_ask_for_the_password(debian: Installed) -> None:
         assert host.run(f"{status} {host.url}{path}") == "401"
         assert host.code(f"curl -sf localhost{path}") == 0
         assert host.run(f"{status} -u irisab:{password} {host.url}{path}") == "200"
+    for path in "/_stcore/metrics", "/_stcore/metrics/", "//_stcore/%6detrics":
+        assert ask(host.url + path).status == 404
     assert host.run("stat -c %a%U /etc/irisab/password") == "600root"
     assert password not in debian.output
 
@@ -108,6 +110,7 @@ def test_units_are_sound_and_locked_down(debian: Installed) -> None:
         "irisab.service": 15,
         "irisab-ui.service": 15,
         "irisab-drift.service": 15,
+        "irisab-rollout.service": 15,
         "irisab-alert@x.service": 15,
         "irisab-prometheus.service": 30,
     }.items():
@@ -115,9 +118,9 @@ def test_units_are_sound_and_locked_down(debian: Installed) -> None:
 
 
 def test_a_quiet_host_stays_quiet(debian: Installed) -> None:
-    """No unit has failed, and looking for drift is not a failure."""
+    """No unit has failed; looking for drift, or for a rollout, is not a failure."""
     host = debian.host
-    host.run("systemctl start irisab-drift")
+    host.run("systemctl start irisab-drift irisab-rollout")
     assert host.run("systemctl --failed --plain --no-legend") == ""
     assert host.run("journalctl -q -p err -u 'irisab*'") == ""
 
