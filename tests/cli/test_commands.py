@@ -126,7 +126,7 @@ def test_train_prints_the_documented_lines(
         "Training complete!",
     ]
     assert command(config, "train") == 0
-    assert capsys.readouterr().out.startswith("Every version has a bundle already")
+    assert capsys.readouterr().out.startswith("Every version has a model already")
     assert command(config, "train", "v1") == 2
     assert "train --force v1" in capsys.readouterr().err
 
