@@ -9,16 +9,16 @@ import stat
 from pathlib import Path
 
 
-def read_regular(path: Path, *, limit: int) -> bytes:
-    """Return the content of a file of at most `limit` bytes; raises `OSError`.
+def read_regular(path: Path, *, limit: int | None = None) -> bytes:
+    """Return the content of a file, of at most `limit` bytes if there is one; raises `OSError`.
 
     A pipe, which would be waited for, and a device, which may never end, are no files.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        data = file.read(-1 if limit is None else limit + 1)
+    if limit is not None and len(data) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
     return data
 

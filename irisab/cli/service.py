@@ -13,7 +13,7 @@ from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.errors import ConfigError, IrisabError, NotRunning
-from irisab.http import systemd
+from irisab.http import auth, journal, systemd
 from irisab.http.handshake import Handshake
 from irisab.serving import snapshot
 
@@ -29,7 +29,7 @@ def add_to(commands: Any) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from irisab.http import server
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    journal.begin()
     try:
         server.serve(options.config)
     except IrisabError:
@@ -43,6 +43,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     candidate = snapshot.build(options.config)
+    auth.refuse_unusable(candidate.config.auth)
     say(f"{options.config} is good (revision {candidate.revision_id}). It would serve:")
     for version, share in candidate.config.split.items():
         about = candidate.bundles[version].manifest

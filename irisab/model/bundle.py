@@ -18,6 +18,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from irisab.errors import BundleError, MissingPackage
+from irisab.files import read_regular
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
@@ -169,7 +171,7 @@ def _load(folder: Path, version: str) -> Bundle:
 def manifest_of(folder: Path) -> dict[str, Any]:
     """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
     path = folder / MANIFEST
-    data = path.read_bytes()
+    data = read_regular(path)
     if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
         raise BundleError(f"{path}: is not the manifest this folder was made with")
     manifest: dict[str, Any] = json.loads(data)
@@ -209,8 +211,14 @@ def form_of(manifest: Mapping[str, Any]) -> str:
     return next((name for name in (FOREST, PLAIN) if name in manifest["files"]), PICKLE)
 
 
+# In the folder itself: no path, and nothing that is hidden.
+_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
 def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
-    data = (folder / name).read_bytes()
+    if not _FILE.fullmatch(name):
+        raise BundleError(f"{folder / MANIFEST}: names no file of this folder: {name!r}")
+    data = read_regular(folder / name)
     if hashlib.sha256(data).hexdigest() != manifest["files"][name]:
         raise BundleError(f"{folder / name}: was changed since training (sha256 differs)")
     return data
