@@ -52,6 +52,8 @@ def _check(options: argparse.Namespace) -> int:
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
             f"{_score(about)}, trained {about['trained_at']}"
         )
+    if candidate.config.auth.require == "no":
+        say(auth.ANYBODY_VOTES)
     return 0
 
 
