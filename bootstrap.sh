@@ -464,6 +464,12 @@ Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/passwor
 "
 }
 
+# doors: says who may ask, where that is everybody.
+doors() {
+  grep -Eq '^[[:space:]]*require[[:space:]]*=[[:space:]]*(feedback|all)' $INI ||
+    say "Whoever reaches these may use them, and vote. To ask for keys: $OPT/current/docs/security.md"
+}
+
 # The release that last passed all checks is what a deploy goes back to.
 remember_good() {
   cmp -s $OPT/current/RELEASE $OPT/good || run place 0644 $OPT/current/RELEASE $OPT/good
@@ -495,6 +501,7 @@ install_all() {
   remember_good
   remove_old
   urls
+  doors
 }
 
 rollback() {
