@@ -19,11 +19,11 @@ LAYERS = {
     "train imports service reports key history backup models evaluate events | "
     "noting | text asking | arguments output typed",
     "http": "server | app | openapi | auth last_good starts listener handshake | "
-    "key_file dispatch systemd | problem",
+    "key_file dispatch systemd | problem journal",
     "lifecycle": "looking inventory | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
-    "estimators exam prepare weights columns targets | known cells | reading rows | "
+    "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
     "snapshot | effective room advice split payload encoder cost ids metrics unseen | values",

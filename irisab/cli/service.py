@@ -14,7 +14,7 @@ from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.cli.typed import HOST_CONFIG, typed
 from irisab.errors import ConfigError, IrisabError, NotRunning
-from irisab.http import systemd
+from irisab.http import auth, journal, systemd
 from irisab.http.handshake import Handshake
 from irisab.model.footprint import MEGABYTE
 from irisab.serving import snapshot
@@ -36,7 +36,7 @@ def add_to(commands: Any) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from irisab.http import server
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    journal.begin()
     try:
         server.serve(options.config)
     except IrisabError:
@@ -50,6 +50,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     candidate = snapshot.build(options.config, beside=_service_rooms(options.config))
+    auth.refuse_unusable(candidate.config.auth)
     say(f"{options.config} is good (revision {candidate.revision_id}). It would serve:")
     for version, share in candidate.config.split.items():
         about = candidate.bundles[version].manifest
@@ -62,6 +63,8 @@ def _check(options: argparse.Namespace) -> int:
         said = ", ".join(f"{name} {share:g} %" for name, share in candidate.written.split.items())
         say(f"[split] says {said}; the rest is the rollout of {candidate.rollout.version}:")
         say(f"  {typed(options.config, 'rollout status')}")
+    if candidate.config.auth.require == "no":
+        say(auth.ANYBODY_VOTES)
     return 0
 
 

@@ -17,16 +17,18 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from irisab.errors import BundleError, MissingPackage
+from irisab.files import open_regular, read_regular
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
@@ -169,7 +171,7 @@ def _load(folder: Path, version: str) -> Bundle:
 def manifest_of(folder: Path) -> dict[str, Any]:
     """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
     path = folder / MANIFEST
-    data = path.read_bytes()
+    data = read_regular(path)
     if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
         raise BundleError(f"{path}: is not the manifest this folder was made with")
     manifest: dict[str, Any] = json.loads(data)
@@ -188,11 +190,8 @@ def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature
     form = form_of(manifest)
     for name in manifest["files"]:
         if name != form:
-            with (folder / name).open("rb") as file:
-                _verify(file, folder / name, manifest)
-    with (folder / form).open("rb") as file:
-        _verify(file, folder / form, manifest)
-        file.seek(0)
+            _verified(folder, name, manifest).close()
+    with _verified(folder, form, manifest) as file:
         if form != PICKLE:
             return plain_model(file, manifest.get("plain"))
         _refuse_other_libraries(folder, manifest["libraries"])
@@ -219,10 +218,21 @@ def form_of(manifest: Mapping[str, Any]) -> str:
     return next((name for name in (FOREST, PLAIN) if name in manifest["files"]), PICKLE)
 
 
-def _verify(file: BufferedIOBase, path: Path, manifest: Mapping[str, Any]) -> None:
-    # A file may be larger than the memory that is left.
-    if hashlib.file_digest(file, "sha256").hexdigest() != manifest["files"][path.name]:
-        raise BundleError(f"{path}: was changed since training (sha256 differs)")
+# In the folder itself: no path, and nothing that is hidden.
+_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> BufferedReader:
+    """Open a file of a bundle that is as it was written."""
+    if not _FILE.fullmatch(name):
+        raise BundleError(f"{folder / MANIFEST}: names no file of this folder: {name!r}")
+    file = open_regular(folder / name)
+    # Not read at once: a file may be larger than the memory that is left.
+    if hashlib.file_digest(file, "sha256").hexdigest() != manifest["files"][name]:
+        file.close()
+        raise BundleError(f"{folder / name}: was changed since training (sha256 differs)")
+    file.seek(0)
+    return file
 
 
 def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:

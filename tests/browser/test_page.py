@@ -272,7 +272,7 @@ def test_edit_refused(tab: Tab, served: Process) -> None:
     try:
         assert served.run("reload").returncode == 2
         expect(page.get_by_text("The last edit of the configuration was refused")).to_be_visible()
-        expect(page.get_by_text(re.compile("110"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"\[split\] was refused"))).to_be_visible()
     finally:
         replace_in(served.config, "v2 = 60", "v2 = 50")
         assert served.run("reload").returncode == 0

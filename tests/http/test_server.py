@@ -145,8 +145,9 @@ def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) 
             gauge = f"config_last_reload_successful {float(not refused)}"
             assert gauge in process.get("/metrics").body.decode()
             if refused:
-                reason = health.json["reload"]["error"]
-                assert reason in outcome.stderr and reason in process.log.read_text()
+                assert health.json["reload"]["error"].startswith("[split] was refused; ")
+                reason = outcome.stderr.removeprefix("irisab: ").partition(" (the old")[0]
+                assert "[split] v" in reason and reason in process.log.read_text()
                 assert versions_of_users(process) == users
                 config.write_text(text)
                 spoilt.write_bytes(intact)
@@ -163,7 +164,8 @@ def test_a_restart_on_a_broken_ini_serves_the_last_good_one(config: Path, port: 
         health = process.get("/health")
         assert health.status == 200 and health.json["revision"] == revision
         assert health.json["reload"]["ok"] is False
-        assert "[split] v1 = 51, v2 = 50" in health.json["reload"]["error"]
+        assert health.json["reload"]["error"].startswith("[split] was refused; ")
+        assert "[split] v1 = 51, v2 = 50" in process.log.read_text()
         assert "config_last_reload_successful 0.0" in process.get("/metrics").body.decode()
         assert "last good configuration" in process.log.read_text()
         replace_in(config, "v1 = 51", "v1 = 50")
@@ -184,7 +186,8 @@ def test_a_restart_on_a_damaged_bundle_serves_the_last_good_one(
     with running(config, port) as process:
         health = process.get("/health").json
         assert health["revision"] == revision
-        assert "is not the manifest" in health["reload"]["error"]
+        assert health["reload"]["error"].startswith("[split] was refused; ")
+        assert "is not the manifest" in process.log.read_text()
         assert process.run("reload").returncode == 2
         assert process.get("/health").json["revision"] == revision
 
@@ -267,7 +270,23 @@ def test_an_unreadable_ini_finds_the_last_good_one(config: Path, port: int) -> N
         pass
     config.write_text("v1 = 50\n" + config.read_text())
     with running(config, port) as process:
-        assert "stands before any [section]" in process.get("/health").json["reload"]["error"]
+        error = process.get("/health").json["reload"]["error"]
+        assert error.startswith("the configuration was refused; ")
+        assert "stands before any [section]" in process.log.read_text()
+
+
+def test_a_secret_in_the_wrong_line_is_not_published(config: Path, port: int) -> None:
+    """/health and the page say where; the journal and `irisab reload` say what, to the operator."""
+    with running(config, port) as process:
+        with config.open("a") as file:
+            file.write("[training]\ntask = hunter2\n")
+        refused = process.run("reload")
+        assert refused.returncode == 2 and "hunter2" in refused.stderr
+        assert "hunter2" in process.log.read_text()
+        paths = ("/health", "/config", "/report", "/metrics", "/openapi.json")
+        assert not [path for path in paths if b"hunter2" in process.get(path).body]
+        error = process.get("/health").json["reload"]["error"]
+        assert error.startswith("[training] task was refused; ")
 
 
 def test_a_first_start_on_a_broken_ini_exits_2(config: Path, port: int) -> None:
@@ -682,7 +701,7 @@ def test_a_history_that_cannot_be_written_is_refused(config: Path, port: int) ->
     state = f"STATE_DIRECTORY={config.parent}"
     with running(config, port, before=["env", state]) as process:
         health = process.get("/health").json
-        assert "its folder cannot be written: " in health["reload"]["error"]
+        assert health["reload"]["error"].startswith("[data] history was refused; ")
         assert process.post("/predict", {"features": ROW}).status == 200
 
 
