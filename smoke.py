@@ -5,7 +5,8 @@
 
 HOST is a name or address, or a whole address such as https://models.example.org:8443. From outside
 /metrics and Prometheus ask for the password of /etc/irisab/password: give it in a file, or in
-$IRISAB_PASSWORD. Needs Python 3.9 and nothing else. Exits 1 if a check failed.
+$IRISAB_PASSWORD. Where the API asks for keys, $IRISAB_KEY is one for predict, read and force.
+Needs Python 3.9 and nothing else. Exits 1 if a check failed.
 
 The rows sent are the examples of /config, in whole rounds: together they look like the training
 data, so a smoke test is no drift.
@@ -52,10 +53,14 @@ class Host:
         ).open
         login = base64.b64encode(f"irisab:{password}".encode()).decode()
         self._login = {"Authorization": f"Basic {login}"} if password else {}
+        key = os.environ.get("IRISAB_KEY", "").strip()
+        self._key = {"X-API-Key": key} if key else {}
 
     def get(self, path: str) -> str:
         """Return the body; raises Failed for anything but 200."""
-        return self._fetch(urllib.request.Request(self.address + path, headers=self._login))
+        return self._fetch(
+            urllib.request.Request(self.address + path, headers=self._login | self._key)
+        )
 
     def json(self, path: str) -> Any:
         return json.loads(self.get(path))
@@ -64,7 +69,7 @@ class Host:
         request = urllib.request.Request(
             f"{self.address}/predict",
             data=json.dumps(fields).encode(),
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json"} | self._key,
         )
         return json.loads(self._fetch(request))
 
@@ -73,7 +78,9 @@ class Host:
             with self._open(request, timeout=10) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
-            hint = ": give the host's /etc/irisab/password" if error.code == 401 else ""
+            bearer = error.headers.get("WWW-Authenticate", "").startswith("Bearer")
+            wanted = "a key in $IRISAB_KEY" if bearer else "the host's /etc/irisab/password"
+            hint = f": give {wanted}" if error.code == 401 else ""
             raise Failed(f"{error.code} {error.reason}{hint}") from None
         except (OSError, http.client.HTTPException) as error:
             raise Failed(str(getattr(error, "reason", error)) or repr(error)) from None

@@ -201,17 +201,33 @@ def _with_keys(sections: Sections, base: Path) -> Sections:
     return {**sections, "auth": {"file": _usual_keys(base), **sections.get("auth", {})}}
 
 
+def place(error: str) -> str:
+    """Return the section and option that a refusal names, as far as these are irisab's own words.
+
+    Whatever else it says may have been pasted into the file by mistake, and be a secret.
+    """
+    named = re.match(r"(?:|[^\n]*?: )\[([a-z]+)[^\]\n]*\](?: ([a-z_]+) = )?", error)
+    if named is None or named[1] not in _SECTIONS:
+        return "the configuration"
+    options = getattr(_SECTIONS[named[1]], "__slots__", ())
+    return f"[{named[1]}] {named[2]}" if named[2] in options else f"[{named[1]}]"
+
+
+_SECTIONS: Mapping[str, type | None] = {
+    "server": ServerOptions,
+    "auth": AuthOptions,
+    "data": DataOptions,
+    "training": TrainingOptions,
+    "split": None,
+    "experiment": ExperimentOptions,
+    "rollout": RolloutOptions,
+    "drift": DriftOptions,
+    "model": None,
+}
+
+
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
-    known = (
-        "server",
-        "auth",
-        "data",
-        "training",
-        "split",
-        "experiment",
-        "rollout",
-        "drift",
-    )
+    known = [name for name in _SECTIONS if name != "model"]
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(

@@ -410,6 +410,29 @@ def test_a_refused_file_still_says_where_the_keys_are(text: str) -> None:
     assert config.keys_path("", base=HOST) == Path("/etc/irisab/keys")
 
 
+# Where it is refused -> what anybody may know of it.
+PLACES = {
+    "[split]\nv1 = 51\nv2 = 50\n": "[split]",
+    "[split]\nhunter2 = hunter2\n": "[split]",
+    "[server]\nthreads = hunter2\n": "[server] threads",
+    "[server]\nhunter2 = 1\n": "[server]",
+    "[hunter2]\n": "the configuration",
+    "hunter2\n": "the configuration",
+    "[data]\nhunter2\n": "the configuration",
+    "[data]\nkeep_rows = hunter2: [drift] window = 5\n": "[data] keep_rows",
+    "[model.hunter2]\nkind = 3\n": "[model]",
+    "[auth]\nrequire = hunter2\n": "[auth] require",
+}
+
+
+@pytest.mark.parametrize("text", PLACES)
+def test_outsiders_learn_where_and_not_what(text: str) -> None:
+    """A password that was pasted into the wrong line is told to who mends it, and nobody else."""
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert config.place(str(error.value)) == PLACES[text]
+
+
 # -- the history of a refused file ----------------------------------------------------------
 
 

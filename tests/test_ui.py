@@ -26,6 +26,7 @@ from processes import ROW, Answer, Process, free_port, irisab, running, write_co
 from sklearn.svm import LinearSVC
 from streamlit.testing.v1 import AppTest
 
+from irisab import keys
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
 
@@ -54,6 +55,30 @@ def address(service: Process, monkeypatch: pytest.MonkeyPatch) -> str:
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the page look for a service where none is."""
     monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{free_port()}")
+
+
+def test_the_page_has_a_key_of_its_own(
+    tmp_path: Path, iris_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From systemd's credential, else from $IRISAB_KEY; without it the API's sentence is shown."""
+    port, secret = free_port(), keys.generate()
+    page = keys.Key("page", keys.fingerprint(secret), ("predict", "feedback", "read", "force"))
+    keys.edit(tmp_path / "keys", lambda _: [page])
+    locked = "[auth]\nrequire = all\n"
+    config = write_config(tmp_path, iris_models, locked, listen=f"127.0.0.1:{port}")
+    monkeypatch.setenv("IRISAB_API", f"http://127.0.0.1:{port}")
+    with running(config, port) as process:
+        with pytest.raises(api.Refused, match="needs a valid key"):
+            api.get("/config")
+        monkeypatch.setenv("IRISAB_KEY", secret)
+        assert api.get("/config").value["auth"] == {"require": "all"}
+        monkeypatch.setenv("IRISAB_KEY", "another")
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        (tmp_path / "key").write_text(f"{secret}\n")
+        said = api.predict([5.1, 3.5, 1.4, 0.2], model_version="v2")
+        assert said["model_version"] == "v2"
+        assert api.feedback(said["request_id"], label=0) == {"status": "matched"}
+        assert secret not in process.log.read_text()
 
 
 def view(name: str) -> AppTest:

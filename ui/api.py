@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
@@ -40,6 +41,17 @@ def address() -> str:
     return os.environ.get("IRISAB_API", "http://127.0.0.1:5000").rstrip("/")
 
 
+def _key() -> dict[str, str]:
+    """Return the header with this page's key, if the service asks for keys.
+
+    systemd hands it over as the credential "key" (LoadCredential=), a shell as $IRISAB_KEY.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    file = Path(folder) / "key" if folder else None
+    key = file.read_text() if file and file.exists() else os.environ.get("IRISAB_KEY", "")
+    return {"X-API-Key": key.strip()} if key.strip() else {}
+
+
 def get(path: str, known: Answer | None = None) -> Answer:
     """Ask for a path. Where the answer is the one already `known`, that is given, and not read."""
     text = _call("GET", path)
@@ -61,7 +73,9 @@ def _call(method: str, path: str, body: Any = None) -> bytes:
         with requests.Session() as session:
             session.trust_env = False  # a proxy of the environment is no way to loopback
             timeout = (CONNECT, ANSWER[method])
-            answer = session.request(method, address() + path, json=body, timeout=timeout)
+            answer = session.request(
+                method, address() + path, json=body, timeout=timeout, headers=_key()
+            )
     except requests.RequestException as error:
         raise Unreachable(f"The service at {address()} is not answering.") from error
     if answer.ok:

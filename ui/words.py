@@ -23,6 +23,10 @@ UNEVEN = (
     "answered by whom, so figures that compare groups of users can't be trusted."
 )
 
+ANYBODY = (
+    "Labels need no key here, so whoever reaches the API has a vote. [auth] require = feedback in "
+    "the INI file changes that."
+)
 ALONE = "One version answers everything. Give a second one a share in [split] to compare them."
 
 

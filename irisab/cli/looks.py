@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +12,10 @@ from irisab import config
 from irisab.cli.asking import NoAnswer, Service
 from irisab.cli.output import say
 from irisab.cli.standing import EXIT, Standing, reload, standing
-from irisab.errors import IrisabError
+from irisab.errors import HistoryError, IrisabError
 from irisab.lifecycle.rollout import Hold
 from irisab.store import rollouts
-from irisab.store.rollouts import Changed
+from irisab.store.rollouts import Changed, Rollout
 
 Shares = Mapping[str, float]
 # The longest that --watch waits between two looks, as the timer of a host does.
@@ -50,12 +51,22 @@ def look(stands: Standing, *, dry_run: bool = False) -> int:
         if after.place != stands.at.place:
             return stands.keep(after)
         if after != stands.at:
-            rollouts.write(stands.written.data.history, stands.at, after)
+            _note_hold(stands, after)
     except Changed:  # by a person, who has said how it goes on
         return 3
     if _is_behind(running, now):
         reload(stands.path)
     return 0 if after.finished else 3
+
+
+def _note_hold(stands: Standing, after: Rollout) -> None:
+    """Write why it does not go on; that a full disk is why cannot be written, and is no failure."""
+    try:
+        rollouts.write(stands.written.data.history, stands.at, after)
+    except Changed:
+        raise
+    except HistoryError as error:
+        print(f"irisab: {error}", file=sys.stderr)
 
 
 def watch(stands: Standing) -> int:

@@ -14,12 +14,14 @@ from irisab.cli.output import say
 from irisab.cli.text import drift_text, verdict_text
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError
+from irisab.http import auth
 from irisab.model import bundle
 from irisab.serving import report, snapshot
 from irisab.store.history import History
 from irisab.store.revision import Revision
 
 VERDICT_EXIT = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
+DECIDED = ("better", "worse")
 DRIFT_EXIT = {report.OK: 0, report.WARNING: 1, report.NOT_ENOUGH: 3}
 
 
@@ -64,6 +66,9 @@ def _verdict(options: argparse.Namespace) -> int:
         else verdict_text(experiment, comparison, config=options.config)
     )
     say(text)
+    # Only where somebody is about to act on it.
+    if not options.json and accepted.auth.require == "no" and comparison["verdict"] in DECIDED:
+        say(auth.ANYBODY_VOTES)
     return VERDICT_EXIT[comparison["verdict"]]
 
 

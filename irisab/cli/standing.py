@@ -15,7 +15,8 @@ from irisab.cli import service
 from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import rollout_text
-from irisab.errors import BundleError, ConfigError, NotRunning, ReloadRefused
+from irisab.cli.typed import typed
+from irisab.errors import BundleError, ConfigError, HistoryError, NotRunning, ReloadRefused
 from irisab.http import last_good
 from irisab.lifecycle.looking import Looking
 from irisab.lifecycle.rollout import Hold
@@ -23,7 +24,7 @@ from irisab.serving import settings, snapshot
 from irisab.serving.snapshot import Snapshot
 from irisab.store import rollouts
 from irisab.store.history import History
-from irisab.store.rollouts import Rollout, State
+from irisab.store.rollouts import Changed, Rollout, State
 
 EXIT: Mapping[State, int] = {
     "shadow": 3,
@@ -85,9 +86,17 @@ class Standing:
     def keep(self, after: Rollout) -> int:
         """Write where the rollout is now, and follow; returns an exit code.
 
-        Raises `Changed` where somebody else was quicker.
+        Raises `HistoryError` where it cannot be written, `Changed` where somebody was quicker.
         """
-        rollouts.write(self.written.data.history, self.at, after)
+        try:
+            rollouts.write(self.written.data.history, self.at, after)
+        except Changed:
+            raise
+        except HistoryError as error:
+            raise HistoryError(
+                f"{error}; nothing was changed. Another [split] in {self.path} ends the rollout "
+                f"all the same, and is what serves after: {typed(self.path, 'reload')}"
+            ) from error
         return replace(self, at=after).follow()
 
     def follow(self) -> int:

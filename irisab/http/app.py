@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from irisab import config
 from irisab.errors import (
     Forbidden,
     HistoryError,
@@ -249,6 +250,7 @@ class App:
         return _json(openapi.described(self._service.snapshot))
 
 
+_REFUSED = "was refused; on the host, irisab check and the journal say why"
 _NO_HISTORY = "the history cannot be used now; try again, the log of irisab says why"
 
 
@@ -277,4 +279,6 @@ def _refused(error: RequestError) -> Response:
 
 
 def _reload(outcome: ReloadOutcome) -> dict[str, Any]:
-    return {"ok": outcome.ok, "error": outcome.error, "at": timestamp(outcome.at)}
+    """Say where the INI is refused. What stands there may be a secret, and anybody reads this."""
+    error = None if outcome.error is None else f"{config.place(outcome.error)} {_REFUSED}"
+    return {"ok": outcome.ok, "error": error, "at": timestamp(outcome.at)}

@@ -25,6 +25,11 @@ _REFUSED = (
     "this needs a valid key: send it in the header Authorization: Bearer KEY, or X-API-Key: KEY"
 )
 
+# Said where somebody may act on votes; a key makes it untrue.
+ANYBODY_VOTES = (
+    "Labels need no key here, so whoever reaches the API has a vote: [auth] require = feedback"
+)
+
 
 def scopes(options: AuthOptions) -> Mapping[str, str]:
     """Return the scope that each path needs, for the paths that need one."""

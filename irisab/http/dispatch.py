@@ -22,7 +22,7 @@ from wsgiref.types import WSGIApplication
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, build_http_date
@@ -179,6 +179,12 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self._begun = True
         taken: int = super().received(data)
         return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header; refuse a GET that announces a body, before any of it is stored."""
+        super().parse_header(header_plus)
+        if self.command in ("GET", "HEAD") and (self.content_length or self.chunked):
+            raise ParsingError(f"{self.command} takes no body")
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]

@@ -86,16 +86,17 @@ class LastUse:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._days = last_use(path)
+        # Days since 1970; of this process.
+        self._noted: dict[str, int] = {}
 
     def note(self, name: str, now: float) -> None:
         """Remember the day; it is written once a day for each key."""
-        day = time.strftime("%Y-%m-%d", time.gmtime(now))
-        if self._days.get(name) == day:
+        if self._noted.get(name) == (today := int(now // 86_400)):
             return
-        self._days = {**last_use(self._path), name: day}
+        self._noted[name] = today
+        days = {**last_use(self._path), name: time.strftime("%Y-%m-%d", time.gmtime(now))}
         try:
-            replace_for_all(self._path, json.dumps(self._days))
+            replace_for_all(self._path, json.dumps(days))
         except OSError as error:
             log.warning("%s: cannot be written: %s", self._path, error.strerror)
 

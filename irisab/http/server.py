@@ -18,7 +18,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import ConfigError, HistoryError, IrisabError
-from irisab.http import auth, dispatch, last_good, systemd
+from irisab.http import auth, dispatch, last_good, starts, systemd
 from irisab.http.app import App
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
@@ -70,8 +70,10 @@ def _first_snapshot(path: Path) -> tuple[Snapshot, ReloadOutcome]:
     """Load the INI, or the last one that was accepted where it is refused."""
     now = time.time()
     try:
-        accepted = snapshot.build(path)
-        _refuse_unwritable(accepted.config, path)
+        options = config.load(path)
+        _refuse_unwritable(options, path)
+        with starts.counted(options, source=path):
+            accepted = snapshot.assemble(options, source=path)
     except IrisabError as error:
         earlier = last_good.find(path)
         if earlier is None:
@@ -204,6 +206,7 @@ class Run:
         except Exception as error:
             return self._refused(error, now)
         last_good.keep(candidate)
+        starts.forget(candidate.config)
         log.info("reloaded: serving %s", _summary(candidate))
         return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
 

@@ -8,14 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irisab.lifecycle import prepare
+from irisab.lifecycle import examples, prepare
 from irisab.lifecycle.rows import Dataset, is_numeric
-from irisab.model.schema import row_to_json
 from irisab.stats import drift
-
-# Fewer look like drift to a model with dozens of features.
-EXAMPLES = 20
-EXAMPLE_DRAWS = 50
 
 
 def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[str, Any]:
@@ -39,7 +34,7 @@ def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[s
         "class_names": list(dataset.class_names),
         "class_numbers": list(dataset.class_numbers),
         "reference": _reference(dataset, rows),
-        "examples": _examples(dataset, rows, dataset.labels[learning], seed),
+        "examples": examples.draw(dataset, rows, dataset.labels[learning], seed),
     }
 
 
@@ -106,40 +101,3 @@ def _shares(column: NDArray[Any]) -> dict[str, Any]:
         "shares": {name: counts[name] / total for name in sorted(counts)},
         "missing": 1 - total / len(column),
     }
-
-
-def _examples(
-    dataset: Dataset, rows: NDArray[Any], labels: NDArray[Any], seed: int
-) -> list[dict[str, Any]]:
-    """Pick rows that together look like the training data: sent in turn they are no drift."""
-    random = np.random.default_rng(seed)
-    size = min(len(rows), max(EXAMPLES, len(dataset.class_names)))
-    draws = [random.choice(len(rows), size, replace=False) for _ in range(EXAMPLE_DRAWS)]
-
-    def distance(draw: NDArray[np.int64]) -> tuple[int, float]:
-        seen = len(set(labels[draw].tolist())) if dataset.task == "classification" else 0
-        return -seen, max(
-            _distance(column[draw], column, numeric=is_numeric([kind]))
-            for column, kind in zip(rows.T, dataset.types, strict=True)
-        )
-
-    best = sorted(min(draws, key=distance).tolist(), key=lambda each: float(labels[each]))
-    return [
-        {"features": row_to_json(rows[each].tolist()), **_answer(dataset, labels[each])}
-        for each in best
-    ]
-
-
-def _answer(dataset: Dataset, label: Any) -> dict[str, Any]:
-    if dataset.task == "regression":
-        return {"value": float(label)}
-    return {"class_name": dataset.class_names[label]}
-
-
-def _distance(drawn: NDArray[Any], column: NDArray[Any], *, numeric: bool) -> float:
-    """Return the largest gap between two distributions, or total variation where they are text."""
-    if numeric:
-        some, every = _there(drawn), _there(column)
-        return drift.ks_distance(np.sort(every), some) if some.size and every.size else 0.0
-    one, other = Counter(drawn.tolist()), Counter(column.tolist())
-    return sum(abs(one[key] / len(drawn) - other[key] / len(column)) for key in other) / 2

@@ -36,7 +36,7 @@ def write_sums(branches: Branches) -> list[Part]:
 
 def write_leaves(branches: Branches) -> list[Part]:
     """Return functions that append the leaves that a row reaches to a list."""
-    trees = _expressions(branches, map(str, reversed(range(len(branches.nodes.outcome)))))
+    trees = _expressions(branches, map(str, reversed(range(branches.nodes.n_leaves))))
     return [
         compiled("x, found", [*_columns(branches, part),
                  f"return [*found, {', '.join(trees[each] for each in part)}]"], {})

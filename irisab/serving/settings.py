@@ -35,6 +35,7 @@ def public(snapshot: Snapshot, rollout: Rollout | None) -> dict[str, Any]:
         "task": control.task,
         "classes": list(control.class_names),
         "examples": control.manifest["examples"],
+        "auth": {"require": options.auth.require},
         "drift": {"window": options.drift.window, "threshold": options.drift.threshold},
         "experiment": {
             "name": options.experiment.name,

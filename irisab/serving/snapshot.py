@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from irisab import config
 from irisab.errors import BundleError, ConfigError, HistoryError
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.model.footprint import Footprint, footprint
 from irisab.model.schema import Feature
 from irisab.serving.effective import effective, needed
+from irisab.serving.room import Room, refuse_too_large, rooms
 from irisab.serving.split import Split
 from irisab.stats.drift import Reference
 from irisab.stats.metric import chosen
@@ -111,26 +114,39 @@ def build(
     base: Path | None = None,
     models: Path | None = None,
     known: Rollout | None = None,
+    beside: Iterable[Room] = (),
 ) -> Snapshot:
     """Read the INI at `path`, load every version in it and check that they fit together.
 
     `models` is where they are, if not where the INI says; `known` is the rollout that is taken for
-    the last one where the history cannot be read. Raises `ConfigError` or `BundleError`.
+    the last one where the history cannot be read. They must fit into the memory that this process
+    has left, and into that of `beside`. Raises `ConfigError` or `BundleError`.
     """
     options = config.load(path, base=base)
     if models is not None:
         options = replace(options, data=replace(options.data, models=models))
-    return assemble(options, source=path, known=known)
+    return assemble(options, source=path, known=known, beside=beside)
 
 
-def assemble(options: config.Config, *, source: Path, known: Rollout | None = None) -> Snapshot:
+def assemble(
+    options: config.Config,
+    *,
+    source: Path,
+    known: Rollout | None = None,
+    beside: Iterable[Room] = (),
+) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
-    return with_rollout(options, newest(options, known), source=source)
+    return with_rollout(options, newest(options, known), source=source, beside=beside)
 
 
-def with_rollout(options: config.Config, rollout: Rollout | None, *, source: Path) -> Snapshot:
+def with_rollout(
+    options: config.Config, rollout: Rollout | None, *, source: Path, beside: Iterable[Room] = ()
+) -> Snapshot:
     """Do the same with a rollout that the history may not have yet."""
-    bundles = {name: _load(options, name, source) for name in needed(options, rollout)}
+    names = needed(options, rollout)
+    where = f"{source}: [split] {', '.join(names)}"
+    refuse_too_large(_footprints(options, names), [*rooms("self"), *beside], where=where)
+    bundles = {name: _load(options, name, source) for name in names}
     _refuse_different(bundles, options, source)
     _refuse_unknown_classes(bundles[options.control], options, source)
     return _dealt(options, rollout, bundles)
@@ -189,6 +205,17 @@ def _load(options: config.Config, version: str, source: Path) -> Bundle:
         return bundle.load(options.data.models, version)
     except BundleError as error:
         raise BundleError(f"{_line(options, version, source)}: {error}") from error
+
+
+def _footprints(options: config.Config, names: Iterable[str]) -> dict[str, Footprint]:
+    """Return what versions will take of memory; loading says what is wrong with the others."""
+    footprints = {}
+    for version in names:
+        manifest = bundle.read_manifest(options.data.models, version)
+        with suppress(OSError, LookupError, TypeError, ValueError):
+            folder = options.data.models / version / bundle.CURRENT
+            footprints[version] = footprint(folder, manifest or {})
+    return footprints
 
 
 def _line(options: config.Config, version: str, source: Path) -> str:

@@ -126,7 +126,7 @@ def test_train_prints_the_documented_lines(
         "Training complete!",
     ]
     assert command(config, "train") == 0
-    assert capsys.readouterr().out.startswith("Every version has a bundle already")
+    assert capsys.readouterr().out.startswith("Every version has a model already")
     assert command(config, "train", "v1") == 2
     assert "train --force v1" in capsys.readouterr().err
 
@@ -475,7 +475,8 @@ def test_history_prints_csv(served: Served, capsys: pytest.CaptureFixture[str]) 
     assert command(served.config, "history", "--since", "2999-01-01T00:00:00Z") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     with pytest.raises(SystemExit):
-        command(served.config, "history", "--since", "yesterday")
+        command(served.config, "history", "--since", "10m")
+    assert "'10m' is no moment: write one like 2026-01-31T12:00:00Z" in capsys.readouterr().err
 
 
 def test_labels_become_training_data(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -150,3 +152,42 @@ def test_a_broken_file_is_not_edited(
         assert key(config, *arguments) == 2
         assert f"{file}: line 1: " in capsys.readouterr().err
     assert file.read_text() == "broken\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "who"),
+    [
+        ("key list", "root"),
+        ("--config /etc/irisab.ini key revoke shop", "root"),
+        ("--config=/etc/irisab.ini key add shop", "root"),
+        ("train key", "irisab"),
+        ("--config key train", "irisab"),
+        ("check", "irisab"),
+        ("", "irisab"),
+    ],
+)
+def test_on_a_host_the_keys_are_root_s_and_nothing_else_is(
+    arguments: str, who: str, tmp_path: Path
+) -> None:
+    """The service's user gives itself no key; any other command of root's runs as that user."""
+    release = tmp_path / "release"
+    for name, text in (
+        ("bin/irisab", (Path(__file__).parents[2] / "bin/irisab").read_text()),
+        ("venv/bin/python", '#!/bin/sh\necho root "$@"\n'),
+        ("path/id", "#!/bin/sh\necho 0\n"),
+        ("path/runuser", "#!/bin/sh\necho irisab\n"),
+    ):
+        program = release / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(text)
+        program.chmod(0o755)
+    done = subprocess.run(
+        [release / "bin/irisab", *arguments.split()],
+        env={"PATH": f"{release}/path:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    expected = f"root -P -m irisab {arguments}" if who == "root" else "irisab"
+    assert done.stdout.strip() == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def at(ini: Path) -> Rollout:
 
 def look_until(process: Process, state: str, step: int) -> None:
     """Ask and look until a place is reached."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while (found := at(process.config)).state != state or found.step != step:
         assert time.monotonic() < deadline, (found, process.log.read_text())
         ask(process, 10)
@@ -249,6 +250,25 @@ def test_a_person_is_never_too_late(ini: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(rollouts, "write", slow)
     assert run([*config, "abort"]) == 1
     assert raced and at(ini).state == "aborted"
+
+
+def test_a_history_that_cannot_be_written_is_no_dead_end(
+    process: Process, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An abort says what ends the rollout all the same; a look waits, and nothing has changed."""
+    command(process, "start", "v2")
+    history = process.config.parent / "h.sqlite3"
+    with closing(sqlite3.connect(history, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as full as any disk
+        capsys.readouterr()
+        assert command(process, "abort") == 2
+        said = capsys.readouterr().err
+        assert "nothing was changed" in said and "reload" in said
+        assert command(process, "look") == 3
+        assert at(process.config).state == "shadow"
+        replace_in(process.config, "v1 = 100", "v1 = 90\nv2 = 10")
+        assert run(["--config", str(process.config), "reload"]) == 0
+        assert serves(process) == {"v1": 90, "v2": 10}
 
 
 def test_an_abort_is_quick_and_loses_nothing(process: Process) -> None:

@@ -123,6 +123,17 @@ def test_a_broken_answer_ends_no_server(running: Running) -> None:
 HEADERS = [("Content-Type", "application/json"), ("Content-Length", "2")]
 
 
+@pytest.mark.parametrize("command", ["GET", "HEAD"])
+@pytest.mark.parametrize("header", ["Content-Length: 15000000", "Transfer-Encoding: chunked"])
+def test_a_get_takes_no_body(command: str, header: str, running: Running) -> None:
+    """It is refused by its header: none of the body is waited for, or stored."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        connection.sendall(f"{command} /quick HTTP/1.1\r\n{header}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert answer.startswith("HTTP/1.1 400 Bad Request\r\n")
+    assert f"{command} takes no body" in answer or command == "HEAD"
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("connection", [None, "close", "Keep-Alive", "upgrade"])
 @pytest.mark.parametrize("headers", [HEADERS, HEADERS[:1], [*HEADERS, ("Allow", "POST")]])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -25,6 +27,7 @@ from typing import Any
 
 import pytest
 from processes import ROW, Process, free_port, irisab, replace_in, running, write_config
+from sklearn.tree import DecisionTreeClassifier
 from slow import Slow
 
 from irisab.errors import ReloadRefused
@@ -32,6 +35,7 @@ from irisab.http.handshake import Handshake
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
 from irisab.model import publish
+from irisab.model.bundle import FOREST, MANIFEST, PICKLE
 
 # The pickle of a slow model is of a class that stands in tests/.
 FIND_SLOW = ("env", f"PYTHONPATH={Path(__file__).parents[1]}")
@@ -141,8 +145,9 @@ def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) 
             gauge = f"config_last_reload_successful {float(not refused)}"
             assert gauge in process.get("/metrics").body.decode()
             if refused:
-                reason = health.json["reload"]["error"]
-                assert reason in outcome.stderr and reason in process.log.read_text()
+                assert health.json["reload"]["error"].startswith("[split] was refused; ")
+                reason = outcome.stderr.removeprefix("irisab: ").partition(" (the old")[0]
+                assert "[split] v" in reason and reason in process.log.read_text()
                 assert versions_of_users(process) == users
                 config.write_text(text)
                 spoilt.write_bytes(intact)
@@ -159,7 +164,8 @@ def test_a_restart_on_a_broken_ini_serves_the_last_good_one(config: Path, port: 
         health = process.get("/health")
         assert health.status == 200 and health.json["revision"] == revision
         assert health.json["reload"]["ok"] is False
-        assert "[split] v1 = 51, v2 = 50" in health.json["reload"]["error"]
+        assert health.json["reload"]["error"].startswith("[split] was refused; ")
+        assert "[split] v1 = 51, v2 = 50" in process.log.read_text()
         assert "config_last_reload_successful 0.0" in process.get("/metrics").body.decode()
         assert "last good configuration" in process.log.read_text()
         replace_in(config, "v1 = 51", "v1 = 50")
@@ -180,9 +186,69 @@ def test_a_restart_on_a_damaged_bundle_serves_the_last_good_one(
     with running(config, port) as process:
         health = process.get("/health").json
         assert health["revision"] == revision
-        assert "is not the manifest" in health["reload"]["error"]
+        assert health["reload"]["error"].startswith("[split] was refused; ")
+        assert "is not the manifest" in process.log.read_text()
         assert process.run("reload").returncode == 2
         assert process.get("/health").json["revision"] == revision
+
+
+def changed(models: Path, version: str, pickled: bytes | None = None, **says: object) -> None:
+    """Make a bundle current that differs in its manifest, and is served from this pickle."""
+    folder = models / version / "current"
+    files = {each.name: each.read_bytes() for each in folder.iterdir()}
+    manifest = json.loads(files[MANIFEST]) | says
+    if pickled is not None:
+        del files[FOREST], manifest["files"][FOREST], manifest["memory"]
+        files[PICKLE] = pickled
+        manifest["files"][PICKLE] = hashlib.sha256(pickled).hexdigest()
+    publish.put(models, version, {**files, MANIFEST: json.dumps(manifest).encode()})
+
+
+def test_what_does_not_fit_into_memory_is_refused_and_changes_nothing(
+    config: Path, port: int, models: Path
+) -> None:
+    """By check and reload, before it is loaded; a restart then serves the last good one."""
+    with running(config, port) as process:
+        revision = process.get("/health").json["revision"]
+        changed(models, "v2", memory={"loading": 3 << 50, "serving": 2 << 50})
+        for command in ("check", "reload"):
+            done = process.run(command)
+            assert done.returncode == 2, done.stdout
+            assert re.search(r"\[split\] v1, v2: needs about 32212\d+ MB of memory", done.stderr)
+            assert re.search(r"has \d+ MB left of its \d+ MB", done.stderr)
+        assert process.get("/health").json["revision"] == revision
+    with running(config, port) as process:
+        health = process.get("/health").json
+        assert health["revision"] == revision and "needs about" in health["reload"]["error"]
+
+
+def test_a_start_that_does_not_fit_is_refused(config: Path, port: int, models: Path) -> None:
+    """Without an earlier configuration the exit code tells systemd that trying again is no use."""
+    changed(models, "v2", memory={"loading": 3 << 50, "serving": 2 << 50})
+    process = Process(config, port)
+    assert process.wait() == 2
+    assert "needs about" in process.log.read_text()
+
+
+def test_a_start_that_is_killed_again_and_again_serves_the_last_good_one(
+    config: Path, port: int, models: Path
+) -> None:
+    """The kernel gives no reason when it ends a process for its memory: three times is enough."""
+    with running(config, port) as process:
+        revision = process.get("/health").json["revision"]
+    # Unpickled, it is os.kill(os.getpid(), 9).
+    changed(models, "v2", b"cposix\nkill\n(cposix\ngetpid\n(tRI9\ntR.")
+    for _ in range(3):
+        assert Process(config, port).wait() == -signal.SIGKILL
+    with running(config, port) as process:
+        health = process.get("/health").json
+        assert health["revision"] == revision
+        assert "the last 3 starts were killed" in health["reload"]["error"]
+        tree = DecisionTreeClassifier(random_state=0)
+        training.fit(models, "v2", load_iris(), estimator=tree, force=True)
+    with running(config, port) as process:
+        assert process.get("/health").json["reload"]["ok"] is True
+    assert not (config.parent / "irisab.starting").exists()
 
 
 def test_the_last_good_ini_takes_the_newest_bundles_where_its_own_are_gone(
@@ -204,7 +270,23 @@ def test_an_unreadable_ini_finds_the_last_good_one(config: Path, port: int) -> N
         pass
     config.write_text("v1 = 50\n" + config.read_text())
     with running(config, port) as process:
-        assert "stands before any [section]" in process.get("/health").json["reload"]["error"]
+        error = process.get("/health").json["reload"]["error"]
+        assert error.startswith("the configuration was refused; ")
+        assert "stands before any [section]" in process.log.read_text()
+
+
+def test_a_secret_in_the_wrong_line_is_not_published(config: Path, port: int) -> None:
+    """/health and the page say where; the journal and `irisab reload` say what, to the operator."""
+    with running(config, port) as process:
+        with config.open("a") as file:
+            file.write("[training]\ntask = hunter2\n")
+        refused = process.run("reload")
+        assert refused.returncode == 2 and "hunter2" in refused.stderr
+        assert "hunter2" in process.log.read_text()
+        paths = ("/health", "/config", "/report", "/metrics", "/openapi.json")
+        assert not [path for path in paths if b"hunter2" in process.get(path).body]
+        error = process.get("/health").json["reload"]["error"]
+        assert error.startswith("[training] task was refused; ")
 
 
 def test_a_first_start_on_a_broken_ini_exits_2(config: Path, port: int) -> None:
@@ -619,7 +701,7 @@ def test_a_history_that_cannot_be_written_is_refused(config: Path, port: int) ->
     state = f"STATE_DIRECTORY={config.parent}"
     with running(config, port, before=["env", state]) as process:
         health = process.get("/health").json
-        assert "its folder cannot be written: " in health["reload"]["error"]
+        assert health["reload"]["error"].startswith("[data] history was refused; ")
         assert process.post("/predict", {"features": ROW}).status == 200
 
 

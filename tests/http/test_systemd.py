@@ -275,3 +275,16 @@ def test_what_root_asks_the_service_can_read(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "irisab.outcome").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("said", "limit"), [("1073741824", 1 << 30), ("infinity", None)])
+def test_the_limit_of_a_unit_is_what_systemd_has_read(
+    said: str, limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for, because drop-ins count; without systemd, or a limit, there is none."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert systemd.memory_limit("irisab.service") is None
+    asked = '"$*" = "show --property=MemoryMax --value irisab.service"'
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n[ {asked} ] && echo {said}\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    assert systemd.memory_limit("irisab.service") == limit

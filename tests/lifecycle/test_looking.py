@@ -173,7 +173,7 @@ def test_failures_before_it_began_are_past(stage: Stage) -> None:
 def test_one_that_is_slow_is_rolled_back(stage: Stage) -> None:
     """At the third look in a row; with too few answers of either nobody can tell."""
     stage.to(2, 50.0)
-    stage.play("v2", Model(seconds=0.01))
+    stage.play("v2", Model(seconds=0.03))
     stage.ask(LATENCY_ANSWERS // 2)
     assert stage.look().slow_looks == 0
     while stage.look().slow_looks == 0:

@@ -8,7 +8,6 @@ import shutil
 import time
 from dataclasses import replace
 from importlib.metadata import distribution
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from irisab.lifecycle import exam, prepare, scores, training
 from irisab.lifecycle.dataset import load_csv, load_iris
 from irisab.lifecycle.rows import Dataset
 from irisab.model import bundle
-from irisab.stats import drift
 
 IRIS = load_iris()
 PENGUINS = Path(str(distribution("palmerpenguins").locate_file("palmerpenguins/data/penguins.csv")))
@@ -128,19 +126,6 @@ def test_the_ini_describes_the_forest() -> None:
     assert type(found) is RandomForestClassifier
     expected = {"n_estimators": 7, "max_depth": 3, "min_samples_leaf": 2, "random_state": 1}
     assert expected.items() <= found.get_params().items()
-
-
-def test_examples_sent_in_turn_are_no_drift(iris_models: Path) -> None:
-    """Who clicks through the examples for 100 rows raises no alarm, and sees every class."""
-    for version in ("v1", "v2"):
-        found = bundle.load(iris_models, version)
-        examples = found.manifest["examples"]
-        assert {each["class_name"] for each in examples} == set(found.class_names)
-        rows = np.array([each["features"] for each in islice(cycle(examples), 100)])
-        assert max(drift.measure(rows, found.reference).features.values()) <= 0.3
-        for each in examples:
-            position = IRIS.rows.tolist().index(each["features"])
-            assert each["class_name"] == IRIS.class_names[IRIS.labels[position]]
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.1, ""), (1.3, "\rfitting v1: 1 s \n")])

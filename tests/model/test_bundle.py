@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -279,6 +280,28 @@ def test_a_manifest_that_makes_no_sense_is_refused(
     assert "train it again" in refusal(models, version)
 
 
+@pytest.mark.parametrize(
+    "name", ["/dev/zero", "../../x", "..", ".", "", "a/b", "/etc/passwd", "x\n", ".hidden"]
+)
+def test_a_manifest_names_files_of_its_folder_only(name: str, models: Path) -> None:
+    """Whoever writes a manifest cannot make irisab read what lies elsewhere, or never ends."""
+    reseal(models, "forest", lambda m: m["files"].update({name: "0" * 64}))
+    assert f"names no file of this folder: {name!r}" in refusal(models, "forest")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.parametrize("name", ["manifest.json", "forest.npz"])
+def test_what_is_no_file_is_not_waited_for(kind: str, name: str, models: Path) -> None:
+    """A pipe, or a link to a device, in the place of a file is refused at once."""
+    path = models / "forest" / "current" / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert "not a regular file" in refusal(models, "forest")
+
+
 def shift_golden(by: float) -> Callable[[Json], None]:
     def edit(manifest: Json) -> None:
         index, probabilities = manifest["golden"]["answers"][7]
@@ -455,7 +478,7 @@ def test_a_failed_write_leaves_nothing(models: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_sentence(models: Path) -> None:
     """As when somebody without the right runs `train`."""
     (models / "v").write_text("a file where the folder should be")
-    with pytest.raises(BundleError, match="v: the bundle cannot be written: .*File exists"):
+    with pytest.raises(BundleError, match="v: the model cannot be written: .*File exists"):
         write(models)
     assert not bundle.exists(models, "v")
     assert bundle.exists(models, "forest")

@@ -31,6 +31,10 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
         st.warning(words.UNEVEN, icon=":material/warning:")
     _versions(report, config)
     _evidence(report, config)
+    if config["auth"]["require"] == "no":
+        st.caption(words.plain(words.ANYBODY))
+    else:
+        st.empty()
 
 
 def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
