@@ -61,22 +61,22 @@ def _todo(at: Json) -> str:
 
 
 def _none(config: Json, models: Sequence[Json]) -> words.Message:
-    control = config["experiment"]["control"]
-    others = [each["version"] for each in models if _may_begin(each, control)]
+    others = [each["version"] for each in models if _may_begin(each, config)]
     return words.Message(
         "open",
         "No version is being rolled out.",
         "A rollout gives a new version a little of the requests, then more, and takes it back by "
         "itself where it is worse.",
-        "" if others else "Train another version first.",
-        f"irisab rollout start {others[-1]}" if others else "irisab train VERSION",
+        "" if others else "The shares are those of irisab.ini.",
+        f"irisab rollout start {others[-1]}" if others else "",
     )
 
 
-def _may_begin(model: Json, control: str) -> bool:
+def _may_begin(model: Json, config: Json) -> bool:
+    """Tell whether a model could be brought in: one that gets no traffic, and may."""
     return bool(
         model["current"]
-        and model["version"] != control
+        and not config["effective_split"].get(model["version"])
         and not model["error"]
         and model.get("candidate") != "rejected"
     )
@@ -276,14 +276,14 @@ def _place(model: Json, config: Json) -> str:
 
 
 def _facts(model: Json) -> Iterator[str]:
-    yield words.plain(f"{model['estimator'] or 'model'} from {model['dataset'] or 'other data'}")
-    if model["rows"]:
-        yield words.count(model["rows"], "row")
+    yield words.plain(model["estimator"] or "model")
+    rows = f", {words.count(model['rows'], 'row')}" if model["rows"] else ""
+    yield words.plain(f"{model['dataset'] or 'other data'}{rows}")
     if model["accuracy"] is not None:
-        yield f"{_tenths(model['accuracy'])} right when tested"
+        yield f"{_tenths(model['accuracy'])} when tested"
     if model["mae"] is not None:
         yield f"mean error {words.number(model['mae'])} when tested"
-    yield f"exam: {_exam(model['exam'])}"
+    yield f"exam {_exam(model['exam'])}"
     yield f"trained {moment(model['trained_at'])}"
 
 

@@ -90,7 +90,7 @@ def test_entry(tab: Tab) -> None:
         ready(page, HEADINGS[path])
         expect(page).to_have_url(f"{tab.base}/{path}")
     page.go_back()
-    ready(page, HEADINGS["drift"])
+    ready(page, HEADINGS["models"])
     tab.open("ab-test/nowhere")
     ready(page, HEADINGS["ab-test"])
 

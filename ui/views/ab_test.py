@@ -58,7 +58,7 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
         st.markdown("**Share of the requests**")
         requests = {name: version["requests"] for name, version in versions.items()}
         st.vega_lite_chart(charts.shares(requests, config["effective_split"]))
-        st.caption("Blue: as it is. Orange tick: as configured.")
+        st.caption("Blue: as it is. Orange tick: as planned.")
     with right:
         if config["task"] == "regression":
             st.markdown("**Mean error in use**")
