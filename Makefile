@@ -58,6 +58,9 @@ test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets
 simulate: venv ## the table of "Which version is better", through HTTP; most of an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
 
+lives: venv ## a hundred simulated lives of a version in each of six worlds; two hours
+	@$(BIN)/python tests/lives.py $(ARGS) | grep RESULT
+
 figures: venv ## the pictures of "Which version is better"; a minute or two
 	$(BIN)/python docs/figures.py
 

@@ -9,7 +9,18 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import backup, evaluate, events, history, imports, models, reports, service, train
+from irisab.cli import (
+    backup,
+    evaluate,
+    events,
+    history,
+    imports,
+    models,
+    reports,
+    retrain,
+    service,
+    train,
+)
 from irisab.cli.arguments import add_config, add_version
 from irisab.errors import IrisabError
 
@@ -56,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
+    retrain.add_to(commands)
     backup.add_to(commands)
     return parser
 

@@ -89,6 +89,15 @@ class DriftOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainOptions:
+    """When irisab-retrain.timer makes a candidate, and what `retrain` asks of it."""
+
+    when: str = _choice("never", "drift", "weekly", "labels")
+    margin: float = _bounded(0.02, 0, 1)
+    min_labels: int = _bounded(300, 20, 10_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One accepted INI file. `text` is what was read, so that exactly this can be kept.
 
@@ -103,6 +112,7 @@ class Config:
     models: Mapping[str, ModelOptions]
     experiment: ExperimentOptions
     drift: DriftOptions
+    retrain: RetrainOptions = RetrainOptions()
     names_data: bool = field(compare=False)
     text: str = field(repr=False, compare=False)
 
@@ -141,6 +151,7 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
         models=read_models(sections, split, source),
         experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
         drift=read_section(DriftOptions, "drift", sections, source, base),
+        retrain=read_section(RetrainOptions, "retrain", sections, source, base),
         names_data="data" in sections.get("training", {}),
         text=text,
     )
@@ -156,7 +167,7 @@ def history_path(text: str, *, base: Path) -> Path:
 
 
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
-    known = ("server", "data", "training", "split", "experiment", "drift")
+    known = ("server", "data", "training", "split", "experiment", "drift", "retrain")
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(

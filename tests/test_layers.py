@@ -15,11 +15,11 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train imports service reports history backup models evaluate events | "
+    "cli": "train imports service reports history backup models evaluate events retrain | "
     "noting | text | arguments output typed",
     "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "importing | sealed | adopting | trial | "
-    "naming training source backup evaluation kept_models formats | "
+    "lifecycle": "importing retrain due | material sitting vetoes | labelled | "
+    "sealed | adopting | trial | naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
@@ -27,8 +27,8 @@ LAYERS = {
     "snapshot | advice split payload encoder cost ids metrics | values",
     "store": "recorder export | history | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
-    "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
-    "ensembles sums wide | writing | branches | steps walk bitset fastest | "
+    "model": "publish candidate | forms | bundle proof | around | plain estimator | "
+    "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | answer schema",
     "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
     "drift exact",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
+from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
-from irisab.errors import BundleError, DataError
-from irisab.lifecycle import kept_models
+from irisab.errors import BundleError, DataError, HistoryError
+from irisab.lifecycle import due, kept_models
+from irisab.model import candidate
+from irisab.serving.advice import first_share
+from irisab.store.history import History
 
 Json = dict[str, Any]
 
@@ -29,10 +34,7 @@ def _models(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     if options.action == "use":
         return _use(options, settings)
-    listed = [
-        kept_models.describe(each, split=settings.split, control=settings.control)
-        for each in kept_models.listed(settings.data.models)
-    ]
+    listed = _listed(settings)
     if options.json:
         say(json.dumps(listed))
     elif not listed:
@@ -40,6 +42,31 @@ def _models(options: argparse.Namespace) -> int:
     else:
         say("\n".join(_lines(listed, options)))
     return 0
+
+
+def _listed(settings: config.Config) -> list[Json]:
+    """Describe every bundle; what a candidate is depends on the control, and on what served."""
+    kept = [*kept_models.listed(settings.data.models)]
+    current = {each.version: each.manifest or {} for each in kept if each.is_current}
+    serving = {current[name].get("sha256", "") for name in settings.split if name in current}
+    control = str(current.get(settings.control, {}).get("sha256"))
+    tried = _tried(settings, serving)
+    found = []
+    for each in kept:
+        made = candidate.of(each.version, each.manifest or {})
+        state = made.state(control=control, tried=tried) if made and each.is_current else None
+        found.append(
+            kept_models.describe(each, split=settings.split, control=settings.control, state=state)
+        )
+    return found
+
+
+def _tried(settings: config.Config, serving: set[str]) -> set[str]:
+    with closing(History(settings.data.history)) as history:
+        try:
+            return due.tried(history, serving=serving)
+        except HistoryError:
+            return set()
 
 
 def _use(options: argparse.Namespace, settings: config.Config) -> int:
@@ -72,6 +99,7 @@ def _lines(listed: list[Json], options: argparse.Namespace) -> list[str]:
     lines += [
         f"{each['version']} {each['bundle']}: {each['error']}" for each in listed if each["error"]
     ]
+    lines += _candidates(listed, options)
     older = [each for each in listed if not each["current"] and not each["error"]]
     if older:
         command = _typed_use(options, older[0]["version"], older[0]["bundle"])
@@ -83,12 +111,32 @@ def _lines(listed: list[Json], options: argparse.Namespace) -> list[str]:
     return lines
 
 
+def _candidates(listed: list[Json], options: argparse.Namespace) -> list[str]:
+    """Say which candidates were rejected, and what to type for the one that waits."""
+    rejected = [
+        f"{each['version']} was rejected, and gets no traffic: {each['reason']}"
+        for each in listed
+        if each["candidate"] == "rejected"
+    ]
+    waiting = [each for each in listed if each["candidate"] == "open" and each["share"] is None]
+    if not waiting:
+        return rejected
+    newest = max(waiting, key=lambda each: str(each["trained_at"]))["version"]
+    shares = {each["version"]: each["share"] for each in listed if each["share"] is not None}
+    steps = next_lines(first_share(shares, newest), options.config)
+    return [
+        *rejected,
+        f"{newest} is a candidate: it is not worse on the exam. {steps[0]}",
+        *steps[1:],
+    ]
+
+
 def _row(each: Json) -> list[str]:
     mark = "*" if each["current"] else " "
     return [
         each["version"],
         f"{each['bundle']}{mark}",
-        each["role"] if each["role"] != "none" else "-",
+        each["candidate"] or each["role"].replace("none", "-"),
         "-" if each["share"] is None else f"{each['share']:g} %",
         each["form"] or "-",
         _score(each),

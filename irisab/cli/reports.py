@@ -14,6 +14,7 @@ from irisab.cli.output import say
 from irisab.cli.text import drift_text, verdict_text
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError
+from irisab.lifecycle import due
 from irisab.model import bundle
 from irisab.serving import report, snapshot
 from irisab.store.history import History
@@ -33,6 +34,8 @@ def _drift(options: argparse.Namespace) -> int:
     served = snapshot.build(options.config)
     with closing(History(served.config.data.history)) as history:
         drift = report.drift_report(history, served)
+        waiting = due.under_way(served, history)
+    drift["candidate"] = waiting and waiting.version
     text = json.dumps(drift) if options.json else drift_text(drift, now=datetime.now(UTC))
     say(text)
     return DRIFT_EXIT[drift["status"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import BundleError, DataError
-from irisab.model import bundle, publish
+from irisab.model import bundle, candidate, publish
 from irisab.model.bundle import CURRENT
 
 Json = dict[str, Any]
@@ -66,8 +66,10 @@ def use(models: Path, version: str, digest: str) -> str:
     return matching[0]
 
 
-def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
-    """Return what `irisab models --json` has of a bundle."""
+def describe(
+    kept: Kept, *, split: Mapping[str, float], control: str, state: str | None = None
+) -> Json:
+    """Return what `irisab models --json` has of a bundle; `state` is that of a candidate."""
     manifest = kept.manifest or {}
     role = "none"
     if kept.version in split:
@@ -87,6 +89,8 @@ def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
         "accuracy": manifest.get("accuracy"),
         "mae": manifest.get("mae"),
         "trained_at": manifest.get("trained_at"),
+        "candidate": state,
+        "reason": manifest.get(candidate.KEY, {}).get("reason"),
         "error": kept.why,
     }
 

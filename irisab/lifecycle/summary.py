@@ -18,15 +18,24 @@ EXAMPLES = 20
 EXAMPLE_DRAWS = 50
 
 
-def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[str, Any]:
+def describe(
+    dataset: Dataset,
+    learning: NDArray[np.int64],
+    seed: int,
+    *,
+    recent: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
     """Return dataset, features, classes, drift reference and examples.
 
     Parameters
     ----------
     learning : array of shape (n_learning_rows,)
         Positions of the rows fitted on; whether a value may be missing is judged by all rows.
+    recent : array of shape (n_recent_rows,)
+        Positions of the rows that today's input looks like, where these are only a part.
     """
     rows = dataset.rows[learning]
+    looked_like = learning if recent is None else recent
     gaps = prepare.missing(dataset) > 0
     return {
         "task": dataset.task,
@@ -38,8 +47,11 @@ def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[s
         ],
         "class_names": list(dataset.class_names),
         "class_numbers": list(dataset.class_numbers),
-        "reference": _reference(dataset, rows),
-        "examples": _examples(dataset, rows, dataset.labels[learning], seed),
+        "reference": _reference(dataset, dataset.rows[looked_like]),
+        "examples": _examples(
+            dataset, dataset.rows[looked_like], dataset.labels[looked_like], seed
+        ),
+        **({} if recent is None else {"reference_rows": len(recent)}),
     }
 
 

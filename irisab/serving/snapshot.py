@@ -14,7 +14,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import BundleError, ConfigError
-from irisab.model import bundle
+from irisab.model import bundle, candidate
 from irisab.model.bundle import Bundle
 from irisab.model.schema import Feature
 from irisab.serving.split import Split
@@ -115,9 +115,16 @@ def assemble(options: config.Config, *, source: Path) -> Snapshot:
 
 def _load(options: config.Config, version: str, source: Path) -> Bundle:
     try:
-        return bundle.load(options.data.models, version)
+        found = bundle.load(options.data.models, version)
     except BundleError as error:
         raise BundleError(f"{_line(options, version, source)}: {error}") from error
+    made = candidate.of(version, found.manifest)
+    if made is not None and made.decision == "reject":
+        raise BundleError(
+            f"{_line(options, version, source)}: was rejected by its exam, and gets no traffic: "
+            f"{made.reason}"
+        )
+    return found
 
 
 def _line(options: config.Config, version: str, source: Path) -> str:
