@@ -61,6 +61,9 @@ simulate: venv ## the table of "Which version is better", through HTTP; most of 
 lives: venv ## a hundred simulated lives of a version in each of six worlds; two hours
 	@$(BIN)/python tests/lives.py $(ARGS) | grep RESULT
 
+simulate-rollouts: venv ## the table of "Rolling a version out", through the code that decides; minutes
+	PYTHONPATH=tests $(BIN)/python tests/simulate_rollouts.py $(ARGS)
+
 figures: venv ## the pictures of "Which version is better"; a minute or two
 	$(BIN)/python docs/figures.py
 
@@ -141,4 +144,4 @@ clean: ## remove what make made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host test-power all release deploy rollback smoke \
-	pins wheels simulate figures growthbook lint format clean bench matrix fuzz
+	pins wheels simulate simulate-rollouts figures growthbook lint format clean bench matrix fuzz

@@ -18,6 +18,7 @@ from irisab.cli import (
     models,
     reports,
     retrain,
+    rollout,
     service,
     train,
 )
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_to(commands)
     models.add_to(commands)
     retrain.add_to(commands)
+    rollout.add_to(commands)
     backup.add_to(commands)
     return parser
 

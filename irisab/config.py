@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import ConfigError
-from irisab.ini import Sections, read_section, read_sections
+from irisab.ini import Seconds, Sections, read_section, read_sections
 from irisab.versions import ModelOptions, read_models, read_split
 
 STATE = Path("/var/lib/irisab")
@@ -93,8 +93,24 @@ class RetrainOptions:
     """When irisab-retrain.timer makes a candidate, and what `retrain` asks of it."""
 
     when: str = _choice("never", "drift", "weekly", "labels")
+    then: str = _choice("propose", "rollout")
     margin: float = _bounded(0.02, 0, 1)
     min_labels: int = _bounded(300, 20, 10_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """How `irisab rollout` brings a version in: `steps` are percent of the traffic."""
+
+    steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0)
+    interval: Seconds = _bounded(Seconds(3600), 0, 366 * 86400)
+    min_requests: int = _bounded(200, 1, 1_000_000_000)
+    max_slowdown: float = _bounded(3.0, 1, 1e6)
+    on_failure: str = _choice("rollback", "pause")
+    promote_on: str = _choice("better-or-equivalent", "better")
+    deadline: Seconds = _bounded(Seconds(14 * 86400), 0, 3660 * 86400)
+    on_deadline: str = _choice("pause", "promote", "rollback")
+    bake: Seconds = _bounded(Seconds(86400), 0, 366 * 86400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +127,7 @@ class Config:
     split: Mapping[str, float]
     models: Mapping[str, ModelOptions]
     experiment: ExperimentOptions
+    rollout: RolloutOptions
     drift: DriftOptions
     retrain: RetrainOptions = RetrainOptions()
     names_data: bool = field(compare=False)
@@ -150,6 +167,7 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
         split=split,
         models=read_models(sections, split, source),
         experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
+        rollout=read_section(RolloutOptions, "rollout", sections, source, base),
         drift=read_section(DriftOptions, "drift", sections, source, base),
         retrain=read_section(RetrainOptions, "retrain", sections, source, base),
         names_data="data" in sections.get("training", {}),
@@ -167,7 +185,7 @@ def history_path(text: str, *, base: Path) -> Path:
 
 
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
-    known = ("server", "data", "training", "split", "experiment", "drift", "retrain")
+    known = ("server", "data", "training", "split", "experiment", "rollout", "drift", "retrain")
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(

@@ -28,6 +28,8 @@ VARIABLE = (
     (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
     (r"\d+ answers were right", "# answers were right"),
     (r"\bright in \d+ of \d+", "right in # of #"),
+    # So many of the requests were dealt to the version that is rolled out.
+    (r"^  \d+ requests (answered|scored)", r"  # requests \1"),
     # What is learned from the history depends on what was asked before.
     (r"\b\d+ (rows|labels)", r"# \1"),
     (r"\b\d+ in the exam", "# in the exam"),
@@ -36,6 +38,7 @@ VARIABLE = (
     # Said by the second, where a machine needs more than one.
     (r"^(.*\r)?fitting .*\n?", ""),
 )
+ROLLOUTS = {"baking": 0, "promoted": 0, "rolled": 1, "aborted": 1, "superseded": 1, "paused": 4}
 VERDICTS = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
 FOLDER = "/home/you/irisab"
 PORTS = "5000", "8501", "5001", "8502"
@@ -53,6 +56,10 @@ def exit_code(printed: str) -> int:
     """Return what a command exits with that prints this, as docs/reference.md has it."""
     if verdict := re.search(r"^Verdict: (\w+)", printed, re.MULTILINE):
         return VERDICTS[verdict[1]]
+    if rollout := re.search(
+        r"^(?:Rollout of|A look would leave) \w+: (\w+)", printed, re.MULTILINE
+    ):
+        return ROLLOUTS.get(rollout[1], 3)
     if "Status: WARNING" in printed:
         return 1
     return 2 if re.search(r"^irisab: ", printed, re.MULTILINE) else 0

@@ -52,6 +52,7 @@ def test_the_sample_shows_every_option() -> None:
         "data": config.DataOptions,
         "training": config.TrainingOptions,
         "experiment": config.ExperimentOptions,
+        "rollout": config.RolloutOptions,
         "drift": config.DriftOptions,
         "retrain": config.RetrainOptions,
     }

@@ -15,17 +15,18 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train imports service reports history backup models evaluate events retrain | "
-    "noting | text | arguments output typed",
+    "cli": "retrain | rollout | looks | standing | "
+    "train imports service reports history backup models evaluate events | "
+    "noting | text asking | arguments output typed",
     "http": "server | app | openapi last_good listener handshake | dispatch systemd | problem",
-    "lifecycle": "importing retrain due | material sitting vetoes | labelled | "
+    "lifecycle": "looking | rollout importing retrain due | material sitting vetoes | labelled | "
     "sealed | adopting | trial | naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | advice split payload encoder cost ids metrics | values",
-    "store": "recorder export | history | writer labels events | reader traffic pruning | "
+    "snapshot | effective advice split payload encoder cost ids metrics | values",
+    "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
     "model": "publish candidate | forms | bundle proof | around | plain estimator | "
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "

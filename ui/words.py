@@ -242,7 +242,9 @@ def side_by_side(
     return {
         name: {
             "Requests": f"{version['requests']:,}",
-            "Share of requests": share(version["requests"], total, config["split"].get(name, 0)),
+            "Share of requests": share(
+                version["requests"], total, config["effective_split"].get(name, 0)
+            ),
             "Errors": f"{version['errors']:,}",
             "Half answered within": milliseconds(version["latency_ms"]["p50"]),
             "95% answered within": milliseconds(version["latency_ms"]["p95"]),

@@ -16,6 +16,7 @@ from irisab.lifecycle import evaluation, known
 from irisab.lifecycle.dataset import load_csv
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.serving import snapshot
 
 EXIT = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
 
@@ -35,7 +36,7 @@ def add_to(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
+    settings = snapshot.in_force(config.load(options.config))
     bundles = _bundles(options, settings)
     control = next(iter(bundles))
     found = evaluation.evaluate(

@@ -15,7 +15,7 @@ from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError, HistoryError
 from irisab.lifecycle import due, kept_models
 from irisab.model import candidate
-from irisab.serving.advice import first_share
+from irisab.serving import snapshot
 from irisab.store.history import History
 
 Json = dict[str, Any]
@@ -46,6 +46,7 @@ def _models(options: argparse.Namespace) -> int:
 
 def _listed(settings: config.Config) -> list[Json]:
     """Describe every bundle; what a candidate is depends on the control, and on what served."""
+    settings = snapshot.in_force(settings)
     kept = [*kept_models.listed(settings.data.models)]
     current = {each.version: each.manifest or {} for each in kept if each.is_current}
     serving = {current[name].get("sha256", "") for name in settings.split if name in current}
@@ -122,13 +123,8 @@ def _candidates(listed: list[Json], options: argparse.Namespace) -> list[str]:
     if not waiting:
         return rejected
     newest = max(waiting, key=lambda each: str(each["trained_at"]))["version"]
-    shares = {each["version"]: each["share"] for each in listed if each["share"] is not None}
-    steps = next_lines(first_share(shares, newest), options.config)
-    return [
-        *rejected,
-        f"{newest} is a candidate: it is not worse on the exam. {steps[0]}",
-        *steps[1:],
-    ]
+    start = next_lines(f"irisab rollout start {newest}", options.config)
+    return [*rejected, f"{newest} is a candidate: it is not worse on the exam.", *start]
 
 
 def _row(each: Json) -> list[str]:

@@ -53,11 +53,11 @@ def _add_verdict(commands: Any) -> None:
 def _verdict(options: argparse.Namespace) -> int:
     accepted = config.load(options.config)
     with closing(History(accepted.data.history)) as history:
-        revision = (
-            _earlier(history, options.revision)
-            if options.revision
-            else snapshot.assemble(accepted, source=options.config).describe()
-        )
+        if options.revision:
+            revision = _earlier(history, options.revision)
+        else:
+            served = snapshot.assemble(accepted, source=options.config)
+            accepted, revision = served.config, served.describe()
         experiment = report.experiment(history, revision, accepted)
     comparison = _comparison(experiment, options, accepted)
     text = (

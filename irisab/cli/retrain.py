@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from typing import Any
 
 from irisab import config
+from irisab.cli import rollout
 from irisab.cli.arguments import add
 from irisab.cli.noting import note
 from irisab.cli.output import say
@@ -18,7 +20,6 @@ from irisab.lifecycle import due
 from irisab.lifecycle.retrain import retrain
 from irisab.lifecycle.sitting import Outcome
 from irisab.serving import snapshot
-from irisab.serving.advice import first_share
 from irisab.store.events import EventLog
 from irisab.store.history import History
 
@@ -36,13 +37,18 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--as", dest="name", metavar="NAME", help="default: v and the next number")
     parser.add_argument(
+        "--then",
+        choices=["propose", "rollout"],
+        help="whether to roll it out, if it is not worse; default: what [retrain] says",
+    )
+    parser.add_argument(
         "--due", action="store_true", help="only if [retrain] when says so, as the timer asks"
     )
     parser.add_argument("--json", action="store_true", help="print it for programs")
 
 
 def _retrain(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
+    settings = snapshot.in_force(config.load(options.config))
     with closing(History(settings.data.history)) as history:
         if options.due and (why := _not_due(options, history)):
             return _idle(why, options)
@@ -59,7 +65,19 @@ def _retrain(options: argparse.Namespace) -> int:
     )
     text = json.dumps(outcome.as_json()) if options.json else _text(outcome, options, settings)
     say(text)
+    if outcome.decision == "propose" and _then(options, settings) == "rollout":
+        _roll_out(outcome, options)
     return EXIT[outcome.decision]
+
+
+def _then(options: argparse.Namespace, settings: config.Config) -> str:
+    return options.then or settings.retrain.then
+
+
+def _roll_out(outcome: Outcome, options: argparse.Namespace) -> None:
+    # Programs read one object.
+    with redirect_stdout(sys.stderr if options.json else sys.stdout):
+        rollout.start(argparse.Namespace(config=options.config, name=outcome.version))
 
 
 def _not_due(options: argparse.Namespace, history: History) -> str | None:
@@ -93,8 +111,9 @@ def _score(found: Json) -> str:
 
 def _next(outcome: Outcome, options: argparse.Namespace, settings: config.Config) -> list[str]:
     if outcome.decision == "propose":
-        assert outcome.version is not None
-        return next_lines(first_share(settings.split, outcome.version), options.config)
+        if _then(options, settings) == "rollout":
+            return []
+        return next_lines(f"irisab rollout start {outcome.version}", options.config)
     if outcome.decision == "reject":
         return [
             f"{outcome.version} is kept to be read, and gets no traffic. If the old rows do not "

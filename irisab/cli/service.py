@@ -12,6 +12,7 @@ from typing import Any
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
+from irisab.cli.typed import typed
 from irisab.errors import ConfigError, IrisabError, NotRunning
 from irisab.http import systemd
 from irisab.http.handshake import Handshake
@@ -51,6 +52,10 @@ def _check(options: argparse.Namespace) -> int:
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
             f"{_score(about)}, trained {about['trained_at']}"
         )
+    if candidate.config.split != candidate.written.split and candidate.rollout:
+        said = ", ".join(f"{name} {share:g} %" for name, share in candidate.written.split.items())
+        say(f"[split] says {said}; the rest is the rollout of {candidate.rollout.version}:")
+        say(f"  {typed(options.config, 'rollout status')}")
     return 0
 
 
@@ -62,18 +67,25 @@ def _score(about: Mapping[str, Any]) -> str:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    folder, *others = _state_folders(options.config)
+    say(f"reloaded: revision {reload(options.config)} serves")
+    return 0
+
+
+def reload(path: Path) -> str:
+    """Let the service that runs reload, and return the revision that serves.
+
+    Raises `NotRunning` and `ReloadRefused`.
+    """
+    folder, *others = _state_folders(path)
     try:
-        revision = Handshake(folder).reload()
+        return Handshake(folder).reload()
     except NotRunning:
         # An edit of [data] history, or an INI that cannot be read, does not move the service: it
         # is the one to say what is wrong.
         running = [each for each in others if Handshake(each).is_running()]
         if not running:
             raise
-        revision = Handshake(running[0]).reload()
-    say(f"reloaded: revision {revision} serves")
-    return 0
+        return Handshake(running[0]).reload()
 
 
 def _state_folders(path: Path) -> list[Path]:

@@ -135,3 +135,37 @@ def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
 
 def _recall(name: str, counts: Json) -> str:
     return f"{name} right in {counts['correct']} of {counts['labelled']}"
+
+
+def rollout_text(
+    rollout: Json,
+    written: Json,
+    effective: Json,
+    *,
+    title: str,
+    config: Path,
+    permanent: bool,
+) -> str:
+    """Render where a rollout is; `permanent` where the INI file should say what it has come to."""
+    version, state = rollout["version"], rollout["state"]
+    words = {"step": f"step {rollout['step']} of {len(rollout['steps'])}"}
+    lines = [
+        f"{title} {version}: {words.get(state, state.replace('_', ' '))}, since {rollout['since']}",
+        f"  {rollout['reason']}",
+    ]
+    if rollout["hold"]:
+        lines.append(f"  It waits: {rollout['hold']}")
+    lines.append(f"Split: {_split(effective)}")
+    if effective != written:
+        lines.append(f"  ([split] in {config} says {_split(written)})")
+    if state == "paused":
+        verbs = [typed(config, f"rollout {verb}") for verb in ("resume", "promote", "abort")]
+        lines += ["Next, one of:", *(f"  {verb}" for verb in verbs)]
+    if permanent:
+        text = f"[split]\n{version} = 100\n\n[experiment]\ncontrol = {version}"
+        lines += ["To make it permanent:", *next_lines(text, config)]
+    return "\n".join(lines)
+
+
+def _split(shares: Json) -> str:
+    return ", ".join(f"{name} {share:g} %" for name, share in shares.items())

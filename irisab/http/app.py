@@ -195,7 +195,7 @@ class App:
         )
 
     def _config(self, environ: WSGIEnvironment) -> Response:
-        return _json(settings.public(self._service.snapshot))
+        return _json(settings.public(self._service.snapshot, self._service.rollout()))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
         return _json(self._service.report())

@@ -194,14 +194,25 @@ class Run:
     def _load(self) -> ReloadOutcome:
         now = time.time()
         try:
-            candidate = snapshot.build(self._path)
+            candidate = snapshot.build(self._path, known=self._service.snapshot.rollout)
             _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
             self._service.swap(candidate)
         except Exception as error:
+            self._deal_anew()
             return self._refused(error, now)
         last_good.keep(candidate)
         log.info("reloaded: serving %s", _summary(candidate))
         return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
+
+    def _deal_anew(self) -> None:
+        """Follow the rollout under the old configuration: a typing error must not hold it up."""
+        try:
+            candidate = snapshot.dealt_anew(self._service.snapshot)
+        except Exception:
+            log.exception("the split of the rollout could not be worked out")
+            return
+        if candidate is not None:
+            self._service.swap(candidate)
 
     def _refused(self, error: Exception, now: float) -> ReloadOutcome:
         if isinstance(error, IrisabError):

@@ -78,13 +78,6 @@ class Situation:
         return {**self.split, self.control: half, self.challenger: half}
 
 
-def first_share(split: Split, version: str) -> str:
-    """Return the INI lines that give a new version its first share, out of the largest."""
-    donor = max(split, key=lambda name: split[name])
-    share = min(FIRST_SHARE, split[donor] / 2)
-    return _split_lines({**split, donor: split[donor] - share, version: share})
-
-
 def _split_lines(split: Split) -> str:
     # The sum must be 100 to the last digit, which that of floats need not be.
     return "\n".join(["[split]", *(f"{name} = {share:.10g}" for name, share in split.items())])

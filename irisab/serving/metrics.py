@@ -99,6 +99,12 @@ class Metrics:
             ["version"],
             registry=self.registry,
         )
+        self.fallbacks = Counter(
+            "prediction_fallback",
+            "Requests that the control answered, as the version that was chosen failed.",
+            ["version"],
+            registry=self.registry,
+        )
         self.queue = Histogram(
             "request_queue_seconds",
             "Time from nginx's X-Request-Start to the thread that took the request.",
@@ -119,6 +125,7 @@ class Metrics:
         self.version_requests.labels(version)
         self.latency.labels(version)
         self.shadow_errors.labels(version)
+        self.fallbacks.labels(version)
         self.shadow_latency.labels(version)
         for name in class_names:
             self.classes.labels(version, name)

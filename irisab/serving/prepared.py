@@ -35,6 +35,7 @@ class ServedVersion:
     classes: Sequence[Counter]
     shadow_latency: Histogram
     shadow_errors: Counter
+    fallbacks: Counter
     disagreements: Counter | None
 
 
@@ -86,6 +87,7 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         classes=[metrics.classes.labels(version, name) for name in bundle.class_names],
         shadow_latency=metrics.shadow_latency.labels(version),
         shadow_errors=metrics.shadow_errors.labels(version),
+        fallbacks=metrics.fallbacks.labels(version),
         disagreements=metrics.disagreements.labels(version) if challenger else None,
     )
 

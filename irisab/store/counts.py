@@ -78,3 +78,16 @@ def _sides(control: str, challenger: str) -> tuple[Sequence[str], str]:
         ),
         "both, one_only, two_only, neither, neither_differ",
     )
+
+
+def of_requests(
+    connection: sqlite3.Connection, control: str, challenger: str
+) -> tuple[int, int, int]:
+    pair = sorted((control, challenger))
+    scored, one, two = connection.execute(
+        "SELECT (SELECT scored FROM pairs WHERE one = ?1 AND two = ?2), f.one_only, f.two_only"
+        " FROM (SELECT 1) LEFT JOIN failures AS f ON f.one = ?1 AND f.two = ?2",
+        pair,
+    ).fetchone()
+    alone = (one or 0, two or 0) if pair[0] == control else (two or 0, one or 0)
+    return scored or 0, *alone

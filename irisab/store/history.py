@@ -175,6 +175,12 @@ class History:
             ).fetchone()
         return found is not None
 
+    def requests(self, control: str, challenger: str) -> tuple[int, int, int]:
+        """Return how many requests two models, by their hashes, have both scored, and on how many
+        only the control failed, and only the challenger."""
+        with self._reading() as connection:
+            return counts.of_requests(connection, control, challenger)
+
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
         """Return, by the hash of the model shown, who was right on the labelled rows.
 

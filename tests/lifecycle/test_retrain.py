@@ -24,6 +24,7 @@ from irisab.lifecycle import due, exam, kept, labelled, training
 from irisab.lifecycle.retrain import retrain
 from irisab.model import bundle, candidate
 from irisab.serving import snapshot
+from irisab.store import rollouts
 from irisab.store.events import EventLog
 
 SHIFT, CONCEPT = WORLDS["covariate shift"], WORLDS["concept shift"]
@@ -79,11 +80,11 @@ def test_a_better_candidate_is_proposed(life: Life, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "PROPOSE: v2 is not worse than v1 on old rows nor on new"
     assert said[1].startswith("  old rows, ") and said[2].startswith("  new rows, ")
-    assert [line.strip() for line in said[4:7]] == ["[split]", "v1 = 90", "v2 = 10"]
+    assert said[3].startswith("Next: ") and said[3].endswith(" rollout start v2")
     assert {name: each for name, each in files(life).items() if name in before} == before
     assert command(life, "models") == 0
     listed = capsys.readouterr().out
-    assert "v2 is a candidate" in listed and "  v2 = 10" in listed
+    assert "v2 is a candidate" in listed and "rollout start v2" in listed
     assert command(life, "drift") == 1
     assert "A candidate is under way: v2" in capsys.readouterr().out
     (told,) = [each for each in EventLog(life.folder / "h.sqlite3").list() if each.version == "v2"]
@@ -343,6 +344,20 @@ def test_a_candidate_that_served_and_does_no_more_is_closed(life: Life) -> None:
     replace_in(life.config, "v1 = 90\nv2 = 10", "v1 = 100")
     life.served.reload()
     assert due.under_way(life.served.service.snapshot, life.served.history) is None
+
+
+def test_a_candidate_can_be_rolled_out_at_once(
+    life: Life, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --then, or by the INI; programs still read one object, and one waits at a time."""
+    assert command(life, "retrain", "--then", "rollout", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["version"] == "v2" and "Rollout of v2" in said.err
+    at = rollouts.newest(life.folder / "h.sqlite3")
+    assert at is not None and (at.version, at.state) == ("v2", "shadow")
+    replace_in(life.config, "[split]", "[retrain]\nwhen = labels\nthen = rollout\n[split]")
+    assert command(life, "retrain", "--due") == 0
+    assert "not due: v2 is a candidate already" in capsys.readouterr().out
 
 
 def test_numbers_are_retrained_too(tmp_path: Path) -> None:

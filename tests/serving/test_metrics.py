@@ -24,6 +24,7 @@ DOCUMENTED = {
     "prediction_errors_total": ("reason",),
     "prediction_class_total": ("version", "class_name"),
     "prediction_feedback_total": ("version", "outcome"),
+    "prediction_fallback_total": ("version",),
     "shadow_disagreements_total": ("version",),
     "shadow_errors_total": ("version",),
     "request_queue_seconds_bucket": ("le",),
@@ -49,6 +50,8 @@ DOCUMENTED = {
     "experiment_e_value": ("version",),
     "experiment_verdict": ("version", "verdict"),
     "experiment_sample_ratio_ok": (),
+    "rollout_state": ("state",),
+    "rollout_hold": ("reason",),
     "irisab_build_info": ("version", "python"),
 }
 

@@ -204,17 +204,67 @@ def test_the_report_is_what_it_would_be_if_worked_out_now(served: Served) -> Non
 def test_a_failing_version_is_a_500_and_counted(served: Served) -> None:
     """A model's own failure is ours, not the client's, and ends in the report's errors: not where
     the client chose the version, whose requests are not counted there either."""
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+    replace_model(served, "v1", Failing())
+    for count, options in enumerate(({"model_version": "v1"}, {}), start=1):
+        answer = served.client.post("/predict", {"features": ROW, **options})
+        assert answer.status == 500
+        assert "v1 failed" in answer.json["detail"]
+        assert served.sample("prediction_errors_total", reason="model") == count
+        served.flush()
+        assert served.client.get("/report").json["versions"]["v1"]["errors"] == count - 1
+    assert served.sample("prediction_requests_total") == 0
+
+
+def failures(served: Served) -> tuple[int, int]:
+    """Return on how many requests only v1 failed, and only v2."""
+    served.flush()
+    hashes = [each.sha256 for each in served.service.snapshot.bundles.values()]
+    return served.history.requests(*hashes)[1:]
+
+
+@pytest.mark.parametrize("features", [ROW, [ROW, ROW]])
+def test_the_control_answers_for_a_challenger_that_fails(served: Served, features: Any) -> None:
+    """At once, marked, counted as an error of the one that was chosen, and learned from."""
     replace_in(served.config, "[data]", "[split]\nv1 = 0\nv2 = 100\n[data]")
     served.reload()
     replace_model(served, "v2", Failing())
-    for count, options in enumerate(({"model_version": "v2"}, {}), start=1):
-        answer = served.client.post("/predict", {"features": ROW, **options})
-        assert answer.status == 500
-        assert "v2 failed" in answer.json["detail"]
-        assert served.sample("prediction_errors_total", reason="model") == count
-        served.flush()
-        assert served.client.get("/report").json["versions"]["v2"]["errors"] == count - 1
-    assert served.sample("prediction_requests_total") == 0
+    for count in range(1, 4):
+        answer = served.predict(features, id="order-17")
+        assert answer["model_version"] == "v1" and answer["fallback"] is True
+        assert answer["id"] == "order-17"
+        assert served.sample("prediction_fallback_total", version="v2") == count
+        assert failures(served) == (0, count)
+        versions = served.client.get("/report").json["versions"]
+        assert (versions["v2"]["errors"], versions["v1"]["requests"]) == (count, count)
+    assert served.sample("shadow_errors_total", version="v2") == 0  # it is not asked twice
+    label: dict[str, Any] = {"label": 0} if features == ROW else {"labels": [0, 0]}
+    label["request_id"] = answer["request_id"]
+    assert served.client.post("/feedback", label).json == {"status": "matched"}
+
+
+def test_who_asks_for_a_version_gets_no_other(served: Served) -> None:
+    """Its failure is told as it is, and says nothing of the experiment."""
+    replace_model(served, "v2", Failing())
+    answer = served.client.post("/predict", {"features": ROW, "model_version": "v2"})
+    assert answer.status == 500 and failures(served) == (0, 0)
+
+
+def test_failures_are_compared_on_the_same_requests(served: Served) -> None:
+    """Whoever was chosen: one that fails alone is noted, a request on which both fail is not."""
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+    sound = {name: each.model for name, each in served.service.snapshot.bundles.items()}
+    replace_model(served, "v2", Failing())
+    served.predict()  # in the shadow
+    assert failures(served) == (0, 1)
+    replace_model(served, "v1", Failing())
+    assert served.client.post("/predict", {"features": ROW}).status == 500
+    assert failures(served) == (0, 1)
+    replace_model(served, "v2", sound["v2"])
+    assert served.client.post("/predict", {"features": ROW}).status == 500
+    assert failures(served) == (1, 1)
 
 
 def test_an_unusable_history_costs_no_prediction(tmp_path: Path, iris_models: Path) -> None:

@@ -215,7 +215,7 @@ def _statistics(report: dict[str, Any], config: dict[str, Any]) -> None:
     total = sum(version["requests"] for version in report["versions"].values())
     with st.container(horizontal=True, gap="medium"):
         for name, version in report["versions"].items():
-            answered, weight = version["requests"], config["split"].get(name, 0)
+            answered, weight = version["requests"], config["effective_split"].get(name, 0)
             with st.container(width=150):
                 st.metric(name, f"{answered:,}")
                 st.progress(answered / (total or 1), text=words.share(answered, total, weight))
