@@ -171,6 +171,9 @@ def test_a_worse_candidate_is_kept_and_gets_no_traffic(
     listed = {each["version"]: each for each in json.loads(capsys.readouterr().out)}
     assert (listed["v1"]["candidate"], listed["v2"]["candidate"]) == (None, "rejected")
     assert command(life, "evaluate", "v1", "v2") in (1, 3)
+    capsys.readouterr()
+    assert command(life, "rollout", "start", "v2") == 2
+    assert "the rollout of v2: was rejected by its exam" in capsys.readouterr().err
     replace_in(life.config, "v1 = 100", "v1 = 100\nv2 = 0")
     capsys.readouterr()
     assert command(life, "check") == 2
