@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from irisab.cli import (
     events,
     history,
     imports,
+    key,
     models,
     reports,
     retrain,
@@ -23,6 +25,7 @@ from irisab.cli import (
     train,
 )
 from irisab.cli.arguments import add_config, add_version
+from irisab.cli.typed import typed
 from irisab.errors import IrisabError
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
@@ -39,7 +42,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except IrisabError as error:
-        print(f"irisab: {error}", file=sys.stderr)
+        print(f"irisab: {_typed(str(error), options.config)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -50,6 +53,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Not the interpreter's 1, which means "worse" or "drift".
         traceback.print_exc()
         return 2
+
+
+def _typed(message: str, config: Path) -> str:
+    """Spell the commands of a sentence as they must be typed here, which only the CLI knows."""
+    return re.sub(r"'irisab ([^']+)'", lambda match: f"'{typed(config, match[1])}'", message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_to(commands)
     retrain.add_to(commands)
     rollout.add_to(commands)
+    key.add_to(commands)
     backup.add_to(commands)
     return parser
 

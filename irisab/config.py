@@ -46,6 +46,14 @@ class ServerOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthOptions:
+    """Who may ask: see `irisab/keys.py` for what is in `file`."""
+
+    require: str = _choice("no", "feedback", "all")
+    file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataOptions:
     models: Path = STATE / "models"
     history: Path = STATE / "history.sqlite3"
@@ -122,6 +130,7 @@ class Config:
     """
 
     server: ServerOptions
+    auth: AuthOptions
     data: DataOptions
     training: TrainingOptions
     split: Mapping[str, float]
@@ -162,6 +171,7 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
     split = read_split(sections, source)
     config = Config(
         server=read_section(ServerOptions, "server", sections, source, base),
+        auth=read_section(AuthOptions, "auth", _with_keys(sections, base), source, base),
         data=read_section(DataOptions, "data", sections, source, base),
         training=read_section(TrainingOptions, "training", sections, source, base),
         split=split,
@@ -179,13 +189,42 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
 
 def history_path(text: str, *, base: Path) -> Path:
     """Where an INI that cannot be accepted says its history is: last-good.ini lies beside it."""
-    pattern = r"^[ \t]*history[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
+    path = _value(text, "history")
+    return base / path if path else DataOptions().history
+
+
+def keys_path(text: str, *, base: Path) -> Path:
+    """Where an INI, also one that cannot be accepted, says the keys are: revoking must not wait."""
+    return base / (_value(text, "file") or _usual_keys(base))
+
+
+def _value(text: str, option: str) -> str | None:
+    pattern = rf"^[ \t]*{option}[ \t]*=[ \t]*([^\s#].*?)[ \t]*(?:\s#.*)?$"
     line = re.search(pattern, text, re.MULTILINE)
-    return base / line[1] if line else DataOptions().history
+    return line[1] if line else None
+
+
+def _usual_keys(base: Path) -> str:
+    # On a host the INI is /etc/irisab.ini, and what belongs to it lies in /etc/irisab.
+    return "irisab/keys" if base == Path("/etc") else "keys"
+
+
+def _with_keys(sections: Sections, base: Path) -> Sections:
+    return {**sections, "auth": {"file": _usual_keys(base), **sections.get("auth", {})}}
 
 
 def _refuse_unknown_sections(sections: Sections, source: Path) -> None:
-    known = ("server", "data", "training", "split", "experiment", "rollout", "drift", "retrain")
+    known = (
+        "server",
+        "auth",
+        "data",
+        "training",
+        "split",
+        "experiment",
+        "rollout",
+        "drift",
+        "retrain",
+    )
     for name in sections:
         if name not in known and not name.startswith("model."):
             raise ConfigError(

@@ -4,11 +4,14 @@ IrisabError                      exit 2
 ├── ConfigError                  the INI: file, section, option, value, reason
 ├── BundleError                  a model version on disk is missing, damaged or unfit
 │   └── MissingPackage           it needs a Python package that is not installed
+├── KeysError                    the keys file cannot be used as it is
 ├── DataError                    training data that cannot be used
 ├── HistoryError                 the history file cannot be read or written
 ├── ReloadRefused                the running service kept its old configuration
 ├── NotRunning                   exit 1: there is no service to talk to
 └── RequestError                 400, the HTTP API's
+    ├── Unauthorized             401
+    ├── Forbidden                403
     ├── NotFound                 404
     ├── MethodNotAllowed         405
     ├── Conflict                 409
@@ -48,6 +51,10 @@ class MissingPackage(BundleError):
         self.package = package
 
 
+class KeysError(IrisabError):
+    """The keys file cannot be used as it is."""
+
+
 class DataError(IrisabError):
     """Training data cannot be used as it is."""
 
@@ -74,6 +81,25 @@ class RequestError(IrisabError):
 
     status = HTTPStatus.BAD_REQUEST
     reason = "bad_request"
+
+
+class Unauthorized(RequestError):
+    """`challenge` is the value of the WWW-Authenticate header (RFC 6750, 3)."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    reason = "unauthorized"
+    challenge = 'Bearer realm="irisab"'
+
+
+class Forbidden(RequestError):
+    """The key is valid, and may not do this: it lacks a scope."""
+
+    status = HTTPStatus.FORBIDDEN
+    reason = "forbidden"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this key may not do that: it lacks the scope {scope}")
+        self.challenge = f'Bearer realm="irisab", error="insufficient_scope", scope="{scope}"'
 
 
 class NotFound(RequestError):

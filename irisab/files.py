@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import grp
 import os
+import stat
 from pathlib import Path
+
+
+def read_regular(path: Path, *, limit: int) -> bytes:
+    """Return the content of a file of at most `limit` bytes; raises `OSError`.
+
+    A pipe, which would be waited for, and a device, which may never end, are no files.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return data
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -34,3 +51,29 @@ def replace_for_all(path: Path, text: str) -> None:
     except OSError:
         new.unlink(missing_ok=True)
         raise
+
+
+def replace_for_group(path: Path, data: bytes, *, group: str) -> None:
+    """Replace a file in one step, durably, that its owner may write and a group read (0640).
+
+    Where root writes, and the group exists, it is the file's; else the writer's own. Raises
+    `OSError`, and leaves the old file.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        if os.geteuid() == 0:
+            os.fchown(descriptor, 0, _number(group))
+        os.fchmod(descriptor, 0o640)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    new.replace(path)
+
+
+def _number(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return -1

@@ -116,10 +116,10 @@ def decimal(text: str) -> Decimal:
 
 
 def _seconds(text: str, _: Path) -> Seconds:
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])", text)
-    if not found:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])", text)
+    if not match:
         raise ValueError("must be a number with its unit, such as 30s, 10m, 1h or 14d")
-    return Seconds(float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]])
+    return Seconds(float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])
 
 
 def _steps(text: str, base: Path) -> tuple[float, ...]:
@@ -151,15 +151,15 @@ def _iris_or_path(text: str, base: Path) -> Path | None:
 
 def _numbers(text: str, base: Path) -> Mapping[str, float]:
     """Read NAME: NUMBER, NAME: NUMBER; a name may have colons, but no commas."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for part in text.split(","):
         name, colon, number = (each.strip() for each in part.rpartition(":"))
         if not (colon and name and number):
             raise ValueError("must be NAME: NUMBER, NAME: NUMBER")
-        if name in found:
+        if name in numbers:
             raise ValueError(f"has {name} twice")
-        found[name] = _float(number, base)
-    return found
+        numbers[name] = _float(number, base)
+    return numbers
 
 
 _CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {

@@ -77,14 +77,14 @@ def read_models(
     sections: Sections, split: Mapping[str, float], source: Path
 ) -> dict[str, ModelOptions]:
     """Return the options of every version: a section adds one, and never takes another away."""
-    found = {name: default_model(name) for name in split}
+    models = {name: default_model(name) for name in split}
     for section in sections:
         if section.startswith("model."):
             name = section.removeprefix("model.")
             if not VERSION_NAME.fullmatch(name):
                 raise ConfigError(f"{source}: [{section}]: {VERSION_NAME_RULE}")
-            found[name] = _model(section, sections[section], source)
-    return dict(sorted(found.items()))
+            models[name] = _model(section, sections[section], source)
+    return dict(sorted(models.items()))
 
 
 def default_model(version: str) -> ModelOptions:

@@ -106,7 +106,8 @@ class Served:
         self.service = Service(
             found, history=self.history, recorder=self.recorder, metrics=self.metrics
         )
-        self.client = Client(App(self.service))
+        self.app = App(self.service)
+        self.client = Client(self.app)
 
     def predict(self, features: Any = ROW, **options: Any) -> Any:
         """Predict and return the answer, which must be a 200."""
@@ -127,6 +128,7 @@ class Served:
 
     def reload(self) -> None:
         self.service.swap(snapshot.build(self.config))
+        self.app.lock()
 
     def sample(self, name: str, **labels: str) -> float:
         value = self.metrics.registry.get_sample_value(name, labels)
@@ -137,6 +139,13 @@ class Served:
         self.service.close()
         self.recorder.close()
         self.history.close()
+
+
+def replace_model(served: Served, version: str, model: Any) -> None:
+    """Replace a served model, as a library at odds with it would."""
+    found = served.service.snapshot.bundles[version]
+    object.__setattr__(found, "model", model)
+    served.service.swap(served.service.snapshot)
 
 
 def write_config(folder: Path, models: Path, text: str = "", **server: object) -> Path:

@@ -17,8 +17,12 @@ SAMPLE = Path(__file__).parent.parent / "irisab.ini.sample"
 BASE = Path("/somewhere")
 
 
-def parse(text: str) -> config.Config:
-    return config.parse(text, source=Path("irisab.ini"), base=BASE)
+# Where bootstrap.sh puts the sample.
+HOST = Path("/etc")
+
+
+def parse(text: str, *, base: Path = BASE) -> config.Config:
+    return config.parse(text, source=Path("irisab.ini"), base=base)
 
 
 def uncommented(text: str) -> str:
@@ -36,7 +40,7 @@ def test_the_sample_as_shipped_is_the_defaults() -> None:
 
 def test_the_sample_shows_each_option_at_its_default() -> None:
     """What the sample shows, commented, is what holds where nothing is said."""
-    assert parse(uncommented(SAMPLE.read_text())) == parse("")
+    assert parse(uncommented(SAMPLE.read_text()), base=HOST) == parse("", base=HOST)
 
 
 def test_the_sample_shows_every_option() -> None:
@@ -49,6 +53,7 @@ def test_the_sample_shows_every_option() -> None:
             options.add(found[1])
     classes = {
         "server": config.ServerOptions,
+        "auth": config.AuthOptions,
         "data": config.DataOptions,
         "training": config.TrainingOptions,
         "experiment": config.ExperimentOptions,
@@ -387,6 +392,23 @@ def test_an_indented_file_is_read(tmp_path: Path) -> None:
     text = "[data]\n    history = state/h.sqlite3\n[drift]\n    window = 50\n"
     assert parse(text).drift.window == 50
     assert config.history_path(text, base=tmp_path) == tmp_path / "state/h.sqlite3"
+
+
+def test_the_keys_are_where_the_settings_are() -> None:
+    """On a host in /etc/irisab, elsewhere beside the INI file, or where [auth] file says."""
+    assert parse("", base=HOST).auth.file == Path("/etc/irisab/keys")
+    assert parse("").auth.file == BASE / "keys"
+    assert parse("[auth]\nfile = who\n").auth.file == BASE / "who"
+    for require in ("no", "feedback", "all"):
+        assert parse(f"[auth]\nrequire = {require}\n").auth.require == require
+
+
+@pytest.mark.parametrize("text", ["", "[auth]\nfile = who\n", "[auth]\n file=/a/b # ours\nx"])
+def test_a_refused_file_still_says_where_the_keys_are(text: str) -> None:
+    """A key can be revoked whatever else is wrong with the INI file."""
+    expected = {"": "keys", "[auth]\nfile = who\n": "who"}.get(text, "/a/b")
+    assert config.keys_path(f"nonsense\n{text}", base=BASE) == BASE / expected
+    assert config.keys_path("", base=HOST) == Path("/etc/irisab/keys")
 
 
 # -- the history of a refused file ----------------------------------------------------------

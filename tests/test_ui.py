@@ -76,6 +76,8 @@ def comparison(verdict: str, **more: Any) -> dict[str, Any]:
         "verdict": verdict,
         "reason": "why it is so.",
         "disagreement_rate": 0.007,
+        "scored": 1700,
+        "sampling_rate": 1.0,
         "labelled": 40,
         "challenger_right": 8,
         "control_right": 4,
@@ -174,9 +176,21 @@ def test_one_time() -> None:
     assert facts["Where they disagree, v1 was right"] == "1 time"
 
 
+def test_who_disagrees_and_how_many_were_asked() -> None:
+    """The rate is of users where these count, and a version too slow to score all is told."""
+    facts = words.evidence(comparison("better"), control="v1", alpha=0.05)
+    assert facts["Requests on which they disagree"] == "0.70% of 1,700"
+    assert not any("scored" in name for name in facts)
+    slow = comparison("better", unit="user", sampling_rate=0.125)
+    facts = words.evidence(slow, control="v1", alpha=0.05)
+    assert facts["Users for whom they disagree"] == "0.70% of 1,700"
+    assert facts["Requests that both have scored"].startswith("12.5% of the newest")
+
+
 def test_evidence_without_shadow() -> None:
     """Without shadow nobody counts disagreements, and none are shown."""
-    blind = comparison("better", disagreement_rate=None, challenger_right=None, control_right=None)
+    unknown = ("disagreement_rate", "scored", "sampling_rate", "challenger_right", "control_right")
+    blind = comparison("better", **dict.fromkeys(unknown))
     facts = words.evidence(blind, control="v1", alpha=0.05)
     assert "1.3; a verdict takes 20" in facts.values()
     assert not any("disagree" in name for name in facts)

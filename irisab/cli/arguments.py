@@ -48,4 +48,6 @@ def moment(text: str) -> float:
     try:
         return seconds(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not RFC 3339") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no moment: write one like 2026-01-31T12:00:00Z"
+        ) from None

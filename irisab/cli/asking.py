@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -29,12 +30,15 @@ class Service:
         """Return the JSON that GET answers; raises `NoAnswer`."""
         return json.loads(self._get(path))
 
-    def gauge(self, name: str) -> float | None:
-        """Return a gauge without labels; raises `NoAnswer`."""
-        for line in self._get("/metrics").decode().splitlines():
-            if line.startswith(f"{name} "):
-                return float(line.split()[1])
-        return None
+    def gauges(self, name: str) -> dict[str, float]:
+        """Return a gauge by the value of its label, "" where it has none; raises `NoAnswer`.
+
+        /metrics and /health ask for no key.
+        """
+        line = re.compile(rf'^{name}(?:\{{\w+="(.*)"\}})? (\S+)$', re.MULTILINE)
+        return {
+            label: float(value) for label, value in line.findall(self._get("/metrics").decode())
+        }
 
     def _get(self, path: str) -> bytes:
         try:

@@ -36,18 +36,20 @@ def add_to(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    settings = snapshot.in_force(config.load(options.config))
+    written = config.load(options.config)
+    settings = snapshot.in_force(written, snapshot.newest(written))
     bundles = _bundles(options, settings)
     control = next(iter(bundles))
-    found = evaluation.evaluate(
+    result = evaluation.evaluate(
         bundles,
         _paper(options, settings, bundles[control]),
         control=control,
         alpha=settings.experiment.alpha,
         margin=settings.experiment.margin,
+        tie=settings.experiment.tie,
     )
-    say(json.dumps(found) if options.json else "\n".join(_lines(found)))
-    verdicts = {pair["verdict"] for pair in found["pairs"]}
+    say(json.dumps(result) if options.json else "\n".join(_lines(result)))
+    verdicts = {pair["verdict"] for pair in result["pairs"]}
     return EXIT[verdicts.pop()] if len(verdicts) == 1 else EXIT["inconclusive"]
 
 
@@ -92,19 +94,20 @@ def _paper(
     return evaluation.of_dataset(dataset, salt=evaluation.salt_of(control.manifest))
 
 
-def _lines(found: Json) -> list[str]:
-    lines = [f"Exam of {found['rows']} rows that no version has learned from"]
-    for name, scores in found["versions"].items():
+def _lines(result: Json) -> list[str]:
+    lines = [f"Exam of {result['rows']} rows that no version has learned from"]
+    for name, scores in result["versions"].items():
         lines.append(f"  {name}: {_overall(scores)}")
         for label, each in scores.get("per_class", {}).items():
             if each["rows"]:
                 lines.append(f"    {label}: {each['correct']} of {each['rows']} found")
             else:
                 lines.append(f"    {label}: no rows")
-    for pair in found["pairs"]:
+    right = "right" if "accuracy" in next(iter(result["versions"].values())) else "closer"
+    for pair in result["pairs"]:
         lines.append(
             f"{pair['challenger']} against {pair['control']}: {pair['verdict']}. Where they "
-            f"differ, {pair['challenger']} is right in {pair['challenger_only']} and "
+            f"differ, {pair['challenger']} is {right} in {pair['challenger_only']} and "
             f"{pair['control']} in {pair['control_only']} (p = {pair['p_value']:.2g})"
         )
     return lines

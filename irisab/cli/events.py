@@ -22,11 +22,11 @@ def add_to(commands: Any) -> None:
 
 
 def _events(options: argparse.Namespace) -> int:
-    found = EventLog(config.load(options.config).data.history).list(since=options.since)
+    happened = EventLog(config.load(options.config).data.history).list(since=options.since)
     if options.json:
-        say(json.dumps([each.as_json() for each in found]))
+        say(json.dumps([each.as_json() for each in happened]))
     else:
-        say("\n".join(map(_line, found)) or "nothing has happened yet")
+        say("\n".join(map(_line, happened)) or "nothing has happened yet")
     return 0
 
 

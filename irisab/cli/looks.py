@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from irisab import config
 from irisab.cli.asking import NoAnswer, Service
@@ -12,10 +13,10 @@ from irisab.cli.output import say
 from irisab.cli.standing import EXIT, Standing, reload, standing
 from irisab.errors import IrisabError
 from irisab.lifecycle.rollout import Hold
-from irisab.serving import settings
 from irisab.store import rollouts
-from irisab.store.rollouts import Rollout
+from irisab.store.rollouts import Changed
 
+Shares = Mapping[str, float]
 # The longest that --watch waits between two looks, as the timer of a host does.
 LOOK_SECONDS = 60.0
 SHORTEST_SECONDS = 0.2
@@ -32,65 +33,61 @@ def is_idle(path: Path) -> bool:
     return at is None or (at.finished and time.time() > at.since + LATE_SECONDS)
 
 
-def look(found: Standing, *, dry_run: bool = False) -> int:
+def look(stands: Standing, *, dry_run: bool = False) -> int:
     """Decide, once, and let the service serve so.
 
     Returns an exit code: that of a new state, else 3 while it is under way, and 0 afterwards. So
     the timer's unit fails once, when the version is rolled back or waits for a person.
     """
-    running, trouble = _running(found.served.written)
-    after = found.looking.in_trouble(trouble).look(found.at, now=time.time())
-    now = found.moved(after)
+    running, trouble = _running(stands.written)
+    with stands.looking() as looking:
+        after = looking.in_trouble(trouble).look(stands.at, now=time.time())
+    now = replace(stands, at=after)
     if dry_run:
         now.tell("A look would leave")
         return EXIT[after.state]
-    if after.place != found.at.place:
-        return found.keep(after)
-    if after != found.at:
-        found.looking.keep(found.at, after)
+    try:
+        if after.place != stands.at.place:
+            return stands.keep(after)
+        if after != stands.at:
+            rollouts.write(stands.written.data.history, stands.at, after)
+    except Changed:  # by a person, who has said how it goes on
+        return 3
     if _is_behind(running, now):
-        reload(found.path)
+        reload(stands.path)
     return 0 if after.finished else 3
 
 
-def watch(path: Path) -> int:
+def watch(stands: Standing) -> int:
     """Look as the timer of a host does, and say what changes, until it is finished."""
-    at: Rollout | None = None
-    while True:
-        with standing(path) as found:
-            assert found is not None  # a history keeps its rollouts
-            if at is None:
-                found.tell()
-            elif at.hold != found.at.hold and found.at.hold:
-                say(f"  It waits: {found.at.hold}")
-            at = found.at
-            if at.finished:
-                return found.exit_code
-            look(found)
-            pause = found.served.written.rollout.interval
-        time.sleep(min(max(pause / 2, SHORTEST_SECONDS), LOOK_SECONDS))
+    stands.tell()
+    hold = stands.at.hold
+    while not stands.at.finished:
+        look(stands)
+        time.sleep(min(max(stands.written.rollout.interval / 2, SHORTEST_SECONDS), LOOK_SECONDS))
+        stands = standing(stands.path) or stands
+        if stands.at.hold != hold and stands.at.hold:
+            say(f"  It waits: {stands.at.hold}")
+        hold = stands.at.hold
+    return stands.exit_code
 
 
-def _running(options: config.Config) -> tuple[Any, Hold | None]:
-    """Return /config of the service, and why a rollout must not go on now."""
+def _running(options: config.Config) -> tuple[Shares | None, Hold | None]:
+    """Return the split that serves, and why a rollout must not go on now."""
     api = Service(options.server)
     try:
-        reloaded, serves = api.json("/health")["reload"], api.json("/config")
-        written = api.gauge("history_last_write_successful")
+        reloaded = api.json("/health")["reload"]
+        shares = api.gauges("model_split_weight")
+        written = api.gauges("history_last_write_successful")
     except NoAnswer as error:
         return None, Hold("no_service", str(error))
     if not reloaded["ok"]:
-        return serves, Hold("reload_refused", f"the last reload was refused: {reloaded['error']}")
-    if not written:
-        return serves, Hold("history_not_written", "the history cannot be written")
-    return serves, None
+        return shares, Hold("reload_refused", f"the last reload was refused: {reloaded['error']}")
+    if written != {"": 1.0}:
+        return shares, Hold("history_not_written", "the history cannot be written")
+    return shares, None
 
 
-def _is_behind(running: Any, now: Standing) -> bool:
+def _is_behind(shares: Shares | None, now: Standing) -> bool:
     """Tell whether the service has not followed; what else was edited waits for a person."""
-    served = now.served
-    return (
-        running is not None
-        and running["split"] == settings.shares(served.written.split)
-        and running["effective_split"] != settings.shares(served.config.split)
-    )
+    return shares not in (None, now.serving.split) and now.is_accepted

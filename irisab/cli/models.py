@@ -46,20 +46,20 @@ def _models(options: argparse.Namespace) -> int:
 
 def _listed(settings: config.Config) -> list[Json]:
     """Describe every bundle; what a candidate is depends on the control, and on what served."""
-    settings = snapshot.in_force(settings)
+    settings = snapshot.in_force(settings, snapshot.newest(settings))
     kept = [*kept_models.listed(settings.data.models)]
     current = {each.version: each.manifest or {} for each in kept if each.is_current}
     serving = {current[name].get("sha256", "") for name in settings.split if name in current}
     control = str(current.get(settings.control, {}).get("sha256"))
     tried = _tried(settings, serving)
-    found = []
+    described = []
     for each in kept:
         made = candidate.of(each.version, each.manifest or {})
         state = made.state(control=control, tried=tried) if made and each.is_current else None
-        found.append(
+        described.append(
             kept_models.describe(each, split=settings.split, control=settings.control, state=state)
         )
-    return found
+    return described
 
 
 def _tried(settings: config.Config, serving: set[str]) -> set[str]:

@@ -55,10 +55,11 @@ def _verdict(options: argparse.Namespace) -> int:
     with closing(History(accepted.data.history)) as history:
         if options.revision:
             revision = _earlier(history, options.revision)
+            experiment = report.experiment(history, revision, accepted)
         else:
             served = snapshot.assemble(accepted, source=options.config)
-            accepted, revision = served.config, served.describe()
-        experiment = report.experiment(history, revision, accepted)
+            accepted = served.config
+            experiment = report.experiment(history, served.describe(), accepted, served.under_way)
     comparison = _comparison(experiment, options, accepted)
     text = (
         json.dumps(experiment)

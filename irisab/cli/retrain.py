@@ -48,7 +48,8 @@ def add_to(commands: Any) -> None:
 
 
 def _retrain(options: argparse.Namespace) -> int:
-    settings = snapshot.in_force(config.load(options.config))
+    accepted = config.load(options.config)
+    settings = snapshot.in_force(accepted, snapshot.newest(accepted))
     with closing(History(settings.data.history)) as history:
         if options.due and (why := _not_due(options, history)):
             return _idle(why, options)
@@ -103,10 +104,10 @@ def _text(outcome: Outcome, options: argparse.Namespace, settings: config.Config
     return "\n".join([*lines, *_next(outcome, options, settings)])
 
 
-def _score(found: Json) -> str:
-    if "accuracy" in found:
-        return f"{found['accuracy']:.4f}"
-    return f"MAE {found['mae']:.4g}"
+def _score(scores: Json) -> str:
+    if "accuracy" in scores:
+        return f"{scores['accuracy']:.4f}"
+    return f"MAE {scores['mae']:.4g}"
 
 
 def _next(outcome: Outcome, options: argparse.Namespace, settings: config.Config) -> list[str]:

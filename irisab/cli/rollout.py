@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +17,15 @@ from irisab.cli.standing import Standing, standing
 from irisab.cli.typed import typed
 from irisab.errors import DataError
 from irisab.lifecycle import looking, rollout
-from irisab.lifecycle.looking import Looking
 from irisab.rfc3339 import timestamp
-from irisab.serving import settings, snapshot
+from irisab.serving import snapshot
 from irisab.serving.snapshot import Snapshot
 from irisab.store import rollouts
 from irisab.store.history import History
-from irisab.store.rollouts import Rollout, State
+from irisab.store.rollouts import FINISHED, Changed, Rollout, State
 
 NOTHING_TO_DO = 3
+PATIENCE = 5
 # What each action takes, beside --config.
 TAKES: Mapping[str, tuple[str, ...]] = {
     "start": ("VERSION",),
@@ -57,14 +57,20 @@ def add_to(commands: Any) -> None:
 
 def _rollout(options: argparse.Namespace) -> int:
     action = _action(options)
-    if action == "start":
-        return start(options)
     if action == "look" and looks.is_idle(options.config):
         return 0
-    with standing(options.config) as found:
-        if found is None:
-            return _none(options)
-        return ACTIONS[action](found, options)
+    for _ in range(PATIENCE):
+        # A look may write between a person's reading and writing.
+        with suppress(Changed):
+            return _do(action, options)
+    return _do(action, options)
+
+
+def _do(action: str, options: argparse.Namespace) -> int:
+    if action == "start":
+        return start(options)
+    stands = standing(options.config)
+    return _none(options) if stands is None else ACTIONS[action](stands, options)
 
 
 def _action(options: argparse.Namespace) -> str:
@@ -105,10 +111,9 @@ def start(options: argparse.Namespace) -> int:
     _refuse_start(options, served, before)
     with closing(History(path)) as history:
         at = looking.begin(served, history, options.name, now=time.time())
-        serving = snapshot.with_rollout(served.written, at, source=options.config)
-        begun = Standing(options.config, serving, Looking(serving, history), at)
-        begun.looking.keep(before, at)
-        return begun.follow()
+    snapshot.with_rollout(served.written, at, source=options.config)  # or it is refused
+    rollouts.write(path, before, at)
+    return Standing(options.config, served.written, at).follow()
 
 
 def _refuse_start(options: argparse.Namespace, served: Snapshot, before: Rollout | None) -> None:
@@ -125,7 +130,8 @@ def _refuse_start(options: argparse.Namespace, served: Snapshot, before: Rollout
         )
     if before is None:
         return
-    if settings.of_rollout(before, served)["state"] not in rollouts.FINISHED:
+    stands = Standing(options.config, written, before)
+    if stands.state not in FINISHED:
         raise DataError(
             f"{before.version} is being rolled out already; to see how far: "
             f"{typed(options.config, 'rollout status')}; to end it: "
@@ -138,14 +144,13 @@ def _refuse_start(options: argparse.Namespace, served: Snapshot, before: Rollout
         )
 
 
-def _status(found: Standing, options: argparse.Namespace) -> int:
+def _status(stands: Standing, options: argparse.Namespace) -> int:
     if options.json:
-        told = rollouts.told(found.served.written.data.history)
-        shown = settings.of_rollout(found.at, found.served)
-        say(json.dumps({**shown, "history": [_told(each) for each in told]}))
+        told = rollouts.told(stands.written.data.history)
+        say(json.dumps({**stands.as_json(), "history": [_told(each) for each in told]}))
     else:
-        found.tell()
-    return found.exit_code
+        stands.tell()
+    return stands.exit_code
 
 
 def _told(at: Rollout) -> dict[str, Any]:
@@ -157,54 +162,57 @@ def _told(at: Rollout) -> dict[str, Any]:
     }
 
 
-def _pause(found: Standing, options: argparse.Namespace) -> int:
-    if found.at.finished or found.at.state == "paused":
-        return _nothing(found, options)
-    return _moved(found, "paused", options)
+def _pause(stands: Standing, options: argparse.Namespace) -> int:
+    if stands.state in ("paused", *FINISHED):
+        return _nothing(stands, options)
+    return _moved(stands, "paused", options)
 
 
-def _resume(found: Standing, options: argparse.Namespace) -> int:
-    if found.at.state != "paused":
-        return _nothing(found, options)
-    after = found.looking.resumed(found.at, now=time.time())
-    return found.keep(replace(after, reason=options.reason or after.reason))
+def _resume(stands: Standing, options: argparse.Namespace) -> int:
+    if stands.state != "paused":
+        return _nothing(stands, options)
+    with stands.looking() as looking:
+        after = looking.resumed(stands.at, now=time.time())
+    return stands.keep(replace(after, reason=options.reason or after.reason))
 
 
-def _promote(found: Standing, options: argparse.Namespace) -> int:
-    at = found.at
-    if at.finished or at.state == "baking":
-        return _nothing(found, options)
-    if failing := found.looking.failing(at):
+def _promote(stands: Standing, options: argparse.Namespace) -> int:
+    at = stands.at
+    if stands.state in ("baking", *FINISHED):
+        return _nothing(stands, options)
+    with stands.looking() as looking:
+        failing = looking.failing(at)
+    if failing:
         raise DataError(
             f"{at.version} would be rolled back at the next look: {failing} To serve it all the "
             f"same, write its share under [split] in {options.config}"
         )
-    return _moved(found, "baking", options)
+    return _moved(stands, "baking", options)
 
 
-def _abort(found: Standing, options: argparse.Namespace) -> int:
-    if found.at.finished and found.at.state != "promoted":
-        return _nothing(found, options)
-    return _moved(found, "aborted", options)
+def _abort(stands: Standing, options: argparse.Namespace) -> int:
+    if stands.state in ("rolled_back", "aborted", "superseded"):
+        return _nothing(stands, options)
+    return _moved(stands, "aborted", options)
 
 
-def _moved(found: Standing, state: State, options: argparse.Namespace) -> int:
+def _moved(stands: Standing, state: State, options: argparse.Namespace) -> int:
     why = options.reason or f"{options.action} by a person"
-    return found.keep(rollout.moved(found.at, state, why, now=time.time()))
+    return stands.keep(rollout.moved(stands.at, state, why, now=time.time()))
 
 
-def _nothing(found: Standing, options: argparse.Namespace) -> int:
-    found.tell()
+def _nothing(stands: Standing, options: argparse.Namespace) -> int:
+    stands.tell()
     say(f"There is nothing to {options.action}.")
     return NOTHING_TO_DO
 
 
-def _look(found: Standing, options: argparse.Namespace) -> int:
-    return looks.look(found, dry_run=options.dry_run)
+def _look(stands: Standing, options: argparse.Namespace) -> int:
+    return looks.look(stands, dry_run=options.dry_run)
 
 
-def _watch(found: Standing, options: argparse.Namespace) -> int:
-    return looks.watch(found.path)
+def _watch(stands: Standing, options: argparse.Namespace) -> int:
+    return looks.watch(stands)
 
 
 ACTIONS: Mapping[str, Callable[[Standing, argparse.Namespace], int]] = {

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from irisab import config
 from irisab.cli import service
 from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import rollout_text
-from irisab.errors import IrisabError, NotRunning, ReloadRefused
+from irisab.errors import BundleError, ConfigError, NotRunning, ReloadRefused
 from irisab.http import last_good
 from irisab.lifecycle.looking import Looking
 from irisab.lifecycle.rollout import Hold
@@ -35,24 +38,57 @@ EXIT: Mapping[State, int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
-    """The last rollout, and what serves while it is `at` this place."""
+    """The rollout `at` some place, and the configuration that it is part of.
+
+    `written` is what the INI file says, or the last good one where that is refused, and `trouble`
+    says so. No model is loaded before it is needed: a way back must be quick.
+    """
 
     path: Path
-    served: Snapshot
-    looking: Looking
+    written: config.Config
     at: Rollout
+    trouble: Hold | None = None
 
-    def moved(self, after: Rollout) -> Standing:
-        """Return the same with the rollout at another place; nothing is written."""
-        served = snapshot.dealt(self.served, after) or self.served
-        return Standing(self.path, served, self.looking, after)
+    @cached_property
+    def serving(self) -> config.Config:
+        return snapshot.in_force(self.written, self.at)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Tell whether the service has accepted the [split] that is written."""
+        earlier = last_good.find(self.path)
+        return earlier is not None and config.load(earlier).split == self.written.split
+
+    @property
+    def state(self) -> State:
+        """Its state, also where the next look has yet to find that it is no more in force."""
+        past = not self.at.finished and self.serving is self.written
+        return "superseded" if past else self.at.state
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT[self.state]
+
+    def as_json(self) -> dict[str, Any]:
+        shown = settings.of_rollout(self.at, self.written, self.serving)
+        return {**shown, "state": self.state}
+
+    @contextmanager
+    def looking(self) -> Iterator[Looking]:
+        """Lend what it takes to judge; raises `BundleError`."""
+        served, trouble = _loaded(self)
+        with closing(History(self.written.data.history)) as history:
+            yield Looking(served, history, trouble=trouble)
 
     def keep(self, after: Rollout) -> int:
-        """Write where the rollout is now, and follow; returns an exit code."""
-        self.looking.keep(self.at, after)
-        return self.moved(after).follow()
+        """Write where the rollout is now, and follow; returns an exit code.
+
+        Raises `Changed` where somebody else was quicker.
+        """
+        rollouts.write(self.written.data.history, self.at, after)
+        return replace(self, at=after).follow()
 
     def follow(self) -> int:
         """Let the service serve as the rollout is, and say how that is; returns an exit code."""
@@ -61,55 +97,63 @@ class Standing:
         self.tell()
         return self.exit_code
 
-    @property
-    def exit_code(self) -> int:
-        return EXIT[settings.of_rollout(self.at, self.served)["state"]]
-
     def _note(self) -> None:
-        at, split = self.at, self.served.config.split
+        at, split = self.at, self.serving.split
         what = f"step {at.step} of {len(at.steps)}" if at.state == "step" else at.state
         note(
-            self.served.written.data.history,
+            self.written.data.history,
             "rollback" if at.state == "rolled_back" else "rollout",
             f"{what.replace('_', ' ')}, {split.get(at.version, 0):g} %: {at.reason}",
             version=at.version,
         )
 
     def tell(self, title: str = "Rollout of") -> None:
-        served = self.served
+        serving = self.serving
         text = rollout_text(
-            settings.of_rollout(self.at, served),
-            settings.shares(served.written.split),
-            settings.shares(served.config.split),
+            self.as_json(),
+            settings.shares(self.written.split),
+            settings.shares(serving.split),
             title=title,
             config=self.path,
-            permanent=served.config.control != served.written.control,
+            permanent=serving.control != self.written.control,
         )
         say(text)
 
 
-@contextmanager
-def standing(path: Path) -> Iterator[Standing | None]:
-    """Lend where the last rollout stands, None where there was none; raises `IrisabError`."""
-    served, trouble = _served(path)
-    at = rollouts.newest(served.written.data.history)
-    if at is None:
-        yield None
-        return
-    with closing(History(served.written.data.history)) as history:
-        yield Standing(path, served, Looking(served, history, trouble=trouble), at)
+def standing(path: Path) -> Standing | None:
+    """Return where the last rollout stands, None where there was none; raises `IrisabError`."""
+    written, trouble = _accepted(path)
+    at = rollouts.newest(written.data.history)
+    return None if at is None else Standing(path, written, at, trouble)
 
 
-def _served(path: Path) -> tuple[Snapshot, Hold | None]:
-    """Return what the service serves: of an INI file that is refused, the last good one."""
+def _accepted(path: Path) -> tuple[config.Config, Hold | None]:
     try:
-        return snapshot.build(path), None
-    except IrisabError as error:
+        return config.load(path), None
+    except ConfigError as error:
         earlier = last_good.find(path)
         if earlier is None:
             raise
-        served = last_good.build(earlier, base=path.absolute().parent)
+        return _last_good(path, earlier), Hold("reload_refused", str(error))
+
+
+def _last_good(path: Path, earlier: Path) -> config.Config:
+    written = config.load(earlier, base=path.absolute().parent)
+    return replace(written, data=replace(written.data, models=last_good.models_of(earlier)))
+
+
+def _loaded(stands: Standing) -> tuple[Snapshot, Hold | None]:
+    """Load what serves: where a model is refused, with those that were accepted last."""
+    try:
+        served = snapshot.with_rollout(stands.written, stands.at, source=stands.path)
+    except BundleError as error:
+        earlier = last_good.find(stands.path)
+        if earlier is None:
+            raise
+        written = _last_good(stands.path, earlier)
+        served = snapshot.with_rollout(written, stands.at, source=earlier)
         return served, Hold("reload_refused", str(error))
+    return served, stands.trouble
 
 
 def reload(path: Path) -> None:

@@ -73,7 +73,7 @@ def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
         *next_lines(comparison["next"], config),
-        *_pair_lines(comparison, control),
+        *_pair_lines(comparison, control, experiment["versions"][control]),
         "In this split alone:",
         *(_version_line(name, experiment["versions"][name]) for name in (control, challenger)),
         *_class_lines(experiment["versions"], (control, challenger)),
@@ -92,17 +92,24 @@ def next_lines(step: str, config: Path) -> list[str]:
     return [f"Next: {step}"]
 
 
-def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
+def _pair_lines(comparison: Json, control: str, version: Json) -> Iterator[str]:
     low, high = comparison["difference"]["low"], comparison["difference"]["high"]
     rate, unit = comparison["disagreement_rate"], comparison["unit"]
     # Without shadow each version is judged by what it answered since the split.
     paired = comparison["challenger_right"] is not None
     yield "In every split so far:" if paired else "In this split:"
     yield f"  {comparison['labelled']} labels"
-    yield f"  Accuracy of {comparison['challenger']} minus {control}: {low:+.2%} to {high:+.2%}"
+    compared = f"Accuracy of {comparison['challenger']} minus {control}"
+    if version["per_class"] is None:  # a regression
+        compared = f"{comparison['challenger']} is closer more often by"
+    yield f"  {compared}: {low:+.2%} to {high:+.2%}"
     yield f"  Evidence (e-value): {comparison['e_value']:.3g}"
     if rate is not None:
         yield f"  They disagree {'for' if unit == 'user' else 'on'} {rate:.2%} of {unit}s"
+    sampled = comparison["sampling_rate"]
+    if sampled is not None and sampled < 1:
+        scored = f"{sampled:.1%} of the newest requests"
+        yield f"  Both scored {scored}; labels of the others tell nothing"
     if comparison["labels_needed"]:
         yield f"  Labels needed at these rates: about {comparison['labels_needed']} more"
 
@@ -123,10 +130,12 @@ def _version_line(name: str, version: Json) -> str:
 
 def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
     """Say what each version has found of each class that labels name."""
-    found = [versions[name]["per_class"] or {} for name in names]
-    labelled = [each for each in found[0] if any(classes[each]["labelled"] for classes in found)]
+    per_class = [versions[name]["per_class"] or {} for name in names]
+    labelled = [
+        each for each in per_class[0] if any(classes[each]["labelled"] for classes in per_class)
+    ]
     for each in labelled[:CLASSES]:
-        counts = [(name, classes[each]) for name, classes in zip(names, found, strict=True)]
+        counts = [(name, classes[each]) for name, classes in zip(names, per_class, strict=True)]
         recalls = [_recall(name, count) for name, count in counts if count["labelled"]]
         yield f"  where the truth is {each}: {', '.join(recalls)}"
     if more := labelled[CLASSES:]:

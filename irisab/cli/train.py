@@ -127,13 +127,13 @@ def _refuse_other_data(
     from irisab.model import bundle
 
     models = accepted.data.models
-    found = {name: bundle.read_manifest(models, name) for name in bundle.versions(models)}
+    manifests = {name: bundle.read_manifest(models, name) for name in bundle.versions(models)}
     for version in versions:
         source.refuse_other(
             version,
             accepted.training.data,
             is_named=accepted.names_data,
-            manifests={name: each for name, each in found.items() if each is not None},
+            manifests={name: each for name, each in manifests.items() if each is not None},
             served=_served(accepted),
             typed=lambda command: typed(options.config, command),
         )

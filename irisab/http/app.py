@@ -16,16 +16,19 @@ from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from irisab.errors import (
+    Forbidden,
     HistoryError,
     MethodNotAllowed,
     NotFound,
     RequestError,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnsupportedMediaType,
 )
-from irisab.http import openapi, problem
+from irisab.http import auth, openapi, problem
 from irisab.http.dispatch import ARRIVED
+from irisab.http.key_file import LastUse, beside
 from irisab.rfc3339 import timestamp
 from irisab.serving import settings
 from irisab.serving.service import ModelFailure, Service
@@ -45,13 +48,20 @@ class Response(NamedTuple):
     body: bytes
     content_type: str = JSON
     allow: str | None = None
+    challenge: str | None = None
     sent: Callable[[], None] | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         headers = [("Content-Type", self.content_type), ("Content-Length", str(len(self.body)))]
         if self.allow is not None:
             headers.append(("Allow", self.allow))
+        if self.challenge is not None:
+            headers.append(("WWW-Authenticate", self.challenge))
         return headers
+
+
+# Path -> method, and what answers it.
+Routes = Mapping[str, tuple[str, Callable[[WSGIEnvironment], Response]]]
 
 
 class _Body:
@@ -73,7 +83,8 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._routes: Mapping[str, tuple[str, Callable[[WSGIEnvironment], Response]]] = {
+        self._used = LastUse(beside(service.snapshot.config.data.history))
+        self._open: Routes = {
             "/predict": ("POST", self._predict),
             "/feedback": ("POST", self._feedback),
             "/health": ("GET", self._health),
@@ -82,6 +93,23 @@ class App:
             "/metrics": ("GET", self._metrics),
             "/openapi.json": ("GET", self._describe),
         }
+        self._door: auth.Door | None = None
+        self.lock()
+
+    def lock(self) -> None:
+        """Ask for keys as the configuration says, from the next request on.
+
+        To be called after each swap. What needs no key goes the way that it went without keys.
+        """
+        options, self._door = self._service.snapshot.config.auth, None
+        if options.require == "no":
+            self._routes = self._open
+            return
+        self._door = door = auth.Door(options, self._service.metrics, self._used)
+        locked: Routes = {
+            path: (self._open[path][0], partial(self._admit, door, path)) for path in door.scopes
+        }
+        self._routes = {**self._open, **locked}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         response = self._respond(environ)
@@ -104,7 +132,7 @@ class App:
             return self._dispatch(environ, path)
         except RequestError as error:
             self._count_error(path, error.reason)
-            return _problem(error.status, str(error), allow=getattr(error, "allow", None))
+            return _refused(error)
         except ModelFailure as error:
             log.exception("%s", error)
             self._count_error(path, "model")
@@ -132,9 +160,15 @@ class App:
             raise MethodNotAllowed(f"{path} answers {allow}, not {asked[:16]}", allow=allow)
         return answer(environ)
 
-    def _predict(self, environ: WSGIEnvironment) -> Response:
+    def _admit(self, door: auth.Door, path: str, environ: WSGIEnvironment) -> Response:
+        key = door.admit(environ, door.scopes[path])
+        if path == "/predict":
+            return self._predict(environ, may_force="force" in key.scopes)
+        return self._open[path][1](environ)
+
+    def _predict(self, environ: WSGIEnvironment, *, may_force: bool = True) -> Response:
         started = self._started(environ)
-        answer, answered = self._service.answer(self._body(environ))
+        answer, answered = self._service.answer(self._body(environ), may_force=may_force)
         return Response(HTTPStatus.OK, answer, sent=partial(self._sent, started, answered))
 
     def _started(self, environ: WSGIEnvironment) -> float:
@@ -190,6 +224,7 @@ class App:
                 "models_loaded": True,
                 "revision": service.snapshot.revision_id,
                 "reload": _reload(service.reload),
+                "keys_ok": self._door is None or self._door.works,
             },
             status=HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE,
         )
@@ -222,8 +257,17 @@ def _json(value: object, *, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(status, json.dumps(value, allow_nan=False).encode())
 
 
-def _problem(status: HTTPStatus, detail: str, *, allow: str | None = None) -> Response:
-    return Response(status, problem.problem(status, detail), problem.CONTENT_TYPE, allow)
+def _problem(status: HTTPStatus, detail: str) -> Response:
+    return Response(status, problem.problem(status, detail), problem.CONTENT_TYPE)
+
+
+def _refused(error: RequestError) -> Response:
+    response = _problem(error.status, str(error))
+    if isinstance(error, MethodNotAllowed):
+        return response._replace(allow=error.allow)
+    if isinstance(error, Unauthorized | Forbidden):
+        return response._replace(challenge=error.challenge)
+    return response
 
 
 def _reload(outcome: ReloadOutcome) -> dict[str, Any]:

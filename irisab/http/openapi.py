@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib.resources import files
 from typing import Any
 
+from irisab.http import auth
 from irisab.model.schema import FLOAT32_MAX, Feature
 from irisab.serving.snapshot import Snapshot
 
@@ -25,7 +26,38 @@ def described(snapshot: Snapshot) -> Json:
             "description": "Ask this version; kept out of experiment and drift.",
         },
     }
+    _lock(document, auth.scopes(snapshot.config.auth))
     return document
+
+
+def _lock(document: Json, scopes: Mapping[str, str]) -> None:
+    """Say which paths need a key, with which scope, and what is answered without it."""
+    if not scopes:
+        return
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for path, scope in scopes.items():
+        for operation in document["paths"][path].values():
+            operation["security"] = [{"bearer": [scope]}, {"header": [scope]}]
+            operation["responses"] |= {
+                "401": _problem("No key, or none that is valid.", challenge=True),
+                "403": _problem("The key lacks a scope.", challenge=True),
+                "503": _problem("Keys or history cannot be read now.", challenge=False),
+            }
+
+
+def _problem(description: str, *, challenge: bool) -> Json:
+    response: Json = {
+        "description": description,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+    if challenge:
+        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return response
 
 
 def _features(features: Sequence[Feature], max_rows: int) -> Json:

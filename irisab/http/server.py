@@ -18,7 +18,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import ConfigError, HistoryError, IrisabError
-from irisab.http import dispatch, last_good, systemd
+from irisab.http import auth, dispatch, last_good, systemd
 from irisab.http.app import App
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
@@ -116,11 +116,11 @@ class Run:
             first, history=self._history, recorder=self._recorder, metrics=Metrics()
         )
         self._service.reload = reload
-        app, options = App(self._service), first.config.server
+        self._app, options = App(self._service), first.config.server
         self._http = dispatch.create(
-            app,
+            self._app,
             listening_socket(path, options),
-            is_quick=app.is_quick,
+            is_quick=self._app.is_quick,
             **adjustments(options),
         )
         self._stopped = threading.Event()
@@ -193,19 +193,23 @@ class Run:
 
     def _load(self) -> ReloadOutcome:
         now = time.time()
+        self._deal_anew()
         try:
             candidate = snapshot.build(self._path, known=self._service.snapshot.rollout)
             _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
+            if candidate.config.auth != self._service.snapshot.config.auth:
+                auth.refuse_unusable(candidate.config.auth)
             self._service.swap(candidate)
+            self._app.lock()
         except Exception as error:
-            self._deal_anew()
             return self._refused(error, now)
         last_good.keep(candidate)
         log.info("reloaded: serving %s", _summary(candidate))
         return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
 
     def _deal_anew(self) -> None:
-        """Follow the rollout under the old configuration: a typing error must not hold it up."""
+        """Follow the rollout with what is loaded: neither a typing error nor large models hold up
+        what takes traffic back."""
         try:
             candidate = snapshot.dealt_anew(self._service.snapshot)
         except Exception:

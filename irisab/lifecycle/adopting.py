@@ -120,10 +120,10 @@ def _said(job: Job, model: Fitted, dataset: Dataset) -> NDArray[Any]:
 
 def _described(model: Fitted, tried: Trial) -> dict[str, Any]:
     """Return what `summary` says of the rows; texts that the model has learnt are categories."""
-    found = summary.describe(tried.dataset, np.arange(len(tried.dataset.rows)), SEED)
+    described = summary.describe(tried.dataset, np.arange(len(tried.dataset.rows)), SEED)
     for position, texts in model.categories.items():
-        found["features"][position]["categories"] = sorted(texts)
-    return found
+        described["features"][position]["categories"] = sorted(texts)
+    return described
 
 
 def _measured(tried: Trial, said: NDArray[Any], *, salt: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _measured(tried: Trial, said: NDArray[Any], *, salt: str) -> dict[str, Any]:
     dataset = tried.dataset
     members = exam.members(dataset, salt=salt) & tried.labelled
     counted = np.full(len(members), tried.labelled) if tried.given else members
-    found = (
+    scored = (
         scores.score(dataset.labels[counted], said[counted], dataset.task) if counted.any() else {}
     )
     error = {} if dataset.task == "classification" else {"mae": None, "rmse": None}
@@ -140,7 +140,7 @@ def _measured(tried: Trial, said: NDArray[Any], *, salt: str) -> dict[str, Any]:
         "cv_accuracy": None,
         "cv_standard_error": None,
         **error,
-        **found,
+        **scored,
         "exam": scores.exam(dataset, members, _Known(said[members])),
         "measured": {
             "rows": int(counted.sum()),

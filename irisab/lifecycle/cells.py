@@ -98,9 +98,9 @@ def decimal_of(table: Table) -> str:
 
 def boolean_words(cells: Iterable[str]) -> Mapping[str, float] | None:
     """Return what the two words of a column mean; None where they are no truth values."""
-    found = {cell.strip().lower() for cell in cells}
+    words = {cell.strip().lower() for cell in cells}
     for no, yes in BOOLEANS:
-        if found == {no, yes}:
+        if words == {no, yes}:
             return {no: 0.0, yes: 1.0}
     return None
 

@@ -51,14 +51,14 @@ def read_known(
     table: Table, titles: Sequence[str], known: Known, decimal: str
 ) -> list[Column] | None:
     """Read columns as the features of a version; None where they are not the same features."""
-    found = {}
+    by_name = {}
     for title in titles:
         feature = known.feature(title, name_and_unit(title)[0])
         if feature is not None:
-            found[feature.name] = title, feature
-    if len(found) != len(titles) or len(found) != len(known.features):
+            by_name[feature.name] = title, feature
+    if len(by_name) != len(titles) or len(by_name) != len(known.features):
         return None
-    return [_known(table, *found[each.name], decimal) for each in known.features]
+    return [_known(table, *by_name[each.name], decimal) for each in known.features]
 
 
 def _known(table: Table, title: str, feature: Feature, decimal: str) -> Column:
@@ -192,12 +192,12 @@ def _problem(table: Table, title: str, kind: str, decimal: str) -> str:
 
 
 def _first(table: Table, title: str, says: Any) -> tuple[int, str, int]:
-    found = [
+    faults = [
         (line, cell.strip())
         for line, cell in zip(table.lines, table.columns[title], strict=True)
         if not cells.is_missing(cell) and says(cell)
     ]
-    return *found[0], len(found)
+    return *faults[0], len(faults)
 
 
 def _left_out(title: str, table: Table, kind: str) -> str:

@@ -145,13 +145,13 @@ def _classes(estimator: Any) -> tuple[Any, ...]:
             f"the {type(estimator).__name__} does not say which classes it knows: it has no "
             "classes_"
         )
-    found: list[Any] = np.asarray(classes).tolist()
-    if len(found) < 2:
-        raise DataError(f"the model knows one class only, {found}: there is nothing to predict")
+    values: list[Any] = np.asarray(classes).tolist()
+    if len(values) < 2:
+        raise DataError(f"the model knows one class only, {values}: there is nothing to predict")
     # Numbers that once had a gap beside them are often 1.0 and 2.0.
-    if all(isinstance(each, float) and each.is_integer() for each in found):
-        return tuple(map(int, found))
-    return tuple(found)
+    if all(isinstance(each, float) and each.is_integer() for each in values):
+        return tuple(map(int, values))
+    return tuple(values)
 
 
 def _categories(
@@ -180,10 +180,10 @@ def _has_categories(each: Any) -> bool:
 def _learnt(
     steps: Sequence[Any], positions: Sequence[int]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    found = _encoded(steps)
-    if found is None or len(found) != len(positions):
+    encoded = _encoded(steps)
+    if encoded is None or len(encoded) != len(positions):
         return
-    for position, values in zip(positions, found, strict=True):
+    for position, values in zip(positions, encoded, strict=True):
         texts = tuple(each for each in values.tolist() if isinstance(each, str))
         if texts:
             yield position, texts
@@ -194,8 +194,8 @@ def _positions(columns: Any, titles: Sequence[str] | None) -> list[int] | None:
     given = [columns] if isinstance(columns, str | int) else columns
     if not isinstance(given, list | tuple | np.ndarray):
         return None
-    found = [_position(each, titles) for each in given]
-    return None if None in found else [each for each in found if each is not None]
+    positions = [_position(each, titles) for each in given]
+    return None if None in positions else [each for each in positions if each is not None]
 
 
 def _position(column: Any, titles: Sequence[str] | None) -> int | None:

@@ -90,12 +90,12 @@ def _of_mlflow(described: Path) -> str:
     flavors: dict[str, dict[str, str]] = {}
     inside = flavor = ""
     for line in described.read_text(encoding="utf-8").splitlines():
-        if found := re.fullmatch(r"(\w+):.*", line):
-            inside = found[1]
-        elif inside == "flavors" and (found := re.fullmatch(r"  (\w+):", line)):
-            flavor = found[1]
-        elif inside == "flavors" and (found := re.fullmatch(r"    (\w+): (\S+)", line)):
-            flavors.setdefault(flavor, {})[found[1]] = found[2].strip("'\"")
+        if match := re.fullmatch(r"(\w+):.*", line):
+            inside = match[1]
+        elif inside == "flavors" and (match := re.fullmatch(r"  (\w+):", line)):
+            flavor = match[1]
+        elif inside == "flavors" and (match := re.fullmatch(r"    (\w+): (\S+)", line)):
+            flavors.setdefault(flavor, {})[match[1]] = match[2].strip("'\"")
     for flavor, key in (("sklearn", "pickled_model"), ("xgboost", "data"), ("lightgbm", "data")):
         name = flavors.get(flavor, {}).get(key, "")
         if name and Path(name).name == name:
@@ -178,16 +178,16 @@ def _lightgbm(file: Path, trust: bool) -> Any:
     return lightgbm.Booster(model_str=file.read_text(encoding="utf-8"))
 
 
-def _wrapped(found: Any) -> Any:
+def _wrapped(model: Any) -> Any:
     """Return the estimator of what was opened: what it learns with, wrapped, is a model too."""
-    kind = (type(found).__module__.partition(".")[0], type(found).__name__)
+    kind = (type(model).__module__.partition(".")[0], type(model).__name__)
     if kind == ("xgboost", "Booster"):
-        return _of_booster(found)
+        return _of_booster(model)
     if kind == ("lightgbm", "Booster"):
         from irisab.model import native
 
-        return native.wrapped(found)
-    return found
+        return native.wrapped(model)
+    return model
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from irisab.serving import report
 from irisab.serving.comparisons import comparisons
 from irisab.serving.effective import edited, replaced, settings_of
 from irisab.serving.snapshot import Snapshot, dealt
-from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.rollouts import Rollout
 
@@ -35,7 +34,6 @@ class Looking:
         self._served = served
         self._history = history
         self._trouble = trouble
-        self._path = served.written.data.history
 
     def in_trouble(self, trouble: Hold | None) -> Looking:
         """Return the same, where the service has this trouble, unless there was another."""
@@ -47,11 +45,11 @@ class Looking:
             return at
         options = self._served.written
         seen = self._edited(at) or self._seen(at)
-        found = rollout.look(options.rollout, at, seen, now=now, alpha=self._alpha)
-        if found.step == at.step:
-            return found
-        revision, requests = self._counters(found)  # a step counts its own only
-        return replace(found, revision=revision, requests=requests)
+        after = rollout.look(options.rollout, at, seen, now=now, alpha=self._alpha)
+        if after.step == at.step:
+            return after
+        revision, requests = self._counters(after)  # a step counts its own only
+        return replace(after, revision=revision, requests=requests)
 
     def failing(self, at: Rollout) -> str | None:
         """Say why the version would be rolled back at a look; None where it would not."""
@@ -61,10 +59,6 @@ class Looking:
     def resumed(self, at: Rollout, *, now: float) -> Rollout:
         """Return a paused rollout where it was; what has failed until now is forgiven."""
         return replace(rollout.resumed(at, now=now), failures=self._failures(at))
-
-    def keep(self, before: Rollout | None, after: Rollout) -> None:
-        """Write where the rollout is now."""
-        rollouts.write(self._path, before, after)
 
     @property
     def _alpha(self) -> float:
@@ -95,8 +89,8 @@ class Looking:
     def _judged(self, at: Rollout) -> report.Json:
         """Compare the version with the control it began with, also once it is the control."""
         revision = replace(self._served.describe(), control=at.control)
-        found = comparisons(self._history, revision, self._served.config)
-        return next(each for each in found if each["challenger"] == at.version)
+        compared = comparisons(self._history, revision, self._served.config)
+        return next(each for each in compared if each["challenger"] == at.version)
 
     def _requests(self, at: Rollout) -> int:
         revision, requests = self._counters(at)
@@ -120,8 +114,8 @@ class Looking:
         return control - at.failures[0], version - at.failures[1]
 
     def _p95(self, at: Rollout) -> tuple[float, float] | None:
-        found = self._history.latencies(self._served.revision_id, limit=LATENCY_ROWS)
-        both = [found.get(name, []) for name in (at.control, at.version)]
+        seconds = self._history.latencies(self._served.revision_id, limit=LATENCY_ROWS)
+        both = [seconds.get(name, []) for name in (at.control, at.version)]
         if min(map(len, both)) < LATENCY_ANSWERS:
             return None
         control, version = (float(np.quantile(each, 0.95)) for each in both)

@@ -90,10 +90,10 @@ def explain(kind: str, dataset: Dataset) -> str | None:
     alike: dict[str, list[str]] = {}
     for name, said in _explained(kind, dataset):
         alike.setdefault(said, []).append(name)
-    found = [f"{', '.join(names)}: {said}" for said, names in alike.items()]
+    sentences = [f"{', '.join(names)}: {said}" for said, names in alike.items()]
     if kind == SCALED and _positions(dataset)[1]:
-        found.append("numbers: scaled")
-    return "; ".join(found) or None
+        sentences.append("numbers: scaled")
+    return "; ".join(sentences) or None
 
 
 def _explained(kind: str, dataset: Dataset) -> Iterator[tuple[str, str]]:

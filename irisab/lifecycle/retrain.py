@@ -65,32 +65,32 @@ def retrain(
         _refuse_different(parent, control)
         options = _options(settings, parent)
         estimator = _estimator(options, parent, where)
-        found = material.of(parent, history)
+        given = material.of(parent, history)
         said = _training(settings, parent)
-        members = exam.members(found.dataset, salt=said.salt)
-        if why := _veto(found, members, settings):
+        members = exam.members(given.dataset, salt=said.salt)
+        if why := _veto(given, members, settings):
             return Outcome(
                 version=None, decision="veto", reason_code=why.code, reason=why.reason, exam=None
             )
-        recent = found.is_new if (found.is_new & ~members).sum() >= MIN_RECENT else None
+        recent = given.is_new if (given.is_new & ~members).sum() >= MIN_RECENT else None
         trained = training.learn(
             name,
-            found.dataset,
-            estimator=prepare.prepared(options.kind, estimator, found.dataset),
+            given.dataset,
+            estimator=prepare.prepared(options.kind, estimator, given.dataset),
             seed=estimators.seed_of(options),
             options=said,
             recent=recent,
         )
         _refuse_forgetting(trained, said)
-        sat = sitting.sit(trained, control, found.is_new, margin=settings.retrain.margin)
+        sat = sitting.sit(trained, control, given.is_new, margin=settings.retrain.margin)
         outcome = sitting.decide(name, settings.control, sat, settings.retrain.margin)
-        packed, about = labelled.pack(found.ids)
+        packed, about = labelled.pack(given.ids)
         story = {
             "from": origin,
             "control": settings.control,
             "control_sha256": control.sha256,
             "model": {"kind": options.kind, **options.options},
-            "labels": len(found.labels),
+            "labels": len(given.labels),
             "labelled": about,
             **{key: value for key, value in outcome.as_json().items() if key != "version"},
         }
@@ -180,18 +180,18 @@ def _training(settings: Config, parent: Bundle) -> TrainingOptions:
     )
 
 
-def _veto(found: material.Material, members: Mask, settings: Config) -> vetoes.Veto | None:
-    rows, truths = found.dataset.rows, found.dataset.labels
+def _veto(given: material.Material, members: Mask, settings: Config) -> vetoes.Veto | None:
+    rows, truths = given.dataset.rows, given.dataset.labels
     old, new = (
-        replace(found.dataset, rows=rows[part], labels=truths[part], groups=None)
-        for part in (~found.is_new, found.is_new)
+        replace(given.dataset, rows=rows[part], labels=truths[part], groups=None)
+        for part in (~given.is_new, given.is_new)
     )
     return vetoes.veto(
-        found.labels,
+        given.labels,
         old,
         new,
         min_labels=settings.retrain.min_labels,
-        in_exam=int((members & found.is_new).sum()),
+        in_exam=int((members & given.is_new).sum()),
         tie=settings.experiment.tie,
     )
 

@@ -86,12 +86,12 @@ def _reference(dataset: Dataset, rows: NDArray[Any]) -> dict[str, Any]:
         _numbers(column) if is_numeric([kind]) else _shares(column)
         for column, kind in zip(rows.T, dataset.types, strict=True)
     ]
-    found = {key: [each[key] for each in columns] for key in ("mean", "std", "columns")}
+    reference = {key: [each[key] for each in columns] for key in ("mean", "std", "columns")}
     if not is_numeric(dataset.types):
-        found["shares"] = [each.get("shares") for each in columns]
+        reference["shares"] = [each.get("shares") for each in columns]
     if any(each["missing"] for each in columns):
-        found["missing"] = [each["missing"] for each in columns]
-    return found
+        reference["missing"] = [each["missing"] for each in columns]
+    return reference
 
 
 def _numbers(column: NDArray[Any]) -> dict[str, Any]:
@@ -99,11 +99,11 @@ def _numbers(column: NDArray[Any]) -> dict[str, Any]:
     gaps = 1 - len(values) / len(column)
     if not values.size:
         return {"mean": None, "std": None, "columns": [], "missing": gaps}
-    found = drift.summarise(values[:, None], names=["column"])
+    reference = drift.summarise(values[:, None], names=["column"])
     return {
-        "mean": float(found.mean[0]),
-        "std": float(found.std[0]),
-        "columns": found.columns[0].tolist(),
+        "mean": float(reference.mean[0]),
+        "std": float(reference.std[0]),
+        "columns": reference.columns[0].tolist(),
         "missing": gaps,
     }
 

@@ -198,7 +198,7 @@ def _last(estimator: Any) -> Any:
     return steps["model"] if "prepare" in steps else estimator
 
 
-def _measured(folds: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+def _measured(folds: dict[str, Any], exam: dict[str, Any]) -> dict[str, Any]:
     """Return the scores as the manifest keeps them; `cv_accuracy` is what it was called before."""
     accuracy = folds.get("accuracy")
     error = {"mae": folds["mae"], "rmse": folds["rmse"]} if accuracy is None else {}
@@ -207,7 +207,7 @@ def _measured(folds: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
         "cv_accuracy": accuracy,
         "cv_standard_error": folds["standard_error"],
         **error,
-        "exam": found,
+        "exam": exam,
     }
 
 

@@ -110,15 +110,15 @@ def _asked_for(
 
 
 def _title(table: Table, asked: str) -> str:
-    found = table.title(asked)
-    if found is None:
-        found = next((each for each in table.columns if key(each) == key(asked)), None)
-    if found is None:
+    title = table.title(asked)
+    if title is None:
+        title = next((each for each in table.columns if key(each) == key(asked)), None)
+    if title is None:
         there = ", ".join(each.strip() for each in table.columns)
         raise DataError(
             f"{table.path}: has no column {asked!r}, which the model takes; has {there}"
         )
-    return found
+    return title
 
 
 def key(title: str) -> str:

@@ -72,7 +72,7 @@ def veto(
         lambda: _vanished(old, new),
         lambda: next(_sensors(old, new), None),
     )
-    return next((found for check in checks if (found := check())), None)
+    return next((why for check in checks if (why := check())), None)
 
 
 def _too_few(labels: int, min_labels: int, in_exam: int) -> Veto | None:
@@ -155,8 +155,8 @@ def _sensors(old: Dataset, new: Dataset) -> Iterator[Veto]:
     for position, (name, _) in enumerate(old.features):
         if old.types[position] == "number":
             before, now = (each.rows[:, position].astype(np.float64) for each in (old, new))
-            if found := _sensor(name, before, now):
-                yield found
+            if why := _sensor(name, before, now):
+                yield why
 
 
 def _sensor(name: str, before: NDArray[np.float64], now: NDArray[np.float64]) -> Veto | None:

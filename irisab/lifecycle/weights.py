@@ -29,8 +29,8 @@ def of_rows(dataset: Dataset, class_weight: str | None) -> NDArray[np.float64] |
         # A class without rows has no weight that anything could show.
         by_class = len(dataset.labels) / np.count_nonzero(counts) / np.maximum(counts, 1)
     else:
-        found = _parsed(class_weight, dataset)
-        by_class = np.array([found.get(name, 1.0) for name in dataset.class_names])
+        given = _parsed(class_weight, dataset)
+        by_class = np.array([given.get(name, 1.0) for name in dataset.class_names])
     weights: NDArray[np.float64] = by_class[dataset.labels]
     return weights
 
@@ -40,7 +40,7 @@ def _where(class_weight: str) -> str:
 
 
 def _parsed(class_weight: str, dataset: Dataset) -> Mapping[str, float]:
-    found = {}
+    weights = {}
     for part in class_weight.split(","):
         name, _, text = (each.strip() for each in part.rpartition(":"))
         try:
@@ -56,8 +56,8 @@ def _parsed(class_weight: str, dataset: Dataset) -> Mapping[str, float]:
                 f"{_where(class_weight)}: there is no class {name!r}; "
                 f"there are {', '.join(dataset.class_names)}"
             )
-        found[name] = weight
-    return found
+        weights[name] = weight
+    return weights
 
 
 def for_fit(estimator: Any, weights: NDArray[np.float64]) -> dict[str, Any]:

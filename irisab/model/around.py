@@ -70,8 +70,8 @@ class _Feature:
         if model.columns is None:
             return np.array(self.values, dtype=np.float64)[:, None]
         see = model.columns.function(self.columns)
-        found = [see(_with(like, {at: value})) for value in self.values]
-        return np.array(found, dtype=np.float64).reshape(len(found), len(self.columns))
+        seen = [see(_with(like, {at: value})) for value in self.values]
+        return np.array(seen, dtype=np.float64).reshape(len(seen), len(self.columns))
 
     def of_column(self, column: int) -> NDArray[np.float64]:
         return self.seen[:, self.columns.index(column)]
@@ -111,8 +111,8 @@ def _near(model: PlainModel, branches: Branches | None, column: int) -> list[flo
         near = _widely(_undone(cuts, arithmetic))
     values = np.unique(np.concatenate(near))
     # What is larger is refused before a model sees it.
-    found: list[float] = values[np.abs(values) <= FLOAT32_MAX].tolist()
-    return found
+    thresholds: list[float] = values[np.abs(values) <= FLOAT32_MAX].tolist()
+    return thresholds
 
 
 def _undone(x: Any, arithmetic: Sequence[tuple[str, float]]) -> Any:
@@ -130,11 +130,11 @@ def _undone(x: Any, arithmetic: Sequence[tuple[str, float]]) -> Any:
 
 def _widely(x: Any) -> list[Any]:
     """Return values and their neighbours: undoing rounds, by a few units in the last place."""
-    found, below, above = [x], x, x
+    values, below, above = [x], x, x
     for _ in range(3):
         below, above = np.nextafter(below, -np.inf), np.nextafter(above, np.inf)
-        found += [below, above]
-    return found
+        values += [below, above]
+    return values
 
 
 class _Splits:

@@ -106,9 +106,9 @@ def _refuse_misfits(a: Mapping[str, np.ndarray], split: NDArray[np.bool_], colum
 
 def _spread(split: NDArray[np.bool_], values: np.ndarray, rest: Any) -> Any:
     """Return what belongs to splits, for all nodes."""
-    found = np.full(len(split), rest, dtype=values.dtype)
-    found[split] = values
-    return found
+    filled = np.full(len(split), rest, dtype=values.dtype)
+    filled[split] = values
+    return filled
 
 
 def _damaged(why: str) -> BundleError:

@@ -192,8 +192,8 @@ def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature
     data = _verified(folder, form, manifest)
     if form != PICKLE:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            found = dict(arrays)
-        return Forest(found) if form == FOREST else restore(manifest["plain"], found)
+            loaded = dict(arrays)
+        return Forest(loaded) if form == FOREST else restore(manifest["plain"], loaded)
     _refuse_other_libraries(folder, manifest["libraries"])
     import joblib  # only here: a plain form needs neither pickle nor scikit-learn
 

@@ -53,8 +53,8 @@ def of(version: str, manifest: Mapping[str, Any]) -> Candidate | None:
 def under_way(models: Path, *, control: str, tried: Collection[str]) -> Candidate | None:
     """Return the newest candidate that is open; a later proposal takes the place of an earlier."""
     manifests = {name: bundle.read_manifest(models, name) for name in bundle.versions(models)}
-    found = [of(name, each) for name, each in manifests.items() if each is not None]
+    candidates = [of(name, each) for name, each in manifests.items() if each is not None]
     open_ones = [
-        each for each in found if each and each.state(control=control, tried=tried) == "open"
+        each for each in candidates if each and each.state(control=control, tried=tried) == "open"
     ]
     return max(open_ones, key=lambda each: each.trained_at, default=None)

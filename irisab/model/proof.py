@@ -55,11 +55,11 @@ def _difference(model: PlainModel, asked: Model, rows: list[Row]) -> str | None:
         strict=True,
     )  # fmt: skip
     for row, expected, together, alone in columns:
-        for found in (alone, together):
-            if not _same(expected, found, exact=model.exact):
+        for said in (alone, together):
+            if not _same(expected, said, exact=model.exact):
                 expected = _alone(asked, row)
-                if not _same(expected, found, exact=model.exact):
-                    return f"answers {list(row)} with {found}, where scikit-learn says {expected}"
+                if not _same(expected, said, exact=model.exact):
+                    return f"answers {list(row)} with {said}, where scikit-learn says {expected}"
     return None
 
 
@@ -78,11 +78,11 @@ def _alone(model: Model, row: Row) -> Said:
         return None
 
 
-def _same(expected: Said, found: Said, *, exact: bool) -> bool:
+def _same(expected: Said, answered: Said, *, exact: bool) -> bool:
     """Tell whether two answers are equal; probabilities may be a unit in the last place apart."""
-    if expected is None or found is None or exact:
-        return expected == found
-    (said, probabilities), (other, others) = expected, found
+    if expected is None or answered is None or exact:
+        return expected == answered
+    (said, probabilities), (other, others) = expected, answered
     return (
         said == other
         and len(probabilities) == len(others)

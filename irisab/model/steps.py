@@ -224,8 +224,8 @@ class _Asked:
         with warnings.catch_warnings():
             # Of names that an array has not, and of what is unknown on purpose.
             warnings.simplefilter("ignore", UserWarning)
-            found = self._encoder.transform(rows)
-        dense = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
+            encoded = self._encoder.transform(rows)
+        dense = encoded.toarray() if hasattr(encoded, "toarray") else np.asarray(encoded)
         return [self._code(row[self._part]) for row in dense.astype(np.float64).tolist()]
 
 
@@ -255,10 +255,10 @@ def _apart(prepared: Prepared, step: Any) -> None:
 
 
 def _indices(step: Any, name: str, n_columns: int) -> list[int]:
-    found = [int(each) for each in step._transformer_to_input_indices[name]]
-    if not all(0 <= each < n_columns for each in found):
+    positions = [int(each) for each in step._transformer_to_input_indices[name]]
+    if not all(0 <= each < n_columns for each in positions):
         raise NotPlain("a ColumnTransformer of other columns")
-    return found
+    return positions
 
 
 def _unchanged(prepared: Prepared, step: Any) -> None:

@@ -68,9 +68,9 @@ def _one_after_the_other(parts: Sequence[Part], begin: Any) -> Callable[[Row], A
         return lambda row: part(row, begin)
 
     def through_all(row: Row) -> Any:
-        found = begin
+        sums = begin
         for part in parts:
-            found = part(row, found)
-        return found
+            sums = part(row, sums)
+        return sums
 
     return through_all

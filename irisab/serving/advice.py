@@ -28,13 +28,13 @@ class Situation:
     spelled: Mapping[str, str]
     feedback: str
 
-    def next_step(self, found: Comparison) -> str:
+    def next_step(self, judged: Comparison) -> str:
         """Return a command, or lines of the INI file; commands of irisab begin with "irisab"."""
-        match found.reason_code:
+        match judged.reason_code:
             case "proven" | "rarely_differ" | "within_margin":
-                return self._settled(self._winner(found))
+                return self._settled(self._winner(judged))
             case "worse_on_class":
-                return self._weights(found.worse_on)
+                return self._weights(judged.worse_on)
             case "no_traffic":
                 return _split_lines(self._first_shares())
             case "rarely_shown" | "habit_possible":
@@ -45,9 +45,9 @@ class Situation:
             case _:
                 return self.feedback
 
-    def _winner(self, found: Comparison) -> str:
+    def _winner(self, judged: Comparison) -> str:
         ahead = self.split[self.challenger] > self.split[self.control]
-        better = found.verdict == "better" or (found.verdict == "equivalent" and ahead)
+        better = judged.verdict == "better" or (judged.verdict == "equivalent" and ahead)
         return self.challenger if better else self.control
 
     def _settled(self, winner: str) -> str:

@@ -39,8 +39,12 @@ def edited(options: Config, rollout: Rollout) -> bool:
 
 
 def replaced(rollout: Rollout, models: Mapping[str, str]) -> list[str]:
-    """Return the versions of a rollout that are no more the models, by hash, they were."""
-    return [name for name, digest in rollout.models.items() if models.get(name) != digest]
+    """Return the versions of a rollout that are no more the models, by hash, they were.
+
+    Once it is promoted, a new model of the old version is nothing to it.
+    """
+    bound = [rollout.version] if rollout.state == "promoted" else [*rollout.models]
+    return [name for name in bound if models.get(name) != rollout.models[name]]
 
 
 def needed(options: Config, rollout: Rollout | None) -> list[str]:
@@ -72,5 +76,5 @@ def _split(options: Config, rollout: Rollout) -> dict[str, float]:
     if not total:  # the version has it all in [split], which a rollout is there to earn
         others, total = {**others, rollout.control: 100.0}, 100.0
     left = 100 - rollout.percent
-    found = {name: round(share * left / total, 10) for name, share in others.items()}
-    return dict(sorted({**found, rollout.version: rollout.percent}.items()))
+    shares = {name: round(share * left / total, 10) for name, share in others.items()}
+    return dict(sorted({**shares, rollout.version: rollout.percent}.items()))

@@ -121,6 +121,12 @@ def _add_experiment(gauges: Gauges, snapshot: Snapshot, comparisons: list[report
         "Evidence that challenger and control differ; 1 is none.",
         {name: by_version.get(name, {}).get("e_value") for name in snapshot.challengers},
     )
+    gauges.add_by(
+        "version",
+        "experiment_sampling_rate",
+        "The part of the newest requests that challenger and control both scored.",
+        {name: by_version.get(name, {}).get("sampling_rate") for name in snapshot.challengers},
+    )
     gauges.add_states(
         ("version", "verdict"),
         "experiment_verdict",

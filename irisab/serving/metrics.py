@@ -25,12 +25,16 @@ LATENCY_BUCKETS = (
 QUEUE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ERROR_REASONS = (
     "bad_request",
+    "unauthorized",
+    "forbidden",
     "method_not_allowed",
     "too_large",
     "unsupported_media_type",
     "model",
     "internal",
+    "unavailable",
 )
+AUTH_FAILURES = ("missing", "unknown", "expired", "scope", "unreadable")
 FEEDBACK_OUTCOMES = ("correct", "wrong", "duplicate", "corrected")
 
 
@@ -67,6 +71,12 @@ class Metrics:
             "prediction_class",
             "Predicted rows by class.",
             ["version", "class_name"],
+            registry=self.registry,
+        )
+        self.unseen = Counter(
+            "feature_unseen_values",
+            "Answered values beyond the training data: out of its range, or a new category.",
+            ["feature"],
             registry=self.registry,
         )
         self.feedback = Counter(
@@ -117,8 +127,22 @@ class Metrics:
             buckets=QUEUE_BUCKETS,
             registry=self.registry,
         )
+        self.auth_failures = Counter(
+            "auth_failures",
+            "Requests that a key was needed for and that were not let in, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.key_requests = Counter(
+            "key_requests",
+            "Requests that were let in, by the name of their key.",
+            ["key"],
+            registry=self.registry,
+        )
         for reason in ERROR_REASONS:
             self.errors.labels(reason)
+        for reason in AUTH_FAILURES:
+            self.auth_failures.labels(reason)
 
     def prepare(self, version: str, *, class_names: Iterable[str], challenger: bool) -> None:
         """Make every series of a version exist, at 0 where it is new."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
 
-from irisab.errors import HistoryError, IrisabError, RequestError
+from irisab.errors import Forbidden, HistoryError, IrisabError, RequestError
 from irisab.model.answer import Answer, Row
 from irisab.serving import gauges, payload, report
 from irisab.serving.feedback import Feedback
@@ -81,25 +81,26 @@ class Service:
         self.follow(answered)
         return answer
 
-    def answer(self, body: bytes) -> tuple[bytes, Answered]:
+    def answer(self, body: bytes, *, may_force: bool = True) -> tuple[bytes, Answered]:
         """Answer the body of POST /predict; whoever has sent the answer must `follow` it.
 
-        Raises `RequestError` for a bad request and `ModelFailure` where the version fails.
+        Raises `RequestError` for a bad request, also for one that chooses its version and may not,
+        and `ModelFailure` where the version fails.
         """
         serving = self._serving
         started = perf_counter()
         request = serving.parser.prediction(body)
-        arm, failed = self._choose(serving, request), None
+        arm, failed = self._choose(serving, request, may_force), None
         try:
-            found = answers(arm, request.rows)
+            scored = answers(arm, request.rows)
         except Exception as error:
-            failed, (arm, found) = arm, self._fall_back(serving, arm, request, error)
+            failed, (arm, scored) = arm, self._fall_back(serving, arm, request, error)
         now = time.time()
         latency = perf_counter() - started
         request_id = self._ids.new(now)
-        answer = self._encode(arm, request, found, now, latency, request_id.hex(), failed)
+        answer = self._encode(arm, request, scored, now, latency, request_id.hex(), failed)
         self.pending.add(request_id)
-        said = [index for index, _ in found]
+        said = [index for index, _ in scored]
         return answer, Answered(serving, arm, request, said, request_id, now, latency, failed)
 
     def follow(self, item: Answered) -> None:
@@ -111,9 +112,13 @@ class Service:
             self.pending.discard(item.request_id)
             log.exception("a prediction was answered but could not be recorded")
 
-    def _choose(self, serving: Prepared, request: payload.PredictRequest) -> ServedVersion:
+    def _choose(
+        self, serving: Prepared, request: payload.PredictRequest, may_force: bool
+    ) -> ServedVersion:
         if request.version is None:
             return serving.arms[serving.snapshot.split.choose(request.user_id)]
+        if not may_force:
+            raise Forbidden("force")
         try:
             return serving.arms[request.version]
         except KeyError:
@@ -136,12 +141,12 @@ class Service:
             others = [each for each in serving.arms.values() if each is not arm]
             with suppress(Exception):
                 if arm is not control:
-                    found = answers(control, request.rows)
+                    instead = answers(control, request.rows)
                     arm.fallbacks.inc()
                     log.warning(
                         "%s failed, %s answers: %r", version, serving.revision.control, error
                     )
-                    return control, found
+                    return control, instead
             # A request on which all fail is a bad one, and speaks against none of them.
             scored = [each.bundle.version for each in others if _scores(each, request.rows)]
             self.recorder.fail(Failure(serving.revision.id, version, scored))
@@ -169,6 +174,7 @@ class Service:
         self.metrics.requests.inc()
         item.arm.requests.inc()
         item.arm.latency.observe(item.latency)
+        item.serving.count_unseen(item.request.rows)
         if item.arm.classes:
             for index in set(item.predictions):
                 item.arm.classes[index].inc(item.predictions.count(index))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from irisab.config import Config
 from irisab.model.schema import Feature
 from irisab.rfc3339 import timestamp
 from irisab.serving.effective import edited
@@ -22,7 +23,7 @@ def public(snapshot: Snapshot, rollout: Rollout | None) -> dict[str, Any]:
         "revision": snapshot.revision_id,
         "split": shares(snapshot.written.split),
         "effective_split": shares(options.split),
-        "rollout": rollout and of_rollout(rollout, snapshot),
+        "rollout": rollout and of_rollout(rollout, snapshot.written, options),
         "versions": {
             name: {key: bundle.manifest.get(key) for key in _VERSION_KEYS}
             for name, bundle in snapshot.bundles.items()
@@ -50,15 +51,15 @@ def shares(split: Mapping[str, float]) -> dict[str, float | int]:
     return {name: _percent(share) for name, share in split.items()}
 
 
-def of_rollout(rollout: Rollout, snapshot: Snapshot) -> dict[str, Any]:
+def of_rollout(rollout: Rollout, written: Config, serving: Config) -> dict[str, Any]:
     """Return where a rollout is; one under way whose INI file was edited is past."""
-    past = not rollout.finished and edited(snapshot.written, rollout)
+    past = not rollout.finished and edited(written, rollout)
     return {
         "version": rollout.version,
         "state": "superseded" if past else rollout.state,
         "step": rollout.step,
         "steps": [_percent(each) for each in rollout.steps],
-        "percent": _percent(snapshot.config.split.get(rollout.version, 0.0)),
+        "percent": _percent(serving.split.get(rollout.version, 0.0)),
         "since": timestamp(rollout.since),
         "hold": rollout.hold,
         "reason": rollout.reason,

@@ -3,8 +3,8 @@
 A prediction never waits for it: the answer is sent first. Versions that take about as long as the
 one that answered score in the same thread. Slower ones score in a thread of their own, which may
 use a tenth of one processor; of more requests than that is enough for, a part is not scored.
-Which part depends on the moment a request comes, not on what is in it, so what the scored ones say
-of the versions holds for all.
+Which part depends on the version that answered, on the number of rows and on the moment a request
+comes, never on what is in it, so what the scored ones say of the versions holds for all.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 # Different combinations of what the versions said; few, unless there are many classes.
 VOTES_MEMO = 4096
-# So much may be scored in the thread that has answered, or so many times what the answer took:
+# So much may be scored in the thread that has answered, or so many times what an answer takes:
 # handing it over costs about as much as the first, and keeps the next request waiting no less.
 INLINE_SECONDS = 1e-4
 INLINE_TIMES = 3
@@ -79,11 +79,10 @@ class Shadow:
 
     def follow(self, item: Answered) -> None:
         """Score and record, now or soon. Rows of a version asked for by name are not scored."""
-        others = _others(item)
-        expected = _expected(item, others)
-        if expected <= INLINE_SECONDS + INLINE_TIMES * item.latency:
+        others = others_of(item)
+        if is_cheap(item, others):
             self._score(item, others)
-        elif not self._offer(item, expected):
+        elif not self._offer(item, _expected(item, others)):
             self._skipped.inc()
             self._score(item, [])
 
@@ -113,7 +112,8 @@ class Shadow:
 
     def _offer(self, item: Answered, seconds: float) -> bool:
         with self._changed:
-            full = self._queue and self._queued_seconds + seconds > BACKLOG_SECONDS
+            # Not by what this request takes, or short ones would be scored more often.
+            full = self._queued_seconds > BACKLOG_SECONDS
             if full or self._stopping or not self._budget.take(seconds):
                 return False
             self._queued_seconds += seconds
@@ -127,7 +127,7 @@ class Shadow:
     def _run(self) -> None:
         while item := self._next():
             try:
-                self._score(item, _others(item))
+                self._score(item, others_of(item))
             except Exception:
                 log.exception("a prediction was answered but could not be recorded")
 
@@ -160,11 +160,22 @@ class _Budget:
         return True
 
 
-def _others(item: Answered) -> list[ServedVersion]:
+def others_of(item: Answered) -> list[ServedVersion]:
     if not item.serving.shadow or item.request.version is not None:
         return []
     arms = item.serving.arms.values()
     return [each for each in arms if each is not item.arm and each is not item.failed]
+
+
+def is_cheap(item: Answered, others: Sequence[ServedVersion]) -> bool:
+    """Tell whether the thread that has answered scores for others as well.
+
+    By what rows cost on average: a row that is remembered is answered in less, and would be scored
+    more often than others.
+    """
+    rows = len(item.predictions)
+    a_row = sum([each.cost.seconds for each in others])
+    return rows * a_row <= INLINE_SECONDS + INLINE_TIMES * rows * item.arm.cost.seconds
 
 
 def _expected(item: Answered, others: Sequence[ServedVersion]) -> float:

@@ -50,6 +50,13 @@ class Snapshot:
         return self.bundles[self.config.control]
 
     @property
+    def under_way(self) -> Rollout | None:
+        """The rollout that is in force, and not finished."""
+        if self.rollout is None or self.rollout.finished or self.config is self.written:
+            return None
+        return self.rollout
+
+    @property
     def reference(self) -> Reference:
         """The training data that drift is measured against: the control's."""
         return self.control.reference
@@ -118,7 +125,7 @@ def build(
 
 def assemble(options: config.Config, *, source: Path, known: Rollout | None = None) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
-    return with_rollout(options, _newest(options, known), source=source)
+    return with_rollout(options, newest(options, known), source=source)
 
 
 def with_rollout(options: config.Config, rollout: Rollout | None, *, source: Path) -> Snapshot:
@@ -129,12 +136,11 @@ def with_rollout(options: config.Config, rollout: Rollout | None, *, source: Pat
     return _dealt(options, rollout, bundles)
 
 
-def in_force(options: config.Config) -> config.Config:
-    """Return what an accepted configuration comes to with the last rollout; loads no models."""
-    rollout = _newest(options, None)
+def in_force(options: config.Config, rollout: Rollout | None) -> config.Config:
+    """Return what an accepted configuration comes to with a rollout; loads no models."""
     names = needed(options, rollout)
     manifests = {name: bundle.read_manifest(options.data.models, name) for name in names}
-    hashes = {name: found["sha256"] for name, found in manifests.items() if found}
+    hashes = {name: each["sha256"] for name, each in manifests.items() if each}
     return effective(options, rollout, hashes)
 
 
@@ -150,10 +156,11 @@ def dealt(serving: Snapshot, rollout: Rollout | None) -> Snapshot | None:
 
 def dealt_anew(serving: Snapshot) -> Snapshot | None:
     """Do that with the rollout as it is now."""
-    return dealt(serving, _newest(serving.written, serving.rollout))
+    return dealt(serving, newest(serving.written, serving.rollout))
 
 
-def _newest(options: config.Config, known: Rollout | None) -> Rollout | None:
+def newest(options: config.Config, known: Rollout | None = None) -> Rollout | None:
+    """Return the last rollout; `known` where the history cannot be read, which is logged."""
     try:
         return rollouts.newest(options.data.history)
     except HistoryError as error:
@@ -179,16 +186,16 @@ def _dealt(
 
 def _load(options: config.Config, version: str, source: Path) -> Bundle:
     try:
-        found = bundle.load(options.data.models, version)
+        loaded = bundle.load(options.data.models, version)
     except BundleError as error:
         raise BundleError(f"{_line(options, version, source)}: {error}") from error
-    made = candidate.of(version, found.manifest)
+    made = candidate.of(version, loaded.manifest)
     if made is not None and made.decision == "reject":
         raise BundleError(
             f"{_line(options, version, source)}: was rejected by its exam, and gets no traffic: "
             f"{made.reason}"
         )
-    return found
+    return loaded
 
 
 def _line(options: config.Config, version: str, source: Path) -> str:

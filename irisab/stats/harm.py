@@ -37,13 +37,13 @@ def lost_votes(
     All classes (`among` so many) share alpha; a loss that is not above `margin` of the class is
     none.
     """
-    found = []
+    harms = []
     for name, shown in classes.items():
         won, lost = shown.all.challenger_only, shown.all.control_only
         proven = log_e_value(won, lost) >= math.log(among / alpha)
         if proven and lost - won > margin * shown.units:
-            found.append(Harm(name, f"{names[1]} was right in {won} and {names[0]} in {lost}"))
-    return found
+            harms.append(Harm(name, f"{names[1]} was right in {won} and {names[0]} in {lost}"))
+    return harms
 
 
 def never_won(classes: Mapping[str, Shown], *, among: int, names: tuple[str, str]) -> list[Harm]:
@@ -72,7 +72,7 @@ def lower_recall(
     `classes` has the control's and the challenger's own rows. All classes (`among` so many) share
     alpha; a loss that is not above `margin` of the class is none.
     """
-    found = []
+    harms = []
     for name, (control, challenger) in classes.items():
         if not (control.labelled and challenger.labelled):
             continue
@@ -86,8 +86,8 @@ def lower_recall(
                 f"{names[1]} was right in {challenger.correct} of {challenger.labelled} "
                 f"and {names[0]} in {control.correct} of {control.labelled}"
             )
-            found.append(Harm(name, seen))
-    return found
+            harms.append(Harm(name, seen))
+    return harms
 
 
 def never_found(

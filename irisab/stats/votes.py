@@ -191,11 +191,11 @@ class Votes:
 
     def _of(self, side: str) -> list[Vote]:
         """Return the votes by class, of all or of those who saw one version's answer."""
-        found = []
+        bets = []
         for weight, shown in self.classes.values():
             tally: Tally = getattr(shown, side)
-            found.append((weight, tally.challenger_only, tally.control_only))
-        return found
+            bets.append((weight, tally.challenger_only, tally.control_only))
+        return bets
 
     def _times(self, times: float) -> Votes:
         classes = {name: (weight, shown * times) for name, (weight, shown) in self.classes.items()}

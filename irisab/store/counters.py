@@ -64,7 +64,7 @@ def is_full(connection: sqlite3.Connection, number: int) -> bool:
 
 def knows(connection: sqlite3.Connection, number: int, user: bytes) -> bool:
     """Tell whether a user is among those of the pair with this number."""
-    found = connection.execute(
+    row = connection.execute(
         "SELECT 1 FROM pair_users WHERE pair = ? AND user = ?", (number, user)
     ).fetchone()
-    return found is not None
+    return row is not None

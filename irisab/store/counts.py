@@ -23,10 +23,10 @@ def of_classes(connection: sqlite3.Connection, revision: str) -> dict[str, dict[
         f"SELECT version, label, {', '.join(names)} FROM version_classes WHERE revision = ?",
         (revision,),
     )
-    found: defaultdict[str, dict[int, Counts]] = defaultdict(dict)
+    by_version: defaultdict[str, dict[int, Counts]] = defaultdict(dict)
     for version, label, *counts in rows:
-        found[version][label] = dict(zip(names, counts, strict=True))
-    return dict(found)
+        by_version[version][label] = dict(zip(names, counts, strict=True))
+    return dict(by_version)
 
 
 def of_agreement(connection: sqlite3.Connection, control: str, challenger: str) -> Counts:
@@ -41,6 +41,23 @@ def of_agreement(connection: sqlite3.Connection, control: str, challenger: str) 
         sorted((control, challenger)),
     ).fetchone()
     return {name: count or 0 for name, count in zip(names, row, strict=True)}
+
+
+def of_scored(
+    connection: sqlite3.Connection, revision: str, versions: Sequence[str], limit: int
+) -> tuple[int, int]:
+    """Return requests of `revision` among the newest `limit` rows, and those all versions scored.
+
+    A request whose version was asked for by name is none.
+    """
+    scored = " AND ".join("json_type(votes, ?) IS NOT NULL" for _ in versions)
+    requests, by_all = connection.execute(
+        f"SELECT count(*), coalesce(sum({scored}), 0) FROM (SELECT * FROM predictions"
+        " ORDER BY request_id DESC, row DESC LIMIT ?)"
+        " WHERE row = 0 AND forced = 0 AND revision = ?",
+        (*(f'$."{name}"' for name in versions), limit, revision),
+    ).fetchone()
+    return requests, by_all
 
 
 def of_tally(connection: sqlite3.Connection, control: str, challenger: str) -> dict[str, Counts]:
@@ -60,10 +77,10 @@ def of_class_tally(
         f"SELECT label, shown, {columns}, units FROM class_tally WHERE one = ? AND two = ?",
         sorted((control, challenger)),
     )
-    found: defaultdict[int, dict[str, Counts]] = defaultdict(dict)
+    by_label: defaultdict[int, dict[str, Counts]] = defaultdict(dict)
     for label, shown, *counts in rows:
-        found[label][shown] = dict(zip((*names, "units"), counts, strict=True))
-    return dict(found)
+        by_label[label][shown] = dict(zip((*names, "units"), counts, strict=True))
+    return dict(by_label)
 
 
 def _sides(control: str, challenger: str) -> tuple[Sequence[str], str]:

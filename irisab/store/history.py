@@ -129,10 +129,10 @@ class History:
     def has_labellers(self, revision: str) -> bool:
         """Tell whether a label of `revision` is for the request of a named user."""
         with self._reading() as connection:
-            found = connection.execute(
+            row = connection.execute(
                 "SELECT 1 FROM labellers WHERE revision = ? LIMIT 1", (revision,)
             ).fetchone()
-        return found is not None
+        return row is not None
 
     def user_counts(self, revision: str) -> dict[str, int]:
         """Return the distinct users of each version in `revision`."""
@@ -166,14 +166,21 @@ class History:
         with self._reading() as connection:
             return counts.of_agreement(connection, control, challenger)
 
+    def sampling_rate(self, revision: str, versions: Sequence[str], *, limit: int) -> float | None:
+        """Return the share of `revision`'s requests among the last `limit` rows that all of these
+        versions scored; None where there is none."""
+        with self._reading() as connection:
+            requests, scored = counts.of_scored(connection, revision, versions, limit)
+        return scored / requests if requests else None
+
     def has_users(self, control: str, challenger: str) -> bool:
         """Tell whether a user is among what `agreement` counts."""
         with self._reading() as connection:
-            found = connection.execute(
+            row = connection.execute(
                 "SELECT 1 FROM units WHERE one = ? AND two = ? AND users > 0",
                 sorted((control, challenger)),
             ).fetchone()
-        return found is not None
+        return row is not None
 
     def requests(self, control: str, challenger: str) -> tuple[int, int, int]:
         """Return how many requests two models, by their hashes, have both scored, and on how many

@@ -37,6 +37,10 @@ HOLDS = ("few_requests", "sample_ratio", "history_not_written", "reload_refused"
 KEEP = 1000
 
 
+class Changed(HistoryError):
+    """Somebody else has moved the rollout on meanwhile."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """Where a rollout is. Times are seconds since 1970.
@@ -95,17 +99,17 @@ def newest(history: Path) -> Rollout | None:
 
     The file is only read, whoever asks. Raises `HistoryError`.
     """
-    found = _select(history, limit=1)
-    return found[-1] if found else None
+    places = _select(history, limit=1)
+    return places[-1] if places else None
 
 
 def told(history: Path) -> list[Rollout]:
     """Return where the last rollout has been, oldest first."""
-    found = _select(history, limit=KEEP)
-    starts = [number for number, each in enumerate(found) if each.state == "shadow"]
+    places = _select(history, limit=KEEP)
+    starts = [number for number, each in enumerate(places) if each.state == "shadow"]
     # A paused one may go back to its shadow.
-    fresh = [number for number in starts if number == 0 or found[number - 1].state != "paused"]
-    return found[fresh[-1] :] if fresh else found
+    fresh = [number for number in starts if number == 0 or places[number - 1].state != "paused"]
+    return places[fresh[-1] :] if fresh else places
 
 
 def _select(history: Path, *, limit: int) -> list[Rollout]:
@@ -129,7 +133,7 @@ def _select(history: Path, *, limit: int) -> list[Rollout]:
 def write(history: Path, after: Rollout | None, now: Rollout) -> None:
     """Let `now` follow on `after`, and return when it is on the disk.
 
-    Raises `HistoryError` where it cannot be written, or somebody else has written meanwhile.
+    Raises `HistoryError` where it cannot be written, `Changed` where `after` is not the last.
     """
     with (
         explained(history),
@@ -140,7 +144,7 @@ def write(history: Path, after: Rollout | None, now: Rollout) -> None:
             "SELECT number, content FROM rollouts ORDER BY number DESC LIMIT 1"
         ).fetchone()
         if (row and Rollout.from_json(row[1]).to_json()) != (after and after.to_json()):
-            raise HistoryError("the rollout was changed meanwhile; ask again")
+            raise Changed("the rollout was changed meanwhile; try again")
         if after is not None and after.place == now.place and after.since == now.since:
             connection.execute(
                 "UPDATE rollouts SET content = ? WHERE number = ?", (now.to_json(), row[0])

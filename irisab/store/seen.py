@@ -96,8 +96,8 @@ class Counted:
     def __init__(
         self, connection: sqlite3.Connection, request_id: bytes, user: bytes | None
     ) -> None:
-        found = connection.execute("SELECT what FROM counted WHERE request_id = ?", (request_id,))
-        self._what = {what for (what,) in found}
+        rows = connection.execute("SELECT what FROM counted WHERE request_id = ?", (request_id,))
+        self._what = {what for (what,) in rows}
         # Of labels of an older irisab it was not noted which of a user's count; most did.
         self._all = NOTED not in self._what
 

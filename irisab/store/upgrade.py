@@ -25,8 +25,8 @@ def open_history(path: Path, *, synchronous: str, create: bool = True) -> sqlite
 
 
 def _has(connection: sqlite3.Connection, name: str) -> bool:
-    found = connection.execute("SELECT 1 FROM upgrades WHERE name = ?", (name,)).fetchone()
-    return found is not None
+    row = connection.execute("SELECT 1 FROM upgrades WHERE name = ?", (name,)).fetchone()
+    return row is not None
 
 
 def _count_units(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 from processes import Process, free_port, irisab, running, write_config
 
 from irisab import config
@@ -32,6 +32,9 @@ FLAGS = [
     "--no-first-run",
 ]
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+# Streamlit's first page on a machine that does other things, too.
+expect.set_options(timeout=30_000)
 
 
 class Tab:

@@ -30,8 +30,6 @@ HANGING = 12_000
 RECOVERING = 30_000
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
-expect.set_options(timeout=15_000)
-
 
 def ready(page: Page, heading: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from bed import HERE, TREE
+from bed import TREE
 
-AMAZON = "dnf", "make-image", "after-nginx", "after-python3.13"
+AMAZON = "make-image", "make-packages"
 SCRIPTS = ["bootstrap.sh", "bin/irisab", "delivery/host", "delivery/on-host", ".ci/run",
            *(f"tests/host/amazon/{name}" for name in AMAZON)]  # fmt: skip
 
@@ -58,9 +58,3 @@ def test_every_failure_raises_the_alert() -> None:
     for unit in filter(Path.is_file, TREE.glob("systemd/**/*")):
         expected = "alert@" not in unit.name
         assert ("OnFailure=irisab-alert@%n.service" in unit.read_text()) == expected, unit
-
-
-def test_the_stand_in_knows_no_more_names_than_it_needs() -> None:
-    """What Amazon does not package can't be asked for by mistake."""
-    names = {line.split()[0] for line in (HERE / "amazon/names").read_text().splitlines()}
-    assert not names & {"curl", "prometheus", "python3-venv", "gcc", "make"}

@@ -52,6 +52,38 @@ def test_notify_without_a_manager_does_nothing(
     systemd.notify("READY=1")
 
 
+def test_the_watchdog_is_fed_while_all_loops_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever feeds it speaks for all: where one loop has ended or hangs nobody is told that the
+    service lives; nor where systemd has not asked."""
+    turning = {"control": True, "recorder": True}
+    loops = [lambda: turning["control"], lambda: turning["recorder"]]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        systemd.Watchdog(loops).feed()
+        monkeypatch.setenv("WATCHDOG_USEC", "2")
+        watchdog = systemd.Watchdog(loops)
+        for name in turning:
+            turning[name] = False
+            watchdog.feed()
+            time.sleep(0.001)
+            turning[name] = True
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+        watchdog.feed()
+        assert manager.recv(100) == b"WATCHDOG=1"
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        watchdog = systemd.Watchdog(loops)
+        watchdog.feed()
+        watchdog.feed()
+        assert manager.recv(100) == b"WATCHDOG=1"
+        with pytest.raises(BlockingIOError):  # once in half of what systemd waits
+            manager.recv(100)
+
+
 def test_no_socket_is_inherited_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables meant for another process are ignored, as sd_listen_fds(3) says."""
     monkeypatch.delenv("LISTEN_PID", raising=False)

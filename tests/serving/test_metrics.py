@@ -22,7 +22,9 @@ DOCUMENTED = {
     "prediction_latency_seconds_count": ("version",),
     "prediction_latency_seconds_sum": ("version",),
     "prediction_errors_total": ("reason",),
+    "auth_failures_total": ("reason",),
     "prediction_class_total": ("version", "class_name"),
+    "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
     "prediction_fallback_total": ("version",),
     "shadow_disagreements_total": ("version",),
@@ -48,6 +50,7 @@ DOCUMENTED = {
     "history_last_write_successful": (),
     "prediction_active_users": (),
     "experiment_e_value": ("version",),
+    "experiment_sampling_rate": ("version",),
     "experiment_verdict": ("version", "verdict"),
     "experiment_sample_ratio_ok": (),
     "rollout_state": ("state",),
@@ -98,7 +101,8 @@ def test_every_counter_starts_at_zero(served: Served) -> None:
         if name.endswith(("_total", "_count", "_bucket")) and not name.startswith("process_"):
             assert all(value == 0 for _, value in values), name
     assert len(found["prediction_class_total"]) == 6
-    assert len(found["prediction_errors_total"]) == 6
+    assert len(found["prediction_errors_total"]) == 9
+    assert len(found["auth_failures_total"]) == 5
     assert [labels for labels, _ in found["shadow_disagreements_total"]] == [{"version": "v2"}]
 
 

@@ -116,7 +116,7 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
     assert set(comparison) == {
         *("challenger", "verdict", "reason", "disagreement_rate", "labelled", "challenger_right"),
         *("control_right", "e_value", "difference", "labels_needed", "reason_code", "unit"),
-        *("worse_on", "next"),
+        *("worse_on", "next", "scored", "sampling_rate"),
     }
     assert (comparison["verdict"], comparison["reason_code"]) == ("inconclusive", "no_labels")
     assert (comparison["unit"], comparison["worse_on"]) == ("request", [])

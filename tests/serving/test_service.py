@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import ROW, Served, replace_in, write_config
+from processes import ROW, Served, replace_in, replace_model, write_config
 from scipy.stats import binom
 
 from irisab.lifecycle.dataset import load_iris
 from irisab.model import bundle
-from irisab.serving import report
+from irisab.serving import report, shadow
 from irisab.store.history import History
 
 
@@ -158,13 +158,6 @@ class Remembering:
             time.sleep(0.02)
             self.known.add(tuple(row))
         return 0, (1.0, 0.0, 0.0)
-
-
-def replace_model(served: Served, version: str, model: Any) -> None:
-    """Replace a served model, as a library at odds with it would."""
-    found = served.service.snapshot.bundles[version]
-    object.__setattr__(found, "model", model)
-    served.service.swap(served.service.snapshot)
 
 
 def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
@@ -450,7 +443,24 @@ def test_the_shadow_has_a_budget(served: Served) -> None:
     assert votes.count({"v1": 0}) == served.sample("shadow_skipped_total") == 100 - scored
     revision = served.history.revision()
     agreement = served.history.agreement(revision.models["v1"], revision.models["v2"])
-    assert agreement["scored"] == scored
+    assert (
+        agreement["scored"] == scored == served.sample("shadow_disagreements_total", version="v2")
+    )
+    assert served.sample("experiment_sampling_rate", version="v2") == scored / 100
+
+
+def test_what_is_in_a_row_decides_nothing(served: Served) -> None:
+    """Whether a request is scored at once, or may be left out, does not depend on how quickly it
+    was answered, as a row is that the model remembers."""
+    only_v1_answers(served)
+    replace_model(served, "v2", Slow(0.05))
+    _, answered = served.service.answer(b'{"features": [5.1, 3.5, 1.4, 0.2]}')
+    (other,) = shadow.others_of(answered)
+    for slow, expected in [(0.05, False), (1e-6, True)]:
+        other.cost.seconds = slow
+        for latency in (1e-9, 10.0):
+            assert shadow.is_cheap(answered._replace(latency=latency), [other]) is expected
+    served.service.follow(answered)
 
 
 def test_a_shadow_that_turns_slow_is_put_aside(served: Served) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from traffic import NOW, prediction, revision, wait_until
 
+from irisab.store import recorder
 from irisab.store.database import connect
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
@@ -296,6 +297,20 @@ def test_a_folder_that_is_missing_costs_rows_not_answers(tmp_path: Path) -> None
     writer.flush()
     writer.close()
     assert writer.dropped == 1
+
+
+def test_a_thread_that_hangs_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It turns from its start on to the end; not while something holds it up for too long."""
+    writer = Recorder(path, keep_rows=1000)
+    assert not writer.is_turning()
+    writer.start()
+    wait_until(writer.is_turning)
+    monkeypatch.setattr(recorder, "HANGING_SECONDS", 0.5)
+    with writer._writing:
+        wait_until(lambda: not writer.is_turning())
+    wait_until(writer.is_turning)
+    writer.close()
+    assert not writer.is_turning()
 
 
 def test_the_thread_outlives_errors(tmp_path: Path) -> None:

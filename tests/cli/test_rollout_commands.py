@@ -82,6 +82,8 @@ def test_a_version_is_rolled_out(process: Process, capsys: pytest.CaptureFixture
     assert serves(process) == {"v1": 100, "v2": 0}
     look_until(process, "step", 1)
     assert serves(process) == {"v1": 75, "v2": 25}
+    (compared,) = process.get("/report").json["comparisons"]
+    assert compared["next"] == "irisab rollout status"  # and no lines that would supersede it
     shown = process.get("/config").json
     assert shown["split"] == {"v1": 100}
     assert (shown["rollout"]["state"], shown["rollout"]["percent"]) == ("step", 25)
@@ -195,6 +197,9 @@ def test_an_edit_ends_it(process: Process, capsys: pytest.CaptureFixture[str]) -
     command(process, "start", "v2")
     look_until(process, "step", 1)
     replace_in(process.config, "v1 = 100", "v1 = 30\nv2 = 70")
+    for verb in ("pause", "resume", "promote", "abort"):
+        assert command(process, verb) == 3  # there is nothing to move any more
+    capsys.readouterr()
     assert command(process, "look") == 1
     assert "superseded" in capsys.readouterr().out
     assert serves(process) == {"v1": 30, "v2": 70}
@@ -208,6 +213,7 @@ def test_a_bundle_that_is_replaced_ends_it(process: Process) -> None:
     train = ["--config", str(process.config), "train", "v2", "--force"]
     replace_in(process.config, "[split]", "[model.v2]\nn_estimators = 7\n[split]")
     assert run(train) == 0
+    assert command(process, "promote") == 3 and command(process, "status") == 1
     assert command(process, "look") == 1
     assert at(process.config).state == "superseded" and serves(process) == {"v1": 100}
 
@@ -226,6 +232,23 @@ def test_a_mistake_in_the_ini_holds_it_and_hinders_no_abort(process: Process) ->
     assert command(process, "abort") == 1
     assert serves(process) == {"v1": 100}
     assert process.get("/health").json["reload"]["ok"] is False
+
+
+def test_a_person_is_never_too_late(ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that writes between an abort's reading and writing does not undo it, or refuse it."""
+    config = ["--config", str(ini), "rollout"]
+    assert run([*config, "start", "v2"]) == 3
+    write, raced = rollouts.write, []
+
+    def slow(history: Path, after: Rollout | None, now: Rollout) -> None:
+        if not raced:
+            raced.append(now)
+            write(history, after, replace(at(ini), hold="a look was quicker"))
+        write(history, after, now)
+
+    monkeypatch.setattr(rollouts, "write", slow)
+    assert run([*config, "abort"]) == 1
+    assert raced and at(ini).state == "aborted"
 
 
 def test_an_abort_is_quick_and_loses_nothing(process: Process) -> None:
@@ -281,6 +304,18 @@ def test_where_no_service_runs_it_follows_at_the_start(ini: Path) -> None:
         assert serves(process) == {"v1": 100}
 
 
+def test_it_needs_no_key_of_its_own(ini: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every call asks for a key, a look still sees what serves, and follows."""
+    config = ["--config", str(ini)]
+    assert run([*config, "key", "add", "me", "--scope", "read"]) == 0
+    replace_in(ini, "[split]", "[auth]\nrequire = all\n[split]")
+    with running(ini, port_of(ini)) as process:
+        assert process.get("/config").status == 401
+        assert run([*config, "rollout", "start", "v2"]) == 3
+        assert run([*config, "rollout", "look"]) == 3
+    assert at(ini).hold_code == "few_requests"
+
+
 def test_watch_goes_to_the_end(process: Process, capsys: pytest.CaptureFixture[str]) -> None:
     """What a host's timer does, in a terminal: until it is promoted, or the other."""
     command(process, "start", "v2")
@@ -300,7 +335,7 @@ def test_watch_goes_to_the_end(process: Process, capsys: pytest.CaptureFixture[s
         ("", 2, "say what to do: start, status"),
         ("start", 2, "name the version"),
         ("start v1", 2, "v1 is the control"),
-        ("start v9", 2, "irisab train v9"),
+        ("start v9", 2, " train v9"),
         ("status --reason x", 2, "--reason does not go with status"),
         ("abort v2", 2, "VERSION does not go with abort"),
         ("look --watch", 2, "--watch does not go with look"),
