@@ -152,4 +152,4 @@ clean: ## remove what make made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host test-power all release deploy rollback smoke \
-	pins wheels simulate simulate-rollouts figures growthbook lint format clean bench matrix fuzz
+	pins wheels simulate simulate-rollouts lives figures growthbook lint format clean bench matrix fuzz

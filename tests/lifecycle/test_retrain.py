@@ -147,10 +147,16 @@ def test_a_label_is_learned_from_once_and_corrected_later(life: Life) -> None:
 
 
 def test_drift_is_measured_against_the_new_rows(life: Life) -> None:
-    """Once it is the control, today's input is no drift any more."""
+    """Once it is the control, today's input is no drift any more; each turn is one event."""
+    assert command(life, "drift") == command(life, "drift") == 1
     life.retrain()
     life.promote("v2")
-    assert command(life, "drift") == 0
+    assert command(life, "drift") == command(life, "drift") == 0
+    turns = [
+        each.text for each in EventLog(life.folder / "h.sqlite3").list() if each.kind == "drift"
+    ]
+    assert [text.partition(":")[0] for text in turns] == ["WARNING", "OK"]
+    assert "above its limit: height" in turns[0]
 
 
 def test_a_worse_candidate_is_kept_and_gets_no_traffic(
