@@ -21,7 +21,7 @@ FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.s
 # What an archive of `make release` has beside these, and a source tree has not.
 PAPERS=(MANIFEST sbom.cdx.json)
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
-          irisab-drift.timer nginx.service)
+          irisab-drift.timer irisab-rollout.timer nginx.service)
 DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
 VENV_MB=800   # the larger of the two environments, and room for what it is unpacked from
 
@@ -315,8 +315,10 @@ install_files() {
   step "Units, nginx and rules"
   switch_release
   [[ ! $dry_run ]] || from=$TREE
-  for unit in irisab{,-ui,-prometheus,-drift,-alert@}.service irisab.socket irisab-drift.timer \
-    nginx.service.d/irisab.conf; do
+  for unit in irisab{,-ui,-prometheus,-drift,-rollout,-alert@}.service irisab.socket \
+    irisab-{drift,rollout}.timer nginx.service.d/irisab.conf; do
+    # An earlier release need not have it. It stays, and passes over what that one cannot do.
+    [[ -e $from/systemd/$unit || $unit != irisab-rollout.* ]] || continue
     put 0644 "$from/systemd/$unit" "$SYSTEMD/$unit"
   done
   put 0644 "$from/prometheus/prometheus.yml" $ETC/prometheus.yml
@@ -404,6 +406,7 @@ start_services() {
   apply restart irisab-prometheus.service $SYSTEMD/irisab-prometheus.service $ETC/*.yml \
     $OPT/current/prometheus/release
   apply restart irisab-drift.timer $SYSTEMD/irisab-drift.timer
+  apply restart irisab-rollout.timer $SYSTEMD/irisab-rollout.timer
   run nginx -t -q
   apply reload nginx.service $NGINX $ETC/tls.{conf,crt,key}
 }
@@ -524,7 +527,7 @@ uninstall() {
     run systemctl disable --quiet $unit.service 2>/dev/null || true
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
-  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-alert@}.{service,socket,timer}{,.new} \
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-rollout,-alert@}.{service,socket,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new}
   [[ ! -d $SYSTEMD/nginx.service.d ]] ||
     run rmdir --ignore-fail-on-non-empty $SYSTEMD/nginx.service.d

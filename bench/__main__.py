@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import compare, document, growth, stages
+from bench import compare, document, growth, kinds, stages
 from bench.compare import Row
 from bench.servers import Bench
 
@@ -44,6 +44,7 @@ def measure_all(bench: Bench, *, quick: bool) -> dict[str, list[Row]]:
     tables: dict[str, list[Row]] = {}
     for step in (
         lambda: compare.run(bench, rounds=rounds, seconds=seconds),
+        lambda: kinds.run(bench, rounds=rounds, seconds=seconds),
         lambda: stages.live(bench, seconds=seconds + 2),
         lambda: stages.alone(bench),
         lambda: growth.batches(bench, rounds=2 * rounds + 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -23,10 +24,20 @@ Sample = dict[str, float]
 JSON = {"Content-Type": "application/json"}
 
 
-def measure(process: Process, *, seconds: int, connections: int = 32, port: int = 0) -> Sample:
-    """Keep connections to `port` (its own, if none is given) busy; `process` is who pays."""
+def measure(
+    process: Process,
+    *,
+    seconds: int,
+    connections: int = 32,
+    port: int = 0,
+    bodies: Path | None = None,
+) -> Sample:
+    """Keep connections to `port` (its own, if none is given) busy; `process` is who pays.
+
+    `bodies` has a request in each line, where it is not Iris that is asked about.
+    """
     before = process.cpu_seconds()
-    wrk = _wrk(port or process.port, connections, seconds)
+    wrk = _wrk(port or process.port, connections, seconds, bodies)
     cpu = process.cpu_seconds() - before
     return {
         "requests/s": wrk["requests"] / wrk["seconds"],
@@ -38,13 +49,16 @@ def measure(process: Process, *, seconds: int, connections: int = 32, port: int 
     }
 
 
-def _wrk(port: int, connections: int, seconds: int) -> dict[str, float]:
+def _wrk(port: int, connections: int, seconds: int, bodies: Path | None) -> dict[str, float]:
     program = shutil.which("wrk")
     if program is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     command = [program, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s", "-s"]
     command += [str(Path(__file__).with_name("wrk.lua")), f"http://127.0.0.1:{port}"]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds + 60)
+    environ = os.environ | ({"BODIES": str(bodies)} if bodies else {})
+    done = subprocess.run(
+        command, capture_output=True, check=True, timeout=seconds + 60, env=environ
+    )
     return json.loads(done.stderr.splitlines()[-1])
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 START_SECONDS = 60
+FLOWER = '{"features":[5.1,3.5,1.4,0.2]}'
 
 
 def free_port() -> int:
@@ -48,17 +49,17 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
             self._child.wait()
 
-    def first_answer(self) -> float:
+    def first_answer(self, body: str = FLOWER) -> float:
         """Wait for the answer to a prediction; return the seconds since the process started."""
-        while not self._answers():
+        while not self._answers(body):
             late = time.perf_counter() - self._started > START_SECONDS
             if late or self._child.poll() is not None:
                 raise RuntimeError(f"{self._child.args}: {(self.home / 'log').read_text()}")
             time.sleep(0.002)
         return time.perf_counter() - self._started
 
-    def _answers(self) -> bool:
-        body, headers = '{"features":[5.1,3.5,1.4,0.2]}', {"Content-Type": "application/json"}
+    def _answers(self, body: str) -> bool:
+        headers = {"Content-Type": "application/json"}
         with (
             suppress(OSError, HTTPException),
             closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection,

@@ -48,19 +48,21 @@ class Bench:
         """Make a folder: for one server's history, and the pid and INI that it keeps beside it."""
         return Path(tempfile.mkdtemp(dir=self._folder))
 
-    def write_ini(self, home: Path, port: int) -> Path:
+    def write_ini(self, home: Path, port: int, models: Path | None = None) -> Path:
         """Write an INI with nothing but paths and port."""
         ini = home / "irisab.ini"
         ini.write_text(
             f"[server]\nlisten = 127.0.0.1:{port}\n"
-            f"[data]\nmodels = {self.models}\nhistory = {home}/history.sqlite3\n"
+            f"[data]\nmodels = {models or self.models}\nhistory = {home}/history.sqlite3\n"
         )
         return ini
 
-    def start(self, program: str = IRISAB, *, home: Path | None = None) -> Process:
+    def start(
+        self, program: str = IRISAB, *, home: Path | None = None, models: Path | None = None
+    ) -> Process:
         """Start one of the programs; it need not answer yet. `home` may have a history."""
         home, port = home or self.home(), free_port()
-        command = _commands(port, self.write_ini(home, port))[program]
+        command = _commands(port, self.write_ini(home, port, models))[program]
         return Process(command, port, home=home, environ=self._environ)
 
     def nginx(self, port: int) -> Process:

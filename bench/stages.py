@@ -43,7 +43,8 @@ STAGES: dict[str, Sequence[Callable[..., Any]]] = {
     "app: route, body, response": (App.__call__,),
     "parse": (payload.Parser.prediction,),
     "split": (split.Split.choose,),
-    "forest": (service.Service._score,),
+    # Its own parts are stages, too: what is left is the scoring.
+    "forest": (service.Service.answer,),
     "shadow": (shadow.score,),
     "metrics": (prometheus_client.Counter.inc, prometheus_client.Histogram.observe),
     "history: queue": (service.Service.follow, shadow.Shadow.follow, Recorder.record),

@@ -1,9 +1,17 @@
--- POST /predict with a thousand different flowers, in turn; figures as JSON on stderr.
+-- POST /predict with a thousand different flowers, or the lines of the file $BODIES, in turn;
+-- figures as JSON on stderr.
 local requests, number = {}, 0
 
 function init(args)
   math.randomseed(7)
   local headers = { ["Content-Type"] = "application/json" }
+  local file = os.getenv("BODIES")
+  if file then
+    for body in io.lines(file) do
+      requests[#requests + 1] = wrk.format("POST", "/predict", headers, body)
+    end
+    return
+  end
   for i = 1, 1000 do
     local body = string.format(
       '{"features":[%.1f,%.1f,%.1f,%.1f]}',

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from irisab.cli import backup, evaluate, history, imports, key, models, reports, service, train
+from irisab.cli import (
+    backup,
+    evaluate,
+    events,
+    history,
+    imports,
+    key,
+    models,
+    reports,
+    rollout,
+    service,
+    train,
+)
 from irisab.cli.arguments import add_config, add_version
+from irisab.cli.typed import typed
 from irisab.errors import IrisabError
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
@@ -27,7 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except IrisabError as error:
-        print(f"irisab: {error}", file=sys.stderr)
+        print(f"irisab: {_typed(str(error), options.config)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -38,6 +52,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Not the interpreter's 1, which means "worse" or "drift".
         traceback.print_exc()
         return 2
+
+
+def _typed(message: str, config: Path) -> str:
+    """Spell the commands of a sentence as they must be typed here, which only the CLI knows."""
+    return re.sub(r"'irisab ([^']+)'", lambda match: f"'{typed(config, match[1])}'", message)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,8 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     service.add_to(commands)
     reports.add_to(commands)
     history.add_to(commands)
+    events.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
+    rollout.add_to(commands)
     key.add_to(commands)
     backup.add_to(commands)
     return parser

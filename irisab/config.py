@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import ConfigError
-from irisab.ini import Sections, read_section, read_sections
+from irisab.ini import Seconds, Sections, read_section, read_sections
 from irisab.versions import ModelOptions, read_models, read_split
 
 STATE = Path("/var/lib/irisab")
@@ -97,6 +97,21 @@ class DriftOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """How `irisab rollout` brings a version in: `steps` are percent of the traffic."""
+
+    steps: tuple[float, ...] = (1.0, 5.0, 25.0, 50.0)
+    interval: Seconds = _bounded(Seconds(3600), 0, 366 * 86400)
+    min_requests: int = _bounded(200, 1, 1_000_000_000)
+    max_slowdown: float = _bounded(3.0, 1, 1e6)
+    on_failure: str = _choice("rollback", "pause")
+    promote_on: str = _choice("better-or-equivalent", "better")
+    deadline: Seconds = _bounded(Seconds(14 * 86400), 0, 3660 * 86400)
+    on_deadline: str = _choice("pause", "promote", "rollback")
+    bake: Seconds = _bounded(Seconds(86400), 0, 366 * 86400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """One accepted INI file. `text` is what was read, so that exactly this can be kept.
 
@@ -111,6 +126,7 @@ class Config:
     split: Mapping[str, float]
     models: Mapping[str, ModelOptions]
     experiment: ExperimentOptions
+    rollout: RolloutOptions
     drift: DriftOptions
     names_data: bool = field(compare=False)
     text: str = field(repr=False, compare=False)
@@ -150,6 +166,7 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
         split=split,
         models=read_models(sections, split, source),
         experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
+        rollout=read_section(RolloutOptions, "rollout", sections, source, base),
         drift=read_section(DriftOptions, "drift", sections, source, base),
         names_data="data" in sections.get("training", {}),
         text=text,
@@ -203,6 +220,7 @@ _SECTIONS: Mapping[str, type | None] = {
     "training": TrainingOptions,
     "split": None,
     "experiment": ExperimentOptions,
+    "rollout": RolloutOptions,
     "drift": DriftOptions,
     "model": None,
 }

@@ -6,17 +6,28 @@ import errno
 import grp
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 
-def read_regular(path: Path, *, limit: int | None = None) -> bytes:
-    """Return the content of a file, of at most `limit` bytes if there is one; raises `OSError`.
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file to be read; raises `OSError`.
 
     A pipe, which would be waited for, and a device, which may never end, are no files.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, *, limit: int | None = None) -> bytes:
+    """Return the content of a file, of at most `limit` bytes if there is one; raises `OSError`."""
+    with open_regular(path) as file:
         data = file.read(-1 if limit is None else limit + 1)
     if limit is not None and len(data) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))

@@ -16,6 +16,10 @@ from irisab.errors import ConfigError
 Sections = Mapping[str, Mapping[str, str]]
 
 
+class Seconds(float):
+    """A length of time; the INI has it with its unit: 1s, 30m, 1h, 14d."""
+
+
 def read_sections(text: str, source: Path) -> Sections:
     parser = configparser.ConfigParser(
         interpolation=None,
@@ -111,6 +115,21 @@ def decimal(text: str) -> Decimal:
     return Decimal(text)
 
 
+def _seconds(text: str, _: Path) -> Seconds:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])", text)
+    if not match:
+        raise ValueError("must be a number with its unit, such as 30s, 10m, 1h or 14d")
+    return Seconds(float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])
+
+
+def _steps(text: str, base: Path) -> tuple[float, ...]:
+    """Read percentages, each above the one before."""
+    steps = tuple(_float(word, base) for word in _words(text, base))
+    if not all(low < high for low, high in zip((0, *steps), (*steps, 100), strict=True)):
+        raise ValueError("must be percentages above 0 and below 100, each above the one before")
+    return steps
+
+
 def _str(text: str, _: Path) -> str:
     return text
 
@@ -150,6 +169,8 @@ _CONVERTERS: Mapping[Any, Callable[[str, Path], Any]] = {
     str: _str,
     Mapping[str, float]: _numbers,
     tuple[str, ...]: _words,
+    tuple[float, ...]: _steps,
+    Seconds: _seconds,
     Path: _path,
     Path | None: _iris_or_path,
 }

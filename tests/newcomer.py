@@ -25,9 +25,11 @@ VARIABLE = (
     (r"^  (v\d): .*requests.*", r"  \1: #"),
     # Who answered, and was labelled, is dealt by chance.
     (r"^  where the truth is (\w+): .*", r"  where the truth is \1: #"),
-    (r"right in \d+ and (v\d) in \d+", r"right in # and \1 in #"),
+    (r"(right|closer) in \d+ and (v\d) in \d+", r"\1 in # and \2 in #"),
     (r"\d+ answers were right", "# answers were right"),
     (r"\bright in \d+ of \d+", "right in # of #"),
+    # So many of the requests were dealt to the version that is rolled out.
+    (r"^  \d+ requests (answered|scored)", r"  # requests \1"),
     # What is learned from the history depends on what was asked before.
     (r"\b\d+ (rows|labels)", r"# \1"),
     (r"\b(setosa|versicolor|virginica) \d+", r"\1 #"),
@@ -35,9 +37,10 @@ VARIABLE = (
     # Said by the second, where a machine needs more than one.
     (r"^(.*\r)?fitting .*\n?", ""),
 )
+ROLLOUTS = {"baking": 0, "promoted": 0, "rolled": 1, "aborted": 1, "superseded": 1, "paused": 4}
 VERDICTS = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
 FOLDER = "/home/you/irisab"
-PORTS = "5000", "8501", "5001", "8502"
+PORTS = "5000", "8501", "5001", "8502", "5002"
 SERVES = re.compile(r"make run| serve$|streamlit run")
 
 
@@ -50,8 +53,12 @@ def masked(text: str) -> list[str]:
 
 def exit_code(printed: str) -> int:
     """Return what a command exits with that prints this, as docs/reference.md has it."""
-    if verdict := re.search(r"^Verdict: (\w+)", printed, re.MULTILINE):
+    if verdict := re.search(r"^(?:Verdict|v\d against v\d): (\w+)", printed, re.MULTILINE):
         return VERDICTS[verdict[1]]
+    if rollout := re.search(
+        r"^(?:Rollout of|A look would leave) \w+: (\w+)", printed, re.MULTILINE
+    ):
+        return ROLLOUTS.get(rollout[1], 3)
     if "Status: WARNING" in printed:
         return 1
     return 2 if re.search(r"^irisab: ", printed, re.MULTILINE) else 0
@@ -63,7 +70,8 @@ def lend_libraries(tree: Path) -> None:
     (venv / "bin").mkdir(parents=True)
     for name in "lib", "pyvenv.cfg":
         (venv / name).symlink_to(ours / name)
-    for name in "python", "python3":
+    # Scripts name the one that made the environment, which may be the longest of these names.
+    for name in "python", "python3", f"python3.{sys.version_info.minor}":
         (venv / "bin" / name).symlink_to(Path(sys.executable).resolve())
     for name in "irisab", "streamlit":
         # Its first line leads to the Python of its own environment.
@@ -183,7 +191,7 @@ class Newcomer:
             process.wait(30)
 
     def _on_free_ports(self, text: str) -> str:
-        return re.sub(r"\b(?:5000|8501|5001|8502)\b", lambda found: self.ports[found[0]], text)
+        return re.sub(rf"\b(?:{'|'.join(PORTS)})\b", lambda found: self.ports[found[0]], text)
 
     def _as_documented(self, text: str) -> str:
         text = text.replace(str(self.folder), FOLDER)

@@ -141,6 +141,13 @@ class Served:
         self.history.close()
 
 
+def replace_model(served: Served, version: str, model: Any) -> None:
+    """Replace a served model, as a library at odds with it would."""
+    found = served.service.snapshot.bundles[version]
+    object.__setattr__(found, "model", model)
+    served.service.swap(served.service.snapshot)
+
+
 def write_config(folder: Path, models: Path, text: str = "", **server: object) -> Path:
     """Write an INI file that keeps everything in `folder`."""
     options = "\n".join(f"{name} = {value}" for name, value in server.items())
@@ -181,7 +188,7 @@ class Process:
         return self._child.pid
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90  # seconds; with all processors busy 20 were too few
         while time.monotonic() < deadline:
             try:
                 if self.get("/health").status == 200:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, document, stages
+from bench import compare, document, matrix, stages
 from bench.process import Process
+from irisab.lifecycle import estimators
+from irisab.versions import KINDS, ModelOptions
 
 # The child that has ended is never waited for.
 THREADS_COME_AND_GO = """
@@ -64,6 +66,25 @@ def test_the_page_shows_the_measured_table() -> None:
     _, _, rest = document.PAGE.read_text().partition(document.BEGIN)
     table, _, _ = rest.partition(document.END)
     assert table.strip() == shown(document.FIRST)
+
+
+def test_every_kind_of_model_is_exact_and_fast() -> None:
+    """MATRIX.md has each of them on each kind of data: plain, without a difference, 20 times."""
+    page = matrix.PAGE.read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    found = {(name, data): rest for name, data, *rest in rows[2:]}
+    for data in matrix.tables():
+        for estimator in matrix.PLAIN[data.task]:
+            form, difference, _, _, times = found[matrix.name_of(estimator), data.name]
+            assert form.startswith("plain") and difference == "0", (estimator, data.name)
+            assert int(times.replace(",", "")) >= matrix.LEAST_TIMES, (estimator, data.name)
+    assert "(missed)" not in page
+    for kind in set(KINDS) - {"linear_regression"}:
+        classifier = estimators.build(ModelOptions(kind=kind), "classification")
+        assert (type(classifier).__name__, "cancer") in found
+    for kind in set(KINDS) - {"logistic_regression"}:
+        regressor = estimators.build(ModelOptions(kind=kind), "regression")
+        assert (type(regressor).__name__, "diabetes") in found
 
 
 def test_a_table_has_each_figure_that_a_row_has() -> None:

@@ -57,6 +57,7 @@ def test_the_sample_shows_every_option() -> None:
         "data": config.DataOptions,
         "training": config.TrainingOptions,
         "experiment": config.ExperimentOptions,
+        "rollout": config.RolloutOptions,
         "drift": config.DriftOptions,
     }
     assert shown.pop("split") == {"v1", "v2"}

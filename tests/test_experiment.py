@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from processes import Served, replace_in, write_config
+from processes import Served, replace_in, replace_model, write_config
 from simulate import train_on_noise
 from sklearn.datasets import load_iris
 
@@ -119,6 +120,66 @@ def test_twins_are_equivalent_without_a_label(
     assert "choose by cost" in capsys.readouterr().out
 
 
+class Slowly:
+    """What another model says, after a tenth of a second."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def score_row(self, row: Any) -> Any:
+        time.sleep(0.1)
+        return self.model.score_row(row)
+
+
+def slow_down(found: Served, version: str) -> None:
+    replace_model(found, version, Slowly(found.service.snapshot.bundles[version].model))
+
+
+def test_of_a_slow_challenger_a_part_is_judged(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Above the shadow's budget requests are sampled: how many is told, each figure of the pair is
+    of these alone, and of the labels that are asked for only so many will count."""
+    found = start("[split]\nv1 = 100\nv2 = 0\n")
+    slow_down(found, "v2")
+    asked = []
+    for i in range(120):
+        row, *_, truth = found.disputed[i % len(found.disputed)] if i % 3 else found.agreed[0]
+        asked.append((found.predict(row), truth))
+    found.flush()
+    said = [json.loads(row["votes"]) for row in found.history.rows()]
+    both = [each for each in said if len(each) == 2]
+    assert 5 < len(both) < 60
+    for answer, label in asked:
+        found.label(answer, label=label)
+    report, comparison = found.report, found.comparison
+    assert report["versions"]["v1"]["requests"] == report["versions"]["v1"]["labelled"] == 120
+    assert comparison["scored"] == comparison["labelled"] == len(both)
+    assert comparison["sampling_rate"] == pytest.approx(len(both) / 120)
+    differed = sum(each["v1"] != each["v2"] for each in both)
+    assert comparison["disagreement_rate"] == pytest.approx(differed / len(both))
+    assert (comparison["challenger_right"], comparison["control_right"]) == (differed, 0)
+    run(["--config", str(found.config), "verdict"])
+    printed = capsys.readouterr().out
+    assert f"  Both scored {len(both) / 120:.1%} of the newest requests" in printed
+
+
+def test_a_slow_twin_is_not_soon_equivalent(tmp_path: Path) -> None:
+    """1,400 requests of which few are scored are few: the twin that scored all was equivalent."""
+    for version in ("v1", "v2"):
+        train_on_noise(tmp_path / "models", version, np.random.default_rng(8))
+    found = Served(write_config(tmp_path, tmp_path / "models", "[split]\nv1 = 100\nv2 = 0\n"))
+    slow_down(found, "v2")
+    for row in ROWS * 7:
+        found.predict(row)
+    found.flush()
+    (comparison,) = found.client.get("/report").json["comparisons"]
+    found.close()
+    assert 5 < comparison["scored"] < 700 and comparison["disagreement_rate"] == 0
+    assert comparison["verdict"] == "inconclusive"
+    assert comparison["difference"]["high"] > 0.01
+
+
 def test_several_challengers_must_be_named(
     start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,7 +258,10 @@ def test_paired_evidence_survives_a_new_split_and_pruning(start: Start) -> None:
     replace_in(found.config, EVEN, "[split]\nv1 = 70\nv2 = 30\n")
     found.reload()
     after = found.report
-    assert after["comparisons"] == before["comparisons"]
+    # What part both score is told of this split, in which nobody has asked yet.
+    (now,), (then,) = after["comparisons"], before["comparisons"]
+    assert then["sampling_rate"] == 1.0
+    assert now == {**then, "sampling_rate": None}
     assert sum(each["labelled"] for each in before["versions"].values()) == 200
     assert sum(each["labelled"] for each in after["versions"].values()) == 0
 

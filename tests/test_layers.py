@@ -15,22 +15,24 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "train imports service reports key history backup models evaluate | "
-    "text | arguments output typed",
-    "http": "server | app | openapi | auth last_good listener handshake | "
+    "cli": "rollout | looks | standing | "
+    "train imports service reports key history backup models evaluate events | "
+    "noting | text asking | arguments output typed",
+    "http": "server | app | openapi | auth last_good starts listener handshake | "
     "key_file dispatch systemd | problem journal",
-    "lifecycle": "importing | sealed | adopting | trial | "
+    "lifecycle": "looking inventory | rollout importing | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | advice split payload encoder cost ids metrics | values",
-    "store": "recorder export | history | writer labels | reader traffic pruning | upgrade | "
-    "evidence | seen | counters counts | database revision | rows",
-    "model": "publish | forms | bundle proof | around | plain estimator | forest trees linear | "
-    "ensembles sums wide | writing | branches | steps walk bitset fastest | "
-    "nodes servable native | columns links nested | arrays written known seats | answer schema",
+    "snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
+    "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
+    "upgrade | evidence | seen | counters counts | database revision | rows",
+    "model": "publish | forms | footprint | bundle proof | around | plain estimator | "
+    "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
+    "nodes servable native | columns links nested | arrays written known seats | "
+    "answer schema sink",
     "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
     "drift exact",
     "config": "",

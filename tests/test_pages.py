@@ -58,6 +58,19 @@ def test_a_port_that_is_taken_is_named(newcomer: Newcomer) -> None:
     assert f"make run STREAMLIT_SERVER_PORT={taken + 1}\n" in printed
 
 
+def test_a_broken_ini_is_for_the_service_to_judge(newcomer: Newcomer) -> None:
+    """`make run` says what is wrong and goes on: the service knows the last good file."""
+    ini = newcomer.folder / ".run/irisab.ini"
+    good = ini.read_text()
+    ini.write_text(f"{good}\n[split\n")
+    try:
+        _, printed = newcomer.type("make run")
+    finally:
+        ini.write_text(good)
+    # It comes as far as to the ports, which the first one has.
+    assert "irisab: .run/irisab.ini" in printed and "browser page would be, is taken" in printed
+
+
 @pytest.mark.parametrize(
     "told", ["$ echo yes\nno\n", "$ false\n", "$ true\nsilence\n", "$ echo more\n"]
 )

@@ -16,6 +16,7 @@ import altair
 import api
 import charts
 import latest
+import life
 import pytest
 import sliders
 import words
@@ -101,6 +102,8 @@ def comparison(verdict: str, **more: Any) -> dict[str, Any]:
         "verdict": verdict,
         "reason": "why it is so.",
         "disagreement_rate": 0.007,
+        "scored": 1700,
+        "sampling_rate": 1.0,
         "labelled": 40,
         "challenger_right": 8,
         "control_right": 4,
@@ -192,6 +195,186 @@ def test_when_labels_help(verdict: str, weight: int, help: bool) -> None:
     assert help == words.labels_help(comparison(verdict), control="v1", split=split)
 
 
+BASE = {
+    "experiment": {"control": "v1"},
+    "split": {"v1": 100},
+    "effective_split": {"v1": 95, "v2": 5},
+    "versions": {
+        "v1": {"exam": {"rows": 30, "accuracy": 0.9}, "trained_at": "2026-01-31T12:00:00Z"},
+        "v2": {"exam": None, "trained_at": "2026-02-28T12:00:00Z"},
+    },
+}
+AT = "2026-03-01T09:30:12.345Z"
+
+
+def rolled(state: str, **more: Any) -> dict[str, Any]:
+    history = [{"at": AT, "state": "shadow", "percent": 0, "reason": "started"}]
+    if state != "shadow":
+        history.append({"at": AT, "state": state, "percent": 5, "reason": "as it was"})
+    return {
+        "version": "v2",
+        "state": state,
+        "step": 0 if state == "shadow" else 2,
+        "steps": [1, 5, 25],
+        "percent": 5,
+        "since": AT,
+        "hold": None,
+        "reason": "as it was",
+        "history": history,
+    } | more
+
+
+def model(version: str, **more: Any) -> dict[str, Any]:
+    return {
+        "version": version,
+        "bundle": "0123456789ab",
+        "current": True,
+        "estimator": "SVC",
+        "dataset": "Iris",
+        "rows": 120,
+        "exam": {"rows": 30, "accuracy": 0.9, "per_class": {"a": {"rows": 30}}},
+        "accuracy": 0.95,
+        "mae": None,
+        "trained_at": "2026-01-31T12:00:00Z",
+        "candidate": None,
+        "reason": None,
+        "error": None,
+    } | more
+
+
+@pytest.mark.parametrize(
+    ("state", "headline"),
+    [
+        ("shadow", "v2 is being rolled out: so far it only scores in the shadow."),
+        ("step", "v2 is being rolled out: step 2 of 3, 5% of the requests."),
+        ("waiting", "v2 has done its steps and waits for a verdict, at 5%."),
+        ("paused", "The rollout of v2 is paused at 5%: a person must decide."),
+        ("baking", "v2 answers everything, and is still being watched."),
+        ("promoted", "v2 was promoted: its rollout is over."),
+        ("rolled_back", "v2 was rolled back."),
+        ("aborted", "The rollout of v2 was ended by a person."),
+        ("superseded", "The rollout of v2 is past: what the INI file says serves."),
+    ],
+)
+def test_rollout_in_words(state: str, headline: str) -> None:
+    """Each state is a sentence, with since when and why; who can do something reads what."""
+    message = life.rollout(rolled(state), BASE, [])
+    assert headline == message.headline
+    assert message.because == "Since 2026-03-01 09:30 UTC: as it was."
+    assert message.typed.startswith("irisab rollout resume") == (state == "paused")
+    permanent = "[split]\nv2 = 100\n\n[experiment]\ncontrol = v2"
+    assert (message.typed == permanent) == (state in ("baking", "promoted"))
+    under_way = state in ("shadow", "step", "waiting", "baking")
+    assert (message.todo == life.BY_ITSELF) == under_way
+
+
+def test_what_a_rollout_waits_for() -> None:
+    """A hold is said as it is, and nothing is asked of anybody who has done it all."""
+    held = life.rollout(rolled("step", hold="12 of 200 requests"), BASE, [])
+    assert held.todo.startswith("It waits: 12 of 200 requests. ")
+    permanent = BASE | {"split": BASE["effective_split"]}
+    assert life.rollout(rolled("promoted"), permanent, []).typed == ""
+
+
+@pytest.mark.parametrize(
+    ("others", "typed"),
+    [
+        ([model("v3")], "irisab rollout start v3"),
+        ([model("v3"), model("v4", candidate="rejected")], "irisab rollout start v3"),
+        ([model("v2")], ""),
+        ([model("v3", current=False)], ""),
+        ([model("v3", error="damaged")], ""),
+    ],
+)
+def test_which_rollout_could_begin(others: list[dict[str, Any]], typed: str) -> None:
+    """Where there is none, a version is named that has no traffic and could get some; or none."""
+    assert life.rollout(None, BASE, [model("v1"), *others]).typed == typed
+
+
+MARKED = {
+    "shadow": ["now", *["next"] * 5],
+    "step": ["done", "done", "now", *["next"] * 3],
+    "paused": ["done", "done", "held", *["next"] * 3],
+    "promoted": ["done"] * 6,
+    "rolled_back": ["done", "done", "ended", *["never"] * 3],
+}
+
+
+@pytest.mark.parametrize("state", MARKED)
+def test_where_a_rollout_is(state: str) -> None:
+    """Of its parts each is behind it, ahead, or where it is; an end is told from a stop."""
+    at = rolled(state)
+    if state == "rolled_back":
+        at["history"].insert(1, {"at": AT, "state": "step", "percent": 5, "reason": ""})
+    assert [each.mark for each in life.stages(at)] == MARKED[state]
+
+
+@pytest.mark.parametrize("last", ["baking", "paused"])
+def test_a_rollout_that_failed_late(last: str) -> None:
+    """One that had everything and lost it has not ended at its last step."""
+    at = rolled("rolled_back", step=3)
+    at["history"].insert(1, {"at": AT, "state": last, "percent": 100, "reason": ""})
+    assert [each.mark for each in life.stages(at)] == [*["done"] * 4, "ended", "never"]
+
+
+def test_which_exam_is_the_same() -> None:
+    """Scores on other data or other rows are not set side by side; all may sit the same."""
+    models = [
+        model("v1"),
+        model("v2"),
+        model("v3", dataset="other"),
+        model("v4", exam=None),
+        model("v5", exam=model("v5")["exam"] | {"per_class": {"b": {"rows": 30}}}),
+        model("v6", current=False),
+    ]
+    sat = life.exam(models, control="v1", task="classification")
+    assert sat is not None and sat.scores == {"v1": 0.9, "v2": 0.9}
+    said = life.on_the_exam(sat, control="v1", task="classification")
+    assert said.startswith("v1 90.0%, v2 90.0% (right answers, on the same 30 rows")
+    assert said.endswith("`irisab evaluate v1 v2 v3 v4 v5`")
+    none = life.exam(models, control="v4", task="classification")
+    assert "v4 sat no exam" in life.on_the_exam(none, control="v4", task="classification")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "current, 95%"),
+        ({"version": "v9"}, "current, gets no traffic"),
+        ({"version": "v2"}, "current, serves after a reload"),
+        ({"current": False}, "older"),
+        ({"candidate": "rejected", "reason": "*worse*"}, "gets no traffic**: \\*worse\\*"),
+        ({"error": "manifest.json: is missing"}, "cannot be read: manifest.json"),
+    ],
+)
+def test_what_is_kept(more: dict[str, Any], said: str) -> None:
+    """Each bundle says whether it serves, and if not, why not."""
+    assert said in life.kept(model(**{"version": "v1"} | more), BASE).replace("\\:", ":")
+
+
+def test_how_to_go_back() -> None:
+    """The command names an older model that can be read; there need not be one."""
+    older = model("v2", bundle="ba9876543210", current=False)
+    typed = "irisab models use v2 ba9876543210\nirisab reload"
+    assert life.going_back([model("v1"), older]) == typed
+    assert life.going_back([model("v1"), older | {"error": "damaged"}]) == ""
+
+
+def test_what_serves() -> None:
+    """A share that the INI file does not say is shown beside what it says."""
+    shown = life.serving(BASE)
+    assert shown["v1"]["Share of requests"] == "95% (irisab.ini: 100%)"
+    assert shown["v2"]["Share of requests"] == "5% (irisab.ini: none)"
+    assert (shown["v1"]["On the exam"], shown["v2"]["On the exam"]) == ("90.0% of 30 right", "–")
+
+
+def test_an_event_in_a_line() -> None:
+    """When, what, of which version, by whom; a kind of a newer service is shown as it is."""
+    event = {"at": AT, "kind": "train", "version": "v3", "text": "a_b", "by": "x"}
+    assert life.happened(event) == "2026-03-01 09:30 UTC · **Training** · v3 · a\\_b (by x)"
+    assert "**New kind** · a" in life.happened(event | {"kind": "new kind", "version": None})
+
+
 def test_one_time() -> None:
     """What happened once is not called "1 times"."""
     facts = words.evidence(comparison("better", control_right=1), control="v1", alpha=0.05)
@@ -199,9 +382,21 @@ def test_one_time() -> None:
     assert facts["Where they disagree, v1 was right"] == "1 time"
 
 
+def test_who_disagrees_and_how_many_were_asked() -> None:
+    """The rate is of users where these count, and a version too slow to score all is told."""
+    facts = words.evidence(comparison("better"), control="v1", alpha=0.05)
+    assert facts["Requests on which they disagree"] == "0.70% of 1,700"
+    assert not any("scored" in name for name in facts)
+    slow = comparison("better", unit="user", sampling_rate=0.125)
+    facts = words.evidence(slow, control="v1", alpha=0.05)
+    assert facts["Users for whom they disagree"] == "0.70% of 1,700"
+    assert facts["Requests that both have scored"].startswith("12.5% of the newest")
+
+
 def test_evidence_without_shadow() -> None:
     """Without shadow nobody counts disagreements, and none are shown."""
-    blind = comparison("better", disagreement_rate=None, challenger_right=None, control_right=None)
+    unknown = ("disagreement_rate", "scored", "sampling_rate", "challenger_right", "control_right")
+    blind = comparison("better", **dict.fromkeys(unknown))
     facts = words.evidence(blind, control="v1", alpha=0.05)
     assert "1.3; a verdict takes 20" in facts.values()
     assert not any("disagree" in name for name in facts)
@@ -443,7 +638,7 @@ def test_old_answers_are_marked(address: str) -> None:
     assert "The values have changed since this answer." in texts(page)
 
 
-@pytest.mark.parametrize("name", ["ab_test", "drift", "about"])
+@pytest.mark.parametrize("name", ["ab_test", "drift", "versions", "about"])
 def test_views_before_and_after_data(address: str, service: Process, name: str) -> None:
     """Every view can be drawn whatever the report holds, and then with a full window."""
     view(name)
@@ -601,7 +796,7 @@ def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for example in ("cat", "big_dog", "big dog"):
             page.button(key=f"example {example}").click().run()
             assert not page.exception
-        for name in ("ab_test", "drift", "about"):
+        for name in ("ab_test", "drift", "versions", "about"):
             view(name)
         for _ in range(12):
             service.post("/predict", {"features": [9.0, "grey", "moon", None]})
@@ -668,6 +863,7 @@ def test_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shadow: str
             service.post("/predict", {"features": [500.0, "new"]})
         assert "is the answer" in texts(view("about"))
         assert view("drift").title and view("ab_test").title
+        assert "(mean error: less is better" in texts(view("versions"))
 
 
 def test_without_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

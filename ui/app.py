@@ -32,7 +32,7 @@ def stamps(request: Request) -> JSONResponse:
     return JSONResponse(latest.look().stamps, headers={"Cache-Control": "no-store"})
 
 
-PAGES = ("try", "ab-test", "drift", "about")
+PAGES = ("try", "ab-test", "drift", "models", "about")
 
 app = st.App(
     Path(__file__).with_name("main.py"),

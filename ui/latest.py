@@ -12,7 +12,7 @@ from typing import Any
 
 import api
 
-PATHS = ("/health", "/config", "/report")
+PATHS = ("/health", "/config", "/report", "/versions")
 # Seconds for which an answer counts as the latest.
 AGE = 1
 

@@ -74,7 +74,22 @@ def section(*names: str) -> Callable[[Callable[..., None]], Callable[[], None]]:
     return decorate
 
 
-@redrawn("answers", "/health/reload", "/config")
+# Of /config, all but the rollout: its reasons may change every second, and no page shows them but
+# one, which has them from elsewhere.
+DRAWN_FROM = (
+    "split",
+    "effective_split",
+    "versions",
+    "features",
+    "task",
+    "classes",
+    "examples",
+    "drift",
+    "experiment",
+)
+
+
+@redrawn("answers", "/health/reload", *(f"/config/{name}" for name in DRAWN_FROM))
 def watch(seen: latest.Seen, drawn: Any) -> None:
     """Say when the service is away or refused an edit; redraw all when its configuration moved.
 
@@ -92,8 +107,12 @@ def watch(seen: latest.Seen, drawn: Any) -> None:
             + words.plain(reload["error"]),
             icon=":material/edit_off:",
         )
-    if seen.value("/config") != drawn:
+    if _parts(seen.value("/config")) != _parts(drawn):
         st.rerun()
+
+
+def _parts(config: Any) -> list[Any]:
+    return [config and config.get(name) for name in DRAWN_FROM]
 
 
 MARKS = {

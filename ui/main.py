@@ -10,12 +10,13 @@ from typing import Any
 import latest
 import live
 import streamlit as st
-from views import ab_test, about, drift, predict
+from views import ab_test, about, drift, predict, versions
 
 VIEWS = {
     "try": ("Predict", predict.draw),
     "ab-test": ("A/B test", ab_test.draw),
     "drift": ("Drift", drift.draw),
+    "models": ("Versions", versions.draw),
     "about": ("About", about.draw),
 }
 
@@ -29,10 +30,15 @@ STYLE = """
   .st-key-answer { scroll-margin: 1rem; }
   .st-key-answer h2 { padding-top: 0; }
   .stColumn:has(.st-key-answer) { position: sticky; top: 1rem; align-self: flex-start; }
+  .st-key-stages :is(ul, li) { list-style: none; margin-left: 0; padding-left: 0; }
   .stPageLink a:focus-visible { color: inherit; outline: 2px solid; outline-offset: 1px; }
   [data-testid="stCaptionContainer"] { opacity: 0.85; }
   .stVegaLiteChart text { fill: currentcolor; }
-  @media (max-width: 640px) { .stHorizontalBlock { row-gap: 1rem; } }  /* columns, stacked */
+  @media (max-width: 640px) {
+    .stHorizontalBlock { row-gap: 1rem; }  /* columns, stacked */
+    .st-key-menu { gap: 0; }  /* all in one line */
+    .st-key-menu a { padding-inline: 0.4rem; }
+  }
 </style>
 """
 

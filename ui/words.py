@@ -246,7 +246,9 @@ def side_by_side(
     return {
         name: {
             "Requests": f"{version['requests']:,}",
-            "Share of requests": share(version["requests"], total, config["split"].get(name, 0)),
+            "Share of requests": share(
+                version["requests"], total, config["effective_split"].get(name, 0)
+            ),
             "Errors": f"{version['errors']:,}",
             "Half answered within": milliseconds(version["latency_ms"]["p50"]),
             "95% answered within": milliseconds(version["latency_ms"]["p95"]),
@@ -322,8 +324,13 @@ def evidence(
         "What counts once": f"each {comparison['unit']}",
     }
     if comparison["disagreement_rate"] is not None:
-        facts["Requests on which they disagree"] = percent(
-            comparison["disagreement_rate"], digits=2
+        who = {"user": "Users for whom", "request": "Requests on which"}[comparison["unit"]]
+        rate = percent(comparison["disagreement_rate"], digits=2)
+        facts[f"{who} they disagree"] = f"{rate} of {comparison['scored']:,}"
+    sampled = comparison["sampling_rate"]
+    if sampled is not None and sampled < 1:
+        facts["Requests that both have scored"] = (
+            f"{percent(sampled, digits=1)} of the newest: the labels of the others say nothing here"
         )
     if comparison["challenger_right"] is not None:
         times = [count(comparison[f"{who}_right"], "time") for who in ("challenger", "control")]

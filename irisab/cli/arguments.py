@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab import __version__
+from irisab.rfc3339 import seconds
 
 
 def add(
@@ -40,3 +41,13 @@ def add_config(parser: argparse.ArgumentParser, *, default: Path | str) -> None:
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=f"irisab {__version__}")
+
+
+def moment(text: str) -> float:
+    """Read what --since takes: seconds since 1970."""
+    try:
+        return seconds(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no moment: write one like 2026-01-31T12:00:00Z"
+        ) from None

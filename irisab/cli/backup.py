@@ -8,6 +8,7 @@ from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import DataError
@@ -30,6 +31,7 @@ def add_to(commands: Any) -> None:
 def _backup(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     bundles, rows = backup.backup(settings, options.file)
+    note(settings.data.history, "backup", f"{rows} predictions and {bundles} models are kept")
     size = options.file.stat().st_size / 1e6
     say(f"{options.file}: {rows} predictions, {bundles} models and the settings, {size:.1f} MB")
     say(f"to bring it back: {typed(options.config, f'restore {options.file}')}")

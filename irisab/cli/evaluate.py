@@ -16,6 +16,7 @@ from irisab.lifecycle import evaluation, known
 from irisab.lifecycle.dataset import load_csv
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.serving import snapshot
 
 EXIT = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
 
@@ -35,7 +36,8 @@ def add_to(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
+    written = config.load(options.config)
+    settings = snapshot.in_force(written, snapshot.newest(written))
     bundles = _bundles(options, settings)
     control = next(iter(bundles))
     result = evaluation.evaluate(
@@ -44,6 +46,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         control=control,
         alpha=settings.experiment.alpha,
         margin=settings.experiment.margin,
+        tie=settings.experiment.tie,
     )
     say(json.dumps(result) if options.json else "\n".join(_lines(result)))
     verdicts = {pair["verdict"] for pair in result["pairs"]}
@@ -100,10 +103,11 @@ def _lines(result: Json) -> list[str]:
                 lines.append(f"    {label}: {each['correct']} of {each['rows']} found")
             else:
                 lines.append(f"    {label}: no rows")
+    right = "right" if "accuracy" in next(iter(result["versions"].values())) else "closer"
     for pair in result["pairs"]:
         lines.append(
             f"{pair['challenger']} against {pair['control']}: {pair['verdict']}. Where they "
-            f"differ, {pair['challenger']} is right in {pair['challenger_only']} and "
+            f"differ, {pair['challenger']} is {right} in {pair['challenger_only']} and "
             f"{pair['control']} in {pair['control_only']} (p = {pair['p_value']:.2g})"
         )
     return lines

@@ -10,9 +10,8 @@ from contextlib import closing
 from typing import Any
 
 from irisab import config
-from irisab.cli.arguments import add
+from irisab.cli.arguments import add, moment
 from irisab.cli.output import print_all
-from irisab.rfc3339 import seconds
 from irisab.store import export
 from irisab.store.history import History
 
@@ -20,20 +19,13 @@ from irisab.store.history import History
 def add_to(commands: Any) -> None:
     parser = add(commands, "history", _history, "print predictions and labels as CSV")
     parser.add_argument(
-        "--since", type=_moment, default=0.0, metavar="RFC3339", help="such as 2026-01-31T12:00:00Z"
+        "--since", type=moment, default=0.0, metavar="RFC3339", help="such as 2026-01-31T12:00:00Z"
     )
     parser.add_argument(
         "--training",
         action="store_true",
         help="labelled rows only, features and label: ready for train --data FILE --target label",
     )
-
-
-def _moment(text: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not RFC 3339") from None
 
 
 def _history(options: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError
-from irisab.lifecycle import kept_models
+from irisab.lifecycle import inventory, kept_models
+from irisab.serving import snapshot
 
 Json = dict[str, Any]
 
@@ -29,10 +30,8 @@ def _models(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     if options.action == "use":
         return _use(options, settings)
-    listed = [
-        kept_models.describe(each, split=settings.split, control=settings.control)
-        for each in kept_models.listed(settings.data.models)
-    ]
+    serving = snapshot.in_force(settings, snapshot.newest(settings))
+    listed = inventory.models(serving)
     if options.json:
         say(json.dumps(listed))
     elif not listed:

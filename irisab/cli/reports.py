@@ -52,12 +52,13 @@ def _add_verdict(commands: Any) -> None:
 def _verdict(options: argparse.Namespace) -> int:
     accepted = config.load(options.config)
     with closing(History(accepted.data.history)) as history:
-        revision = (
-            _earlier(history, options.revision)
-            if options.revision
-            else snapshot.assemble(accepted, source=options.config).describe()
-        )
-        experiment = report.experiment(history, revision, accepted)
+        if options.revision:
+            revision = _earlier(history, options.revision)
+            experiment = report.experiment(history, revision, accepted)
+        else:
+            served = snapshot.assemble(accepted, source=options.config)
+            accepted = served.config
+            experiment = report.experiment(history, served.describe(), accepted, served.under_way)
     comparison = _comparison(experiment, options, accepted)
     text = (
         json.dumps(experiment)

@@ -12,17 +12,24 @@ from typing import Any
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
+from irisab.cli.typed import HOST_CONFIG, typed
 from irisab.errors import ConfigError, IrisabError, NotRunning
 from irisab.http import auth, journal, systemd
 from irisab.http.handshake import Handshake
+from irisab.model.footprint import MEGABYTE
 from irisab.serving import snapshot
+from irisab.serving.room import Room, rooms
 
 log = logging.getLogger(__name__)
+
+UNIT = "irisab.service"
+# What a service takes before it has loaded a model.
+STARTED = 64 * MEGABYTE
 
 
 def add_to(commands: Any) -> None:
     add(commands, "serve", _serve, "run the API until SIGTERM")
-    add(commands, "check", _check, "validate the INI file and the bundles; exit 2 if refused")
+    add(commands, "check", _check, "validate the INI file and the models; exit 2 if refused")
     add(commands, "reload", _reload, "let the running service reload; exit 2 if refused")
 
 
@@ -42,7 +49,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    candidate = snapshot.build(options.config)
+    candidate = snapshot.build(options.config, beside=_service_rooms(options.config))
     auth.refuse_unusable(candidate.config.auth)
     say(f"{options.config} is good (revision {candidate.revision_id}). It would serve:")
     for version, share in candidate.config.split.items():
@@ -52,9 +59,25 @@ def _check(options: argparse.Namespace) -> int:
             f"  {version}  {share:g} %  {role}, {about['estimator']}, "
             f"{_score(about)}, trained {about['trained_at']}"
         )
+    if candidate.config.split != candidate.written.split and candidate.rollout:
+        said = ", ".join(f"{name} {share:g} %" for name, share in candidate.written.split.items())
+        say(f"[split] says {said}; the rest is the rollout of {candidate.rollout.version}:")
+        say(f"  {typed(options.config, 'rollout status')}")
     if candidate.config.auth.require == "no":
         say(auth.ANYBODY_VOTES)
     return 0
+
+
+def _service_rooms(path: Path) -> list[Room]:
+    """Return the memory that is left to the service, or would be if it ran."""
+    try:
+        pids = [Handshake(each).running_pid() for each in _state_folders(path)]
+    except ConfigError:  # of an INI that cannot be read: to be said by who reads it
+        return []
+    for pid in filter(None, pids):
+        return list(rooms(pid))
+    limit = systemd.memory_limit(UNIT) if path == HOST_CONFIG else None
+    return [] if limit is None else [Room(free=limit - STARTED, limit=limit, unit=UNIT)]
 
 
 def _score(about: Mapping[str, Any]) -> str:
@@ -65,18 +88,25 @@ def _score(about: Mapping[str, Any]) -> str:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    folder, *others = _state_folders(options.config)
+    say(f"reloaded: revision {reload(options.config)} serves")
+    return 0
+
+
+def reload(path: Path) -> str:
+    """Let the service that runs reload, and return the revision that serves.
+
+    Raises `NotRunning` and `ReloadRefused`.
+    """
+    folder, *others = _state_folders(path)
     try:
-        revision = Handshake(folder).reload()
+        return Handshake(folder).reload()
     except NotRunning:
         # An edit of [data] history, or an INI that cannot be read, does not move the service: it
         # is the one to say what is wrong.
-        running = [each for each in others if Handshake(each).is_running()]
+        running = [each for each in others if Handshake(each).running_pid()]
         if not running:
             raise
-        revision = Handshake(running[0]).reload()
-    say(f"reloaded: revision {revision} serves")
-    return 0
+        return Handshake(running[0]).reload()
 
 
 def _state_folders(path: Path) -> list[Path]:

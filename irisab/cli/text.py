@@ -65,7 +65,7 @@ def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
         *_next_lines(comparison["next"], config),
-        *_pair_lines(comparison, control),
+        *_pair_lines(comparison, control, experiment["versions"][control]),
         "In this split alone:",
         *(_version_line(name, experiment["versions"][name]) for name in (control, challenger)),
         *_class_lines(experiment["versions"], (control, challenger)),
@@ -84,17 +84,24 @@ def _next_lines(step: str, config: Path) -> list[str]:
     return [f"Next: {step}"]
 
 
-def _pair_lines(comparison: Json, control: str) -> Iterator[str]:
+def _pair_lines(comparison: Json, control: str, version: Json) -> Iterator[str]:
     low, high = comparison["difference"]["low"], comparison["difference"]["high"]
     rate, unit = comparison["disagreement_rate"], comparison["unit"]
     # Without shadow each version is judged by what it answered since the split.
     paired = comparison["challenger_right"] is not None
     yield "In every split so far:" if paired else "In this split:"
     yield f"  {comparison['labelled']} labels"
-    yield f"  Accuracy of {comparison['challenger']} minus {control}: {low:+.2%} to {high:+.2%}"
+    compared = f"Accuracy of {comparison['challenger']} minus {control}"
+    if version["per_class"] is None:  # a regression
+        compared = f"{comparison['challenger']} is closer more often by"
+    yield f"  {compared}: {low:+.2%} to {high:+.2%}"
     yield f"  Evidence (e-value): {comparison['e_value']:.3g}"
     if rate is not None:
         yield f"  They disagree {'for' if unit == 'user' else 'on'} {rate:.2%} of {unit}s"
+    sampled = comparison["sampling_rate"]
+    if sampled is not None and sampled < 1:
+        scored = f"{sampled:.1%} of the newest requests"
+        yield f"  Both scored {scored}; labels of the others tell nothing"
     if comparison["labels_needed"]:
         yield f"  Labels needed at these rates: about {comparison['labels_needed']} more"
 
@@ -129,3 +136,37 @@ def _class_lines(versions: Json, names: Sequence[str]) -> Iterator[str]:
 
 def _recall(name: str, counts: Json) -> str:
     return f"{name} right in {counts['correct']} of {counts['labelled']}"
+
+
+def rollout_text(
+    rollout: Json,
+    written: Json,
+    effective: Json,
+    *,
+    title: str,
+    config: Path,
+    permanent: bool,
+) -> str:
+    """Render where a rollout is; `permanent` where the INI file should say what it has come to."""
+    version, state = rollout["version"], rollout["state"]
+    words = {"step": f"step {rollout['step']} of {len(rollout['steps'])}"}
+    lines = [
+        f"{title} {version}: {words.get(state, state.replace('_', ' '))}, since {rollout['since']}",
+        f"  {rollout['reason']}",
+    ]
+    if rollout["hold"]:
+        lines.append(f"  It waits: {rollout['hold']}")
+    lines.append(f"Split: {_split(effective)}")
+    if effective != written:
+        lines.append(f"  ([split] in {config} says {_split(written)})")
+    if state == "paused":
+        verbs = [typed(config, f"rollout {verb}") for verb in ("resume", "promote", "abort")]
+        lines += ["Next, one of:", *(f"  {verb}" for verb in verbs)]
+    if permanent:
+        text = f"[split]\n{version} = 100\n\n[experiment]\ncontrol = {version}"
+        lines += ["To make it permanent:", *_next_lines(text, config)]
+    return "\n".join(lines)
+
+
+def _split(shares: Json) -> str:
+    return ", ".join(f"{name} {share:g} %" for name, share in shares.items())

@@ -1,4 +1,4 @@
-"""irisab train: fit versions and write their bundles."""
+"""irisab train: fit versions and write their models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError, DataError, HistoryError
@@ -19,12 +20,12 @@ IRIS = Path("iris")
 
 
 def add_to(commands: Any) -> None:
-    parser = add(commands, "train", _train, "fit versions and write their bundles")
+    parser = add(commands, "train", _train, "fit versions and write their models")
     parser.add_argument(
         "versions",
         nargs="*",
         metavar="VERSION",
-        help="default: those of the INI file that have no bundle",
+        help="default: those of the INI file that have no model",
     )
     parser.add_argument(
         "--data",
@@ -38,7 +39,7 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="leave out rows with missing or unreadable cells, and columns that cannot be read",
     )
-    parser.add_argument("--force", action="store_true", help="train again where a bundle exists")
+    parser.add_argument("--force", action="store_true", help="train again where a model exists")
     parser.add_argument(
         "--first", action="store_true", help="only where there is no model of any version at all"
     )
@@ -68,7 +69,7 @@ def _nothing(options: argparse.Namespace) -> int:
             f"every version has a model already, so {' and '.join(unused)} would not be used: "
             f"name a new version, or replace one: {typed(options.config, 'train --force VERSION')}"
         )
-    say("Every version has a bundle already; --force trains it again.")
+    say("Every version has a model already; --force trains it again.")
     return 0
 
 
@@ -86,7 +87,7 @@ def _versions_to_train(options: argparse.Namespace, accepted: config.Config) -> 
             )
         if bundle.exists(models, version) and not options.force:
             again = typed(options.config, f"train --force {version}")
-            raise DataError(f"version {version} has a bundle already; to replace it: {again}")
+            raise DataError(f"version {version} has a model already; to replace it: {again}")
     if options.versions:
         return list(dict.fromkeys(options.versions))
     return [each for each in accepted.models if options.force or not bundle.exists(models, each)]
@@ -232,6 +233,12 @@ def _train_one(
     )
     manifest = bundle.read_manifest(models, version)
     assert manifest is not None
+    note(
+        accepted.data.history,
+        "train",
+        f"from {dataset.name}, {len(dataset.rows)} rows",
+        version=version,
+    )
     say("\n".join([*_scores(version, manifest), *findings.of_exam(manifest["exam"])]))
 
 

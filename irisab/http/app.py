@@ -30,6 +30,7 @@ from irisab.errors import (
 from irisab.http import auth, openapi, problem
 from irisab.http.dispatch import ARRIVED
 from irisab.http.key_file import LastUse, beside
+from irisab.lifecycle.inventory import Inventory
 from irisab.rfc3339 import timestamp
 from irisab.serving import settings
 from irisab.serving.service import ModelFailure, Service
@@ -84,6 +85,7 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._inventory = Inventory(service.history)
         self._used = LastUse(beside(service.snapshot.config.data.history))
         self._open: Routes = {
             "/predict": ("POST", self._predict),
@@ -91,6 +93,7 @@ class App:
             "/health": ("GET", self._health),
             "/config": ("GET", self._config),
             "/report": ("GET", self._report),
+            "/versions": ("GET", self._versions),
             "/metrics": ("GET", self._metrics),
             "/openapi.json": ("GET", self._describe),
         }
@@ -231,10 +234,13 @@ class App:
         )
 
     def _config(self, environ: WSGIEnvironment) -> Response:
-        return _json(settings.public(self._service.snapshot))
+        return _json(settings.public(self._service.snapshot, self._service.rollout()))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
         return _json(self._service.report())
+
+    def _versions(self, environ: WSGIEnvironment) -> Response:
+        return _json(self._inventory.told(self._service.snapshot))
 
     def _metrics(self, environ: WSGIEnvironment) -> Response:
         content_type, body = self._service.metrics.render(environ.get("HTTP_ACCEPT", ""))

@@ -15,7 +15,11 @@ from irisab.keys import Key
 from irisab.serving.metrics import Metrics
 
 # What each path needs; the others are open to everybody who reaches the port.
-SCOPES = {"/predict": "predict", "/feedback": "feedback", "/config": "read", "/report": "read"}
+SCOPES = {
+    "/predict": "predict",
+    "/feedback": "feedback",
+    **dict.fromkeys(("/config", "/report", "/versions"), "read"),
+}
 # One for all who come without a valid key, so that nobody learns which keys there were.
 _REFUSED = (
     "this needs a valid key: send it in the header Authorization: Bearer KEY, or X-API-Key: KEY"

@@ -77,14 +77,13 @@ class Handshake:
         except OSError as error:
             log.error("%s: cannot be written: %s; reload will not work", self._pid, error.strerror)
 
-    def is_running(self) -> bool:
-        """Tell whether a service holds this folder, as far as that can be seen from here."""
+    def running_pid(self) -> int | None:
+        """Return the pid of the service that holds this folder, as far as it is seen from here."""
         try:
             with self._alone():
-                self._running_pid()
+                return self._running_pid()
         except (NotRunning, OSError):
-            return False
-        return True
+            return None
 
     def request_id(self) -> str | None:
         """Return the id that waits for an answer, in the service."""

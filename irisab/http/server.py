@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from irisab import config
-from irisab.errors import ConfigError, IrisabError
-from irisab.http import auth, dispatch, last_good, systemd
+from irisab.errors import ConfigError, HistoryError, IrisabError
+from irisab.http import auth, dispatch, last_good, starts, systemd
 from irisab.http.app import App
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
@@ -26,6 +26,7 @@ from irisab.serving import snapshot
 from irisab.serving.metrics import Metrics
 from irisab.serving.service import Service
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.store.events import EventLog, Kind
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 
@@ -69,8 +70,10 @@ def _first_snapshot(path: Path) -> tuple[Snapshot, ReloadOutcome]:
     """Load the INI, or the last one that was accepted where it is refused."""
     now = time.time()
     try:
-        accepted = snapshot.build(path)
-        _refuse_unwritable(accepted.config, path)
+        options = config.load(path)
+        _refuse_unwritable(options, path)
+        with starts.counted(options, source=path):
+            accepted = snapshot.assemble(options, source=path)
     except IrisabError as error:
         earlier = last_good.find(path)
         if earlier is None:
@@ -109,6 +112,7 @@ class Run:
         self._path = path
         self._handshake = handshake
         self._history = History(data.history)
+        self._events = EventLog(data.history)
         self._recorder = Recorder(data.history, keep_rows=data.keep_rows)
         self._service = Service(
             first, history=self._history, recorder=self._recorder, metrics=Metrics()
@@ -146,6 +150,7 @@ class Run:
         return f"http://{host}:{port}"
 
     def _control(self, commands: queue.SimpleQueue[str]) -> None:
+        self._note_start()
         while commands.get() == "reload":
             try:
                 self._reload()
@@ -168,15 +173,31 @@ class Run:
         self._service.reload = self._load()
         systemd.notify("READY=1")
         outcome = self._service.reload
+        if outcome.ok:
+            self._note("reload", f"serving {_summary(self._service.snapshot)}")
+        else:
+            self._note("refused", str(outcome.error))
         revision = self._service.snapshot.revision_id
         self._handshake.answer(
             request_id, {"ok": outcome.ok, "error": outcome.error, "revision": revision}
         )
 
+    def _note_start(self) -> None:
+        self._note("start", f"serving {_summary(self._service.snapshot)}")
+        if self._service.reload.error is not None:
+            self._note("refused", self._service.reload.error)
+
+    def _note(self, kind: Kind, text: str) -> None:
+        try:
+            self._events.add(kind, text, by="irisab")
+        except HistoryError as error:
+            log.error("not among the events: %s", error)
+
     def _load(self) -> ReloadOutcome:
         now = time.time()
+        self._deal_anew()
         try:
-            candidate = snapshot.build(self._path)
+            candidate = snapshot.build(self._path, known=self._service.snapshot.rollout)
             _refuse_fixed(self._service.snapshot.config, candidate.config, self._path)
             if candidate.config.auth != self._service.snapshot.config.auth:
                 auth.refuse_unusable(candidate.config.auth)
@@ -185,8 +206,20 @@ class Run:
         except Exception as error:
             return self._refused(error, now)
         last_good.keep(candidate)
+        starts.forget(candidate.config)
         log.info("reloaded: serving %s", _summary(candidate))
         return ReloadOutcome(ok=True, error=None, at=now, accepted=now)
+
+    def _deal_anew(self) -> None:
+        """Follow the rollout with what is loaded: neither a typing error nor large models hold up
+        what takes traffic back."""
+        try:
+            candidate = snapshot.dealt_anew(self._service.snapshot)
+        except Exception:
+            log.exception("the split of the rollout could not be worked out")
+            return
+        if candidate is not None:
+            self._service.swap(candidate)
 
     def _refused(self, error: Exception, now: float) -> ReloadOutcome:
         if isinstance(error, IrisabError):

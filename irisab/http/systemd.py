@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,6 +64,19 @@ def state_folder() -> Path | None:
     """Return the folder that the unit's StateDirectory= gives the service (systemd.exec(5))."""
     folder = os.environ.get("STATE_DIRECTORY")
     return Path(folder) if folder else None
+
+
+def memory_limit(unit: str) -> int | None:
+    """Return the bytes of MemoryMax= that systemd has read for a unit, None where there are none.
+
+    With its drop-ins (systemctl(1), systemd.resource-control(5)).
+    """
+    asked = ["systemctl", "show", "--property=MemoryMax", "--value", unit]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout
+        return int(said)
+    except (OSError, ValueError, subprocess.SubprocessError):  # "infinity" is no limit
+        return None
 
 
 def inherited_socket() -> socket.socket | None:

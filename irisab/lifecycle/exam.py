@@ -38,7 +38,11 @@ def _canonical(value: float | str | None) -> float | str | None:
     return None if math.isnan(number) else number + 0.0
 
 
+def units(dataset: Dataset) -> Sequence[str]:
+    """Return of each row what must not be torn apart: its group, else the row itself."""
+    return dataset.groups or [unit_of(row) for row in dataset.rows.tolist()]
+
+
 def members(dataset: Dataset, *, salt: str) -> NDArray[np.bool_]:
     """Mark the exam's rows of a dataset: shape (n_rows,)."""
-    units = dataset.groups or [unit_of(row) for row in dataset.rows.tolist()]
-    return np.array([is_exam(unit, salt=salt) for unit in units], dtype=bool)
+    return np.array([is_exam(unit, salt=salt) for unit in units(dataset)], dtype=bool)

@@ -85,4 +85,4 @@ def _refuse_strange(job: Job, made: Made) -> None:
     except (KeyError, TypeError, ValueError):
         known = False
     if not known:
-        raise BundleError(f"{job.file}: what came out of it is no bundle")
+        raise BundleError(f"{job.file}: what came out of it is no model")

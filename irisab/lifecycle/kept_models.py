@@ -25,14 +25,22 @@ class Kept:
     why: str | None = None
 
 
-def listed(models: Path) -> Iterator[Kept]:
-    """Yield the bundles of each version, the newest first."""
-    for home in sorted(each for each in models.glob("*") if each.is_dir()):
-        current = (home / CURRENT).resolve().name
-        folders = [each for each in home.iterdir() if publish.is_bundle(each)]
-        folders.sort(key=lambda each: each.stat().st_mtime, reverse=True)
-        for folder in folders:
-            yield _kept(home.name, folder, folder.name == current)
+def listed(models: Path, *, most: int | None = None) -> Iterator[Kept]:
+    """Yield the bundles of each version, the newest first; of all, the `most` newest only."""
+    homes = [each for each in models.glob("*") if each.is_dir()]
+    folders = [each for home in homes for each in home.iterdir() if publish.is_bundle(each)]
+    folders.sort(key=_made, reverse=True)
+    for folder in sorted(folders[:most], key=lambda each: each.parent.name):
+        current = (folder.parent / CURRENT).resolve().name
+        yield _kept(folder.parent.name, folder, folder.name == current)
+
+
+def _made(folder: Path) -> float:
+    """Return when a bundle was made; one that a training removes just now is the oldest."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _kept(version: str, folder: Path, is_current: bool) -> Kept:
@@ -87,8 +95,16 @@ def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
         "accuracy": manifest.get("accuracy"),
         "mae": manifest.get("mae"),
         "trained_at": manifest.get("trained_at"),
+        **_judged(manifest),
         "error": kept.why,
     }
+
+
+def _judged(manifest: Mapping[str, Any]) -> Json:
+    """Return what became of a version that retraining has made; of others there is nothing."""
+    said = manifest.get("retrain") or {}
+    rejected = said.get("decision") == "reject"
+    return {"candidate": "rejected" if rejected else None, "reason": said.get("reason")}
 
 
 def _form(manifest: Mapping[str, Any]) -> str:

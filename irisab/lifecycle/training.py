@@ -62,8 +62,9 @@ def fit(
         raise DataError(f"{dataset.name}: has no row to learn from, all are for the exam")
     learn = _learner(estimator, dataset, every_weight)
     with _progress(f"fitting {version}"):
-        fitted = learn(learning)
+        # The folds first: each is about as large as the model, and gone before it is there.
         folds = scores.cross_validated(dataset, learn, seed=seed)
+        fitted = learn(learning)
     _one_thread(fitted)
     packed, training = kept.pack(dataset, keep_mb=options.keep_mb)
     about = {

@@ -13,7 +13,7 @@ Start at `flatten`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 _FORESTS = {"RandomForestClassifier", "ExtraTreesClassifier"}
 _TREES = {"DecisionTreeClassifier", "ExtraTreeClassifier"}
+_SHAPES = {"n_features": ("i", 0), "feature": ("i", 1), "threshold": ("f", 1), "value": ("f", 2)}
+# What is worked out for all nodes of a large forest at once would be as large as the forest.
+ROWS = 1 << 16
 
 
 def flatten(estimator: Any) -> dict[str, np.ndarray] | None:
@@ -36,12 +39,25 @@ def flatten(estimator: Any) -> dict[str, np.ndarray] | None:
     trees = _trees(estimator)
     if not trees or estimator.n_outputs_ != 1:
         return None
-    parts = [_preorder(tree.tree_) for tree in trees]
-    feature, threshold, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-    if not _are_probabilities(value):
+    arrays = joined(_preorder(tree.tree_) for tree in trees)
+    if not are_probabilities(arrays["value"]):
         return None
-    n_features = np.array(estimator.n_features_in_, dtype=np.int64)
-    return {"feature": feature, "threshold": threshold, "value": value, "n_features": n_features}
+    return {**arrays, "n_features": np.array(estimator.n_features_in_, dtype=np.int64)}
+
+
+def joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return arrays end to end, given tree by tree; at least one.
+
+    Only one tree is there twice: parts of a large forest, and what they become, would be too much.
+    """
+    whole: dict[str, bytearray] = {}
+    for part in parts:
+        for name, array in part.items():
+            whole.setdefault(name, bytearray()).extend(array.tobytes())
+    return {
+        name: np.frombuffer(whole[name], array.dtype).reshape(-1, *array.shape[1:])
+        for name, array in part.items()
+    }
 
 
 def _trees(estimator: Any) -> list[Any]:
@@ -57,13 +73,14 @@ def _is_exactly(estimator: Any, names: set[str]) -> bool:
     return kind.__name__ in names and kind.__module__.startswith("sklearn.")
 
 
-def _preorder(tree: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _preorder(tree: Any) -> dict[str, np.ndarray]:
     """Return feature, threshold and value of one `sklearn.tree._tree.Tree` in preorder."""
     order = preorder(tree.children_left, tree.children_right)
     split = tree.children_left[order] >= 0
     feature = np.where(split, tree.feature[order], -1).astype(np.int32)
     value = tree.value[order][~split, 0, :].astype(np.float64)
-    return feature, tree.threshold[order][split].astype(np.float64), value
+    threshold = tree.threshold[order][split].astype(np.float64)
+    return {"feature": feature, "threshold": threshold, "value": value}
 
 
 def preorder(left: Ints, right: Ints) -> list[int]:
@@ -78,28 +95,21 @@ def preorder(left: Ints, right: Ints) -> list[int]:
     return order
 
 
-def _are_probabilities(value: np.ndarray) -> bool:
-    return bool(np.all(value >= 0) and np.allclose(value.sum(axis=1), 1, rtol=0, atol=1e-6))
+def are_probabilities(value: np.ndarray) -> bool:
+    """Tell whether each row of value (leaves, classes) has probabilities; a few rows at a time."""
+    for first in range(0, len(value), ROWS):
+        some = value[first : first + ROWS]
+        if not (np.all(some >= 0) and np.allclose(some.sum(axis=1), 1, rtol=0, atol=1e-6)):
+            return False
+    return True
 
 
-def checked(arrays: Mapping[str, np.ndarray]) -> tuple[int, Ints, Floats, Floats]:
-    """Return n_features, feature, threshold, value; raise BundleError if they do not fit."""
-    for name, kind, ndim in (("n_features", "i", 0), ("feature", "i", 1),
-                             ("threshold", "f", 1), ("value", "f", 2)):  # fmt: skip
-        if name not in arrays:
-            raise BundleError(f"The forest is damaged: it has no array {name!r}.")
-        array = arrays[name]
-        if array.dtype.kind != kind or array.ndim != ndim:
-            raise BundleError(f"The forest is damaged: {name!r} has a wrong type or shape.")
-    n_features, feature = int(arrays["n_features"]), arrays["feature"].astype(np.intp)
-    threshold, value = (
-        np.asarray(arrays[name], dtype=np.float64) for name in ("threshold", "value")
-    )
-    splits = int(np.count_nonzero(feature >= 0))
-    if len(threshold) != splits or len(value) != len(feature) - splits or not value.size:
-        raise BundleError("The forest is damaged: its arrays do not fit together.")
-    if not -1 <= feature.min() <= feature.max() < n_features:
-        raise BundleError(f"The forest is damaged: a node tests none of {n_features} features.")
-    if np.isnan(threshold).any() or not _are_probabilities(value):
-        raise BundleError("The forest is damaged: a threshold or a probability is impossible.")
-    return n_features, feature, threshold, value
+def forest_array(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """Return one array of a forest; raises `BundleError` where it has a wrong type or shape."""
+    kind, ndim = _SHAPES[name]
+    if name not in arrays:
+        raise BundleError(f"The forest is damaged: it has no array {name!r}.")
+    array = arrays[name]
+    if array.dtype.kind != kind or array.ndim != ndim:
+        raise BundleError(f"The forest is damaged: {name!r} has a wrong type or shape.")
+    return array

@@ -29,9 +29,9 @@ class Bitset:
     """The AND of one mask per feature, then a look-up of what the leaves left say together."""
 
     def __init__(self, nodes: Nodes) -> None:
-        self._n_trees, self._outcome, self._value = len(nodes.roots), nodes.outcome, nodes.value
+        self._n_trees, self._outcome, self._value = len(nodes.roots), nodes.outcomes(), nodes.value
         self._memo: dict[int, Answer] = {}
-        entry = len(nodes.outcome) // 7 + 40 * nodes.value.shape[1] + 300
+        entry = nodes.n_leaves // 7 + 40 * nodes.value.shape[1] + 300
         self._memo_size = MEMO_BYTES // entry
         answer = self._voter(nodes) if nodes.pure else self._added
         self.score_row = _scorer(_masks(nodes), answer)
@@ -39,7 +39,7 @@ class Bitset:
     def _voter(self, nodes: Nodes) -> Callable[[int], Answer]:
         """Return what answers where every leaf is sure of its class: the sums are votes."""
         # The last class has the votes that are left.
-        classes = [_pack(nodes.outcome == label) for label in range(nodes.value.shape[1] - 1)]
+        classes = [_pack(self._outcome == label) for label in range(nodes.value.shape[1] - 1)]
         base, recall, remember = self._n_trees + 1, self._memo.get, self._remember
 
         def answer(live: int) -> Answer:
@@ -90,7 +90,8 @@ def _scorer(features: list[_Feature], answer: Callable[[int], Answer]) -> Callab
 
 def _masks(nodes: Nodes) -> list[_Feature]:
     """Return, per feature tested, its sorted cutoffs and the mask of each interval between."""
-    start, middle, end = nodes.rank[:-1], nodes.rank[nodes.right], nodes.rank[_ends(nodes)]
+    rank = nodes.ranks()
+    start, middle, end = rank[:-1], rank[nodes.right], rank[_ends(nodes)]
     features = []
     for feature in range(nodes.n_features):
         at = np.flatnonzero(nodes.feature == feature)
@@ -99,8 +100,8 @@ def _masks(nodes: Nodes) -> list[_Feature]:
             above = np.searchsorted(cuts, nodes.cut[at], side="right")
             columns = (each.tolist() for each in (above, start[at], middle[at], end[at]))
             tests = sorted(zip(*columns, strict=True))
-            features.append((feature, cuts, _intervals(tests, len(cuts), len(nodes.outcome))))
-    return features or [(0, [], [(1 << len(nodes.outcome)) - 1])]
+            features.append((feature, cuts, _intervals(tests, len(cuts), nodes.n_leaves)))
+    return features or [(0, [], [(1 << nodes.n_leaves) - 1])]
 
 
 def _intervals(tests: list[tuple[int, int, int, int]], n_cuts: int, n_leaves: int) -> list[int]:
@@ -135,9 +136,9 @@ def _pack(bits: NDArray[np.bool_]) -> int:
 
 def masks_fit(nodes: Nodes) -> bool:
     """Whether all masks together stay within MASK_BYTES, without building one."""
-    room = MASK_BYTES // (len(nodes.outcome) * 4 // 30 + 40)
+    room = MASK_BYTES // (nodes.n_leaves * 4 // 30 + 40)
     for feature in range(nodes.n_features):
-        room -= len(set(nodes.cut[nodes.feature == feature].tolist())) + 1
+        room -= len(np.unique(nodes.cut[nodes.feature == feature])) + 1
         if room < 0:
             return False
     return True

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from irisab.errors import BundleError
 from irisab.model.arrays import Floats
 from irisab.model.fastest import spread
-from irisab.model.nodes import Nodes, cutoffs
+from irisab.model.nodes import Nodes
 
 _SHAPES = {"feature": ("i", 1), "threshold": ("f", 1), "missing_left": ("b", 1),
            "value": ("f", 2), "base": ("f", 1)}  # fmt: skip
@@ -46,13 +46,13 @@ class Branches:
         with_sets = {**_SHAPES, **_SET_SHAPES} if "left" in arrays else _SHAPES
         a = {name: _shaped(arrays, name, *shape) for name, shape in with_sets.items()}
         self.turns, self.base = bool(about["turns"]), a["base"].astype(np.float64)
-        feature = a["feature"].astype(np.intp)
+        feature = a["feature"]
         split = feature >= 0
         _refuse_misfits(a, split, n_columns)
-        threshold, value = (a[name].astype(np.float64) for name in ("threshold", "value"))
-        cuts = cutoffs(threshold) if about["float32"] else threshold
+        threshold, value = (np.asarray(a[name], np.float64) for name in ("threshold", "value"))
         self.n_columns, self.split = n_columns, split
-        self.nodes = Nodes(n_columns, feature, cuts, value)
+        self.nodes = Nodes(n_columns, feature, value)
+        self.nodes.set_cuts(threshold, float32=about["float32"])
         self.missing_left = _spread(split, a["missing_left"], False)
         self.category = _spread(split, a.get("category", np.full(len(threshold), -1)), -1)
         left = a.get("left", np.empty((0, SET_BYTES), np.uint8))

@@ -14,7 +14,6 @@ and golden rows for the answers.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -22,13 +21,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from irisab.errors import BundleError, MissingPackage
-from irisab.files import read_regular
+from irisab.files import open_regular, read_regular
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
@@ -113,11 +113,11 @@ def load(models: Path, version: str) -> Bundle:
     except FileNotFoundError as error:
         again = "--force " if exists(models, version) else ""
         raise BundleError(
-            f"{folder}: version {version} has no complete bundle ({error.filename} is missing): "
+            f"{folder}: version {version} has no complete model ({error.filename} is missing): "
             f"run 'irisab train {again}{version}'"
         ) from error
     except (OSError, RuntimeError) as error:  # a link that leads to itself is the latter
-        raise BundleError(f"{folder}: the bundle cannot be read: {error}; {_REMEDY}") from error
+        raise BundleError(f"{folder}: the model cannot be read: {error}; {_REMEDY}") from error
 
 
 def load_folder(folder: Path, version: str) -> Bundle:
@@ -134,10 +134,10 @@ def load_folder(folder: Path, version: str) -> Bundle:
     except BundleError as error:
         raise BundleError(f"{error}; {_REMEDY}") from error
     except Exception as error:  # what a damaged archive or a strange pickle raises is anything
-        raise BundleError(f"{folder}: the bundle cannot be read: {error!r}; {_REMEDY}") from error
+        raise BundleError(f"{folder}: the model cannot be read: {error!r}; {_REMEDY}") from error
 
 
-_REMEDY = f"train it again, or let {CURRENT!r} point to an older bundle beside it"
+_REMEDY = f"train it again, or let {CURRENT!r} point to an older model beside it"
 
 
 def _load(folder: Path, version: str) -> Bundle:
@@ -190,20 +190,27 @@ def _model(folder: Path, manifest: Mapping[str, Any], features: Sequence[Feature
     form = form_of(manifest)
     for name in manifest["files"]:
         if name != form:
-            _verified(folder, name, manifest)
-    data = _verified(folder, form, manifest)
-    if form != PICKLE:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            loaded = dict(arrays)
-        return Forest(loaded) if form == FOREST else restore(manifest["plain"], loaded)
-    _refuse_other_libraries(folder, manifest["libraries"])
-    import joblib  # only here: a plain form needs neither pickle nor scikit-learn
+            _verified(folder, name, manifest).close()
+    with _verified(folder, form, manifest) as file:
+        if form != PICKLE:
+            return plain_model(file, manifest.get("plain"))
+        _refuse_other_libraries(folder, manifest["libraries"])
+        import joblib  # only here: a plain form needs neither pickle nor scikit-learn
 
-    return Estimator(
-        joblib.load(io.BytesIO(data)),
-        n_classes=len(manifest["class_names"]),
-        numeric=all(feature.is_numeric for feature in features),
-    )
+        return Estimator(
+            joblib.load(file),
+            n_classes=len(manifest["class_names"]),
+            numeric=all(feature.is_numeric for feature in features),
+        )
+
+
+def plain_model(file: BufferedIOBase, about: Mapping[str, Any] | None) -> Model:
+    """Read a plain form: of a forest of numbers, or of what `about` says.
+
+    An array is read when it is asked for: all of a large forest at once would be too much.
+    """
+    with np.load(file, allow_pickle=False) as arrays:
+        return Forest(arrays) if about is None else restore(about, arrays)
 
 
 def form_of(manifest: Mapping[str, Any]) -> str:
@@ -215,13 +222,17 @@ def form_of(manifest: Mapping[str, Any]) -> str:
 _FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
+def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> BufferedReader:
+    """Open a file of a bundle that is as it was written."""
     if not _FILE.fullmatch(name):
         raise BundleError(f"{folder / MANIFEST}: names no file of this folder: {name!r}")
-    data = read_regular(folder / name)
-    if hashlib.sha256(data).hexdigest() != manifest["files"][name]:
+    file = open_regular(folder / name)
+    # Not read at once: a file may be larger than the memory that is left.
+    if hashlib.file_digest(file, "sha256").hexdigest() != manifest["files"][name]:
+        file.close()
         raise BundleError(f"{folder / name}: was changed since training (sha256 differs)")
-    return data
+    file.seek(0)
+    return file
 
 
 def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from irisab.model.arrays import preorder
+from irisab.model.arrays import joined, preorder
 from irisab.model.known import NotPlain, known_kind
 from irisab.model.steps import Prepared
 
@@ -45,7 +45,7 @@ def _forest(estimator: Any, prepared: Prepared) -> Plain:
         raise NotPlain("several outputs")
     for each in trees:
         known_kind(each)
-    arrays = _joined([_tree(each.tree_) for each in trees])
+    arrays = joined(_tree(each.tree_) for each in trees)
     is_classifier = hasattr(estimator, "classes_")
     # scikit-learn before 1.3 kept counts in the leaves.
     if is_classifier and not np.allclose(arrays["value"].sum(axis=1), 1, rtol=0, atol=1e-6):
@@ -76,10 +76,6 @@ def _tree(tree: Any, *, scale: float | None = None) -> Arrays:
     }
 
 
-def _joined(trees: list[Arrays]) -> Arrays:
-    return {name: np.concatenate([each[name] for each in trees]) for name in trees[0]}
-
-
 # -- gradient boosting ----------------------------------------------------------------------
 
 
@@ -103,7 +99,7 @@ def _boosting(estimator: Any, prepared: Prepared) -> Plain:
         "link": _boosting_link(estimator),
         # predict says the second class where the sum is 0.
         "at_zero": 1,
-    }, {**_joined([_tree(each.tree_, scale=scale) for each in trees]), "base": base}
+    }, {**joined(_tree(each.tree_, scale=scale) for each in trees), "base": base}
 
 
 def _boosting_link(estimator: Any) -> str:
@@ -141,7 +137,7 @@ def _histogram(estimator: Any, prepared: Prepared) -> Plain:
 
 def _numbered(trees: list[Arrays]) -> Arrays:
     """Join trees, the sets of each counted from those before it."""
-    arrays = _joined(trees)
+    arrays = joined(trees)
     if not len(arrays["left"]):
         del arrays["category"], arrays["left"]
         return arrays

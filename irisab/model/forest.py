@@ -31,7 +31,7 @@ class Forest:
         nodes = forest_nodes(arrays)
         self.n_features = nodes.n_features
         self.n_trees, self.n_classes = len(nodes.roots), nodes.value.shape[1]
-        self.n_leaves = len(nodes.outcome)
+        self.n_leaves = nodes.n_leaves
         walk = Walk(nodes)
         forms: dict[str, Callable[[Row], Answer]] = {}
         if method in (None, "bitset") and masks_fit(nodes):

@@ -13,17 +13,18 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from irisab.errors import BundleError
-from irisab.files import write_durably
 from irisab.model.answer import Model
 from irisab.model.bundle import CURRENT, FOLDER_DIGITS, MANIFEST, Bundle, features_of
 from irisab.model.forms import formed
 from irisab.model.schema import row_to_json
+from irisab.model.sink import Folder, Memory, Sink
 
 STAGING = ".new-"
 FOLDER_NAME = f"[0-9a-f]{{{FOLDER_DIGITS}}}"
@@ -52,8 +53,12 @@ def write(
     Parameters are those of `pack`, and more files, `beside`, which serving does not need. Raises
     `BundleError` where the folder cannot be written.
     """
-    files = pack(estimator, golden_rows=golden_rows, about=about, proof_rows=proof_rows)
-    return put(models, version, {**files, **(beside or {})})
+
+    def fill(sink: Sink) -> None:
+        _pack(sink, estimator, golden_rows, about, proof_rows)
+        _add_all(sink, beside or {})
+
+    return _put(models, version, fill)
 
 
 def pack(
@@ -73,17 +78,34 @@ def pack(
         On these and on rows around them a plain form must answer as the estimator does, or it is
         not used; by default the golden rows.
     """
-    model = formed(estimator, about, golden_rows if proof_rows is None else proof_rows)
+    memory = Memory()
+    _pack(memory, estimator, golden_rows, about, proof_rows)
+    return memory.files
+
+
+def _pack(
+    sink: Sink, estimator: Any, golden_rows: Any, about: Mapping[str, Any], proof_rows: Any
+) -> None:
+    model = formed(estimator, about, golden_rows if proof_rows is None else proof_rows, sink)
     manifest = {
         "format": 2 if _needs_format_2(model.estimator, about) else 1,
         "sha256": model.sha256,
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in model.files.items()},
+        "files": dict(model.files),
         "libraries": _libraries(),
         "golden": _golden(model.model, golden_rows.tolist()),
         **about,
         **model.about,
     }
-    return {**model.files, MANIFEST: json.dumps(manifest, indent=1, allow_nan=False).encode()}
+    _add_all(sink, {MANIFEST: json.dumps(manifest, indent=1, allow_nan=False).encode()})
+
+
+def _add_all(sink: Sink, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        sink.add(name, partial(_write, data))
+
+
+def _write(data: bytes, file: IO[bytes]) -> None:
+    file.write(data)
 
 
 def put(models: Path, version: str, files: Mapping[str, bytes]) -> Path:
@@ -91,14 +113,18 @@ def put(models: Path, version: str, files: Mapping[str, bytes]) -> Path:
 
     Raises `BundleError` where it cannot be written.
     """
+    return _put(models, version, lambda sink: _add_all(sink, files))
+
+
+def _put(models: Path, version: str, fill: Callable[[Sink], None]) -> Path:
     home = models / version
     try:
         home.mkdir(parents=True, exist_ok=True)
-        folder = _complete(home, files)
+        folder = _complete(home, fill)
         make_current(home, folder.name)
         _prune(home)
     except OSError as error:
-        raise BundleError(f"{home}: the bundle cannot be written: {error}") from error
+        raise BundleError(f"{home}: the model cannot be written: {error}") from error
     finally:
         _remove_if_empty(home)
     return folder
@@ -110,20 +136,20 @@ def _remove_if_empty(home: Path) -> None:
         home.rmdir()
 
 
-def _complete(home: Path, files: Mapping[str, bytes]) -> Path:
+def _complete(home: Path, fill: Callable[[Sink], None]) -> Path:
     staging = Path(tempfile.mkdtemp(dir=home, prefix=STAGING))
     try:
-        return _fill(staging, home, files)
+        fill(Folder(staging))
+        return _named(staging, home)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
 
 
-def _fill(staging: Path, home: Path, files: Mapping[str, bytes]) -> Path:
-    for name, data in files.items():
-        write_durably(staging / name, data)
+def _named(staging: Path, home: Path) -> Path:
     staging.chmod(0o755)
-    folder = home / hashlib.sha256(files[MANIFEST]).hexdigest()[:FOLDER_DIGITS]
+    manifest = (staging / MANIFEST).read_bytes()
+    folder = home / hashlib.sha256(manifest).hexdigest()[:FOLDER_DIGITS]
     if folder.exists():  # trained twice within a second: the same bundle
         shutil.rmtree(staging)
     else:

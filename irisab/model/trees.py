@@ -46,21 +46,25 @@ class Trees:
         # Of branches and nodes nothing is kept: they are larger than what scores.
         self._wide, nodes = widen(branches)
         self._sums, self._walk = Sums(about, branches), Walk(nodes)
-        forms = self._forms(about["link"], branches, nodes)
-        chosen = {method: forms[method]} if method in forms else forms
-        fastest = Fastest(chosen, self._score_together, branches.probe())
+        makers = self._makers(about["link"], branches, nodes)
+        chosen = [method] if method in makers else [*makers]
+        forms = {name: makers[name]() for name in chosen}
+        fastest = Fastest(forms, self._score_together, branches.probe())
         self.method = fastest.method
         self.score_row, self.score_rows = fastest.score_row, fastest.score_rows
 
-    def _forms(self, link: str, branches: Branches, nodes: Nodes) -> dict[str, Score]:
+    def _makers(
+        self, link: str, branches: Branches, nodes: Nodes
+    ) -> dict[str, Callable[[], Score]]:
+        """Return what makes each form that there is room for."""
         widened, of_leaves, walk = self._wide.widened(), self._sums.of_leaves, self._walk
-        forms: dict[str, Score] = {}
+        makers: dict[str, Callable[[], Score]] = {}
         if can_be_written(branches):
-            forms["written"] = self._sums.written(branches)
+            makers["written"] = lambda: self._sums.written(branches)
         if link == "mean" and masks_fit(nodes):
-            forms["bitset"] = _masked(nodes, widened)
-        forms["walk"] = lambda row: of_leaves(walk.leaves(widened(row)))
-        return forms
+            makers["bitset"] = lambda: _masked(nodes, widened)
+        makers["walk"] = lambda: lambda row: of_leaves(walk.leaves(widened(row)))
+        return makers
 
     def _score_together(self, rows: Sequence[Row]) -> list[Answer]:
         step = max(1, WIDE_CELLS // self._wide.width)

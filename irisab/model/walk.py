@@ -18,13 +18,7 @@ class Walk:
     """From the root of each tree to its leaf: a loop for one row, level by level for many."""
 
     def __init__(self, nodes: Nodes) -> None:
-        self._roots, self._value = nodes.roots, nodes.value
-        # One record a node, like scikit-learn's own, so a step touches one line of the cache.
-        kind = [("cut", "f8"), ("feature", "i4"), ("right", "i4")]
-        self._nodes = np.empty(len(nodes.feature), dtype=kind)
-        for name, _ in kind:
-            self._nodes[name] = getattr(nodes, name)
-        self._outcome = nodes.outcome.take(nodes.rank[:-1], mode="clip")
+        self._roots, self._value, self._nodes = nodes.roots, nodes.value, nodes.records
         self._views = [self._nodes[name].data for name in ("feature", "cut", "right")]
 
     def score_row(self, row: Row) -> Answer:
@@ -38,8 +32,8 @@ class Walk:
         for node in self._roots.tolist():
             while (tested := feature[node]) >= 0:
                 node = node + 1 if row[tested] <= cut[node] else right[node]
-            leaves.append(node)
-        return self._outcome.take(leaves)
+            leaves.append(~tested)
+        return np.array(leaves)
 
     def score_rows(self, rows: Sequence[Row]) -> list[Answer]:
         x = np.array(rows, dtype=np.float64)
@@ -52,11 +46,10 @@ class Walk:
         """Yield, tree after tree, what the leaves of all rows of x (rows, features) say."""
         step = max(1, DESCENT_CELLS // len(x))
         for first in range(0, len(self._roots), step):
-            for leaf in self._descend(x, self._roots[first : first + step]):
-                yield self._outcome.take(leaf)
+            yield from self._descend(x, self._roots[first : first + step])
 
     def _descend(self, x: Floats, roots: Ints) -> Ints:
-        """Return the leaves (roots, rows) that the rows of x (rows, features) reach.
+        """Return what the leaves (roots, rows) say that the rows of x (rows, features) reach.
 
         Leaves lead to themselves, so those that arrived are put aside only every third level.
         """
@@ -66,10 +59,12 @@ class Walk:
         while cell.size:
             for _ in range(3):
                 at = self._nodes.take(node)
-                goes_left = x.take(offset + at["feature"]) <= at["cut"]
+                # What a leaf has as its feature is none, and its cut is above nothing.
+                goes_left = x.take(offset + at["feature"], mode="clip") <= at["cut"]
                 node = np.where(goes_left, node + 1, at["right"])
-            at_leaf = self._nodes["feature"][node] < 0
-            reached[cell[at_leaf]] = node[at_leaf]
+            tested = self._nodes["feature"][node]
+            at_leaf = tested < 0
+            reached[cell[at_leaf]] = ~tested[at_leaf]
             going = np.flatnonzero(~at_leaf)
             cell, node, offset = cell.take(going), node.take(going), offset.take(going)
         return reached.reshape(len(roots), len(x))

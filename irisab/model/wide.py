@@ -24,6 +24,8 @@ def widen(branches: Branches) -> tuple[Wide, Nodes]:
     lowered = np.unique(nodes.feature[low])
     tested = np.stack([nodes.feature[by_set], branches.category[by_set]], axis=1)
     sets, which = np.unique(tested, axis=0, return_inverse=True)
+    if not lowered.size and not len(sets):
+        return Wide(branches.n_columns, lowered, sets, branches.left), nodes
     feature, cut = nodes.feature.copy(), nodes.cut.copy()
     feature[low] = branches.n_columns + np.searchsorted(lowered, feature[low])
     feature[by_set] = branches.n_columns + len(lowered) + which.ravel()

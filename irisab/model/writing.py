@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from irisab.model.arrays import Floats
 from irisab.model.branches import Branches, deepest
 from irisab.model.written import compiled, literal
 
 # From a row and the sums so far (or the leaves) to those with some more trees.
 Part = Callable[[Any, Any], Any]
-# It takes 30 us a leaf to write and compile, and 150 bytes to keep.
+# It takes 30 us a leaf to write and compile, and 150 bytes to keep; of a category that goes left at
+# a split, half of both.
 WRITTEN_LEAVES = 50_000
 # Python reads at most 200 parentheses inside each other.
 WRITTEN_DEPTH = 90
@@ -22,8 +24,7 @@ PART_LEAVES = 1_500
 
 def can_be_written(branches: Branches) -> bool:
     """Tell whether there is room for the trees in Python's memory, and in its parser."""
-    leaves = len(branches.nodes.outcome)
-    return leaves <= WRITTEN_LEAVES and deepest(branches) <= WRITTEN_DEPTH
+    return _sizes(branches).sum() <= WRITTEN_LEAVES and deepest(branches) <= WRITTEN_DEPTH
 
 
 def write_sums(branches: Branches) -> list[Part]:
@@ -35,7 +36,7 @@ def write_sums(branches: Branches) -> list[Part]:
 
 def write_leaves(branches: Branches) -> list[Part]:
     """Return functions that append the leaves that a row reaches to a list."""
-    trees = _expressions(branches, map(str, reversed(range(len(branches.nodes.outcome)))))
+    trees = _expressions(branches, map(str, reversed(range(branches.nodes.n_leaves))))
     return [
         compiled("x, found", [*_columns(branches, part),
                  f"return [*found, {', '.join(trees[each] for each in part)}]"], {})
@@ -77,15 +78,22 @@ def _in_set(branches: Branches, feature: int, category: int) -> str:
     return f"x{feature} in {{{', '.join(map(literal, codes.tolist()))}}}" if codes.size else "False"
 
 
+def _sizes(branches: Branches) -> Floats:
+    """Return how many leaves each tree is worth (trees,), its sets of categories counted in."""
+    # The last one is for the splits that have none, -1.
+    codes = np.append(branches.left.sum(axis=1), 0)[branches.category]
+    return np.add.reduceat(~branches.split + codes / 2, branches.nodes.roots)
+
+
 def _parts(branches: Branches) -> list[range]:
     """Return which trees to write together."""
-    leaves_before = branches.nodes.rank[branches.nodes.roots].tolist()
+    before = np.cumsum([0.0, *_sizes(branches)]).tolist()[:-1]
     parts, first = [], 0
-    for tree, leaves in enumerate(leaves_before):
-        if leaves - leaves_before[first] >= PART_LEAVES:
+    for tree, size in enumerate(before):
+        if size - before[first] >= PART_LEAVES:
             parts.append(range(first, tree))
             first = tree
-    return [*parts, range(first, len(leaves_before))]
+    return [*parts, range(first, len(before))]
 
 
 def _columns(branches: Branches, part: range) -> list[str]:

@@ -17,6 +17,8 @@ from irisab.stats.unpaired import Arms, compare_unpaired
 from irisab.store.history import History
 from irisab.store.revision import Revision
 
+# Enough to tell what part of the requests both versions score at present.
+SAMPLE_ROWS = 2000
 Json = dict[str, Any]
 
 
@@ -82,7 +84,13 @@ class _Pair:
         unit: Unit = "user" if self.history.has_users(*models) else "request"
         return Evidence(
             shown=_shown(self.history.tally(*models), models),
-            disagreement=Disagreement(**self.history.agreement(*models), unit=unit),
+            disagreement=Disagreement(
+                **self.history.agreement(*models),
+                unit=unit,
+                sampling_rate=self.history.sampling_rate(
+                    self.revision.id, self.names, limit=SAMPLE_ROWS
+                ),
+            ),
             classes={
                 self.revision.class_names[label]: _shown(tallies, models)
                 for label, tallies in sorted(self.history.class_tally(*models).items())
@@ -120,7 +128,7 @@ class _Pair:
             challenger=self.challenger,
             split=revision.split,
             spelled=_spelled(revision),
-            feedback=_feedback(served),
+            feedback=_feedback(served, label='"CLASS"' if revision.class_names else "NUMBER"),
         )
         return situation.next_step(judged)
 
@@ -149,11 +157,11 @@ def _spelled(revision: Revision) -> dict[str, str]:
     }
 
 
-def _feedback(served: Config) -> str:
+def _feedback(served: Config, *, label: str) -> str:
     host, port = served.server.address
     here = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     here = f"[{here}]" if ":" in here else here
     return (
         f"curl -sS http://{here}:{port}/feedback -H 'Content-Type: application/json' "
-        '-d \'{"request_id": "REQUEST_ID", "label": "CLASS"}\''
+        f'-d \'{{"request_id": "REQUEST_ID", "label": {label}}}\''
     )

@@ -15,6 +15,7 @@ from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.stats import comparison
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
+from irisab.store.rollouts import HOLDS, STATES, Rollout
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ class Source(Protocol):
 
     def report(self) -> report.Json: ...
 
+    def rollout(self) -> Rollout | None: ...
+
 
 def collect(source: Source) -> Gauges:
     """Return the gauges as they are now; what the history cannot tell is NaN."""
@@ -39,6 +42,7 @@ def collect(source: Source) -> Gauges:
     _add_serving(gauges, source)
     _add_drift(gauges, snapshot, known and known["drift"])
     _add_experiment(gauges, snapshot, known["comparisons"] if known else [])
+    _add_rollout(gauges, source.rollout())
     gauges.add(
         "experiment_sample_ratio_ok",
         "1 if distinct users are spread over the versions as the split says.",
@@ -117,6 +121,12 @@ def _add_experiment(gauges: Gauges, snapshot: Snapshot, comparisons: list[report
         "Evidence that challenger and control differ; 1 is none.",
         {name: by_version.get(name, {}).get("e_value") for name in snapshot.challengers},
     )
+    gauges.add_by(
+        "version",
+        "experiment_sampling_rate",
+        "The part of the newest requests that challenger and control both scored.",
+        {name: by_version.get(name, {}).get("sampling_rate") for name in snapshot.challengers},
+    )
     gauges.add_states(
         ("version", "verdict"),
         "experiment_verdict",
@@ -126,4 +136,20 @@ def _add_experiment(gauges: Gauges, snapshot: Snapshot, comparisons: list[report
             for name in snapshot.challengers
             for each in get_args(comparison.Verdict)
         },
+    )
+
+
+def _add_rollout(gauges: Gauges, rollout: Rollout | None) -> None:
+    """Add what became of the last rollout; all are 0 where there was none."""
+    gauges.add_by(
+        "state",
+        "rollout_state",
+        "1 for the state of the last rollout, 0 for the others.",
+        {each: float(rollout is not None and rollout.state == each) for each in STATES},
+    )
+    gauges.add_by(
+        "reason",
+        "rollout_hold",
+        "1 for why the rollout does not go on at the moment, 0 for the others.",
+        {each: float(rollout is not None and rollout.hold_code == each) for each in HOLDS},
     )

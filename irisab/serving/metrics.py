@@ -73,6 +73,12 @@ class Metrics:
             ["version", "class_name"],
             registry=self.registry,
         )
+        self.unseen = Counter(
+            "feature_unseen_values",
+            "Answered values beyond the training data: out of its range, or a new category.",
+            ["feature"],
+            registry=self.registry,
+        )
         self.feedback = Counter(
             "prediction_feedback",
             "Labels by the version whose answer they judge.",
@@ -100,6 +106,12 @@ class Metrics:
         self.shadow_errors = Counter(
             "shadow_errors",
             "Rows that a version failed to score beside the answer.",
+            ["version"],
+            registry=self.registry,
+        )
+        self.fallbacks = Counter(
+            "prediction_fallback",
+            "Requests that the control answered, as the version that was chosen failed.",
             ["version"],
             registry=self.registry,
         )
@@ -137,6 +149,7 @@ class Metrics:
         self.version_requests.labels(version)
         self.latency.labels(version)
         self.shadow_errors.labels(version)
+        self.fallbacks.labels(version)
         self.shadow_latency.labels(version)
         for name in class_names:
             self.classes.labels(version, name)

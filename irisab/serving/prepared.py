@@ -15,6 +15,7 @@ from irisab.serving.cost import Cost, measured
 from irisab.serving.encoder import Encoder
 from irisab.serving.metrics import Metrics
 from irisab.serving.snapshot import Snapshot
+from irisab.serving.unseen import Count, watch
 from irisab.store.revision import Revision
 
 # A request may keep others waiting for so long; handing it to another thread takes a tenth of it.
@@ -35,6 +36,7 @@ class ServedVersion:
     classes: Sequence[Counter]
     shadow_latency: Histogram
     shadow_errors: Counter
+    fallbacks: Counter
     disagreements: Counter | None
 
 
@@ -55,6 +57,7 @@ class Prepared:
     arms: Mapping[str, ServedVersion]
     shadow: bool
     quick_bytes: int
+    count_unseen: Count
     votes: dict[tuple[int | None, ...], Vote] = field(default_factory=dict)
 
 
@@ -68,6 +71,7 @@ def prepare(snapshot: Snapshot, metrics: Metrics) -> Prepared:
         arms=arms,
         shadow=snapshot.config.experiment.shadow,
         quick_bytes=_quick_bytes(snapshot, arms.values()),
+        count_unseen=watch(snapshot.features, metrics.unseen),
     )
 
 
@@ -86,6 +90,7 @@ def _arm(version: str, snapshot: Snapshot, metrics: Metrics) -> ServedVersion:
         classes=[metrics.classes.labels(version, name) for name in bundle.class_names],
         shadow_latency=metrics.shadow_latency.labels(version),
         shadow_errors=metrics.shadow_errors.labels(version),
+        fallbacks=metrics.fallbacks.labels(version),
         disagreements=metrics.disagreements.labels(version) if challenger else None,
     )
 

@@ -18,6 +18,7 @@ from irisab.serving.snapshot import Snapshot
 from irisab.stats import chance, drift, ratio
 from irisab.store.history import History
 from irisab.store.revision import Revision
+from irisab.store.rollouts import Rollout
 
 # Enough for a p95, little enough to be read at each look.
 LATENCY_ROWS = 2000
@@ -28,7 +29,7 @@ Json = dict[str, Any]
 def build(history: History, snapshot: Snapshot) -> Json:
     """Return the whole report as JSON values; raises `HistoryError`."""
     return {
-        **experiment(history, snapshot.describe(), snapshot.config),
+        **experiment(history, snapshot.describe(), snapshot.config, snapshot.under_way),
         "drift": drift_report(history, snapshot),
     }
 
@@ -68,16 +69,23 @@ def _judged(window: NDArray[Any], reference: drift.Reference, threshold: float) 
     }
 
 
-def experiment(history: History, revision: Revision, served: Config) -> Json:
+def experiment(
+    history: History, revision: Revision, served: Config, rollout: Rollout | None = None
+) -> Json:
     """Return versions, comparisons and the sample ratio of one revision.
 
-    It is judged as the [experiment] of `served` asks.
+    It is judged as the [experiment] of `served` asks; what is next for a version that is rolled
+    out the rollout knows.
     """
+    compared = comparisons(history, revision, served)
+    for each in compared if rollout else []:
+        if rollout and rollout.version in (each["challenger"], revision.control):
+            each["next"] = "irisab rollout status"
     return {
         "revision": revision.id,
         "control": revision.control,
         "versions": _versions(history, revision),
-        "comparisons": comparisons(history, revision, served),
+        "comparisons": compared,
         "sample_ratio": sample_ratio(history, revision),
     }
 

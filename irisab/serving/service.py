@@ -9,10 +9,11 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 
 from irisab.errors import Forbidden, HistoryError, IrisabError, RequestError
-from irisab.model.answer import Answer
+from irisab.model.answer import Answer, Row
 from irisab.serving import gauges, payload, report
 from irisab.serving.feedback import Feedback
 from irisab.serving.ids import RequestIds
@@ -20,9 +21,11 @@ from irisab.serving.metrics import Metrics
 from irisab.serving.prepared import Prepared, ServedVersion, answers, prepare
 from irisab.serving.shadow import Answered, Shadow
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
-from irisab.store.writer import Record
+from irisab.store.rollouts import Rollout
+from irisab.store.writer import Failure, Record
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class Service:
         self._ids = RequestIds(_newest_id(history), now=now)
         # Answered, but not with the recorder yet. A set's own methods are one step to threads.
         self.pending: set[bytes] = set()
-        self._shadow = Shadow(metrics, self._record)
+        self._shadow = Shadow(metrics, self._record, self.recorder.fail)
         self._feedback = Feedback(history, recorder, metrics, self.pending)
         self.swap(snapshot)
         metrics.watch(lambda: gauges.collect(self))
@@ -87,15 +90,18 @@ class Service:
         serving = self._serving
         started = perf_counter()
         request = serving.parser.prediction(body)
-        arm = self._choose(serving, request, may_force)
-        answers = self._score(serving, arm, request)
+        arm, failed = self._choose(serving, request, may_force), None
+        try:
+            scored = answers(arm, request.rows)
+        except Exception as error:
+            failed, (arm, scored) = arm, self._fall_back(serving, arm, request, error)
         now = time.time()
         latency = perf_counter() - started
         request_id = self._ids.new(now)
-        answer = self._encode(arm, request, answers, now, latency, request_id.hex())
+        answer = self._encode(arm, request, scored, now, latency, request_id.hex(), failed)
         self.pending.add(request_id)
-        predictions = [index for index, _ in answers]
-        return answer, Answered(serving, arm, request, predictions, request_id, now, latency)
+        said = [index for index, _ in scored]
+        return answer, Answered(serving, arm, request, said, request_id, now, latency, failed)
 
     def follow(self, item: Answered) -> None:
         """Count an answered request, let the other versions score it, and remember it."""
@@ -121,16 +127,30 @@ class Service:
                 f"there are {', '.join(serving.arms)}"
             ) from None
 
-    def _score(
-        self, serving: Prepared, arm: ServedVersion, request: payload.PredictRequest
-    ) -> Sequence[Answer]:
-        try:
-            return answers(arm, request.rows)
-        except Exception as error:
-            version = arm.bundle.version
-            if request.version is None:  # as its answers, the failures of a forced one
-                self.recorder.fail(revision=serving.revision.id, version=version)
-            raise ModelFailure(f"model version {version} failed on this request") from error
+    def _fall_back(
+        self,
+        serving: Prepared,
+        arm: ServedVersion,
+        request: payload.PredictRequest,
+        error: Exception,
+    ) -> tuple[ServedVersion, Sequence[Answer]]:
+        """Let the control answer for a challenger that failed; raises `ModelFailure` elsewhere."""
+        version = arm.bundle.version
+        if request.version is None:  # who asks for a version wants no other, and is not counted
+            control = serving.arms[serving.revision.control]
+            others = [each for each in serving.arms.values() if each is not arm]
+            with suppress(Exception):
+                if arm is not control:
+                    instead = answers(control, request.rows)
+                    arm.fallbacks.inc()
+                    log.warning(
+                        "%s failed, %s answers: %r", version, serving.revision.control, error
+                    )
+                    return control, instead
+            # A request on which all fail is a bad one, and speaks against none of them.
+            scored = [each.bundle.version for each in others if _scores(each, request.rows)]
+            self.recorder.fail(Failure(serving.revision.id, version, scored))
+        raise ModelFailure(f"model version {version} failed on this request") from error
 
     def _encode(
         self,
@@ -140,8 +160,11 @@ class Service:
         now: float,
         latency: float,
         request_id: str,
+        failed: ServedVersion | None,
     ) -> bytes:
         more = "" if request.id is None else f',"id":{json.dumps(request.id)}'
+        if failed is not None:
+            more += ',"fallback":true'
         stamps = self.timestamp(now), latency * 1000, request_id, more
         if request.single:
             return arm.encoder.one(answers[0], *stamps)
@@ -151,6 +174,7 @@ class Service:
         self.metrics.requests.inc()
         item.arm.requests.inc()
         item.arm.latency.observe(item.latency)
+        item.serving.count_unseen(item.request.rows)
         if item.arm.classes:
             for index in set(item.predictions):
                 item.arm.classes[index].inc(item.predictions.count(index))
@@ -190,6 +214,14 @@ class Service:
         """Keep the labels in the body of POST /feedback: see `Feedback.add`."""
         return self._feedback.add(body)
 
+    def rollout(self) -> Rollout | None:
+        """Return where the rollout is now; as it was at the reload, if the history cannot tell."""
+        known = self.snapshot
+        try:
+            return rollouts.newest(known.config.data.history)
+        except HistoryError:
+            return known.rollout
+
     def report(self) -> report.Json:
         """Return the report, worked out anew only if it could differ; raises `HistoryError`.
 
@@ -201,6 +233,14 @@ class Service:
             latest = report.build(self.history, serving.snapshot)
             self._report = (serving, stamp, latest)
         return latest
+
+
+def _scores(arm: ServedVersion, rows: Sequence[Row]) -> bool:
+    try:
+        answers(arm, rows)
+    except Exception:
+        return False
+    return True
 
 
 def _newest_id(history: History) -> bytes | None:

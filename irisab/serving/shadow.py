@@ -3,8 +3,8 @@
 A prediction never waits for it: the answer is sent first. Versions that take about as long as the
 one that answered score in the same thread. Slower ones score in a thread of their own, which may
 use a tenth of one processor; of more requests than that is enough for, a part is not scored.
-Which part depends on the moment a request comes, not on what is in it, so what the scored ones say
-of the versions holds for all.
+Which part depends on the version that answered, on the number of rows and on the moment a request
+comes, never on what is in it, so what the scored ones say of the versions holds for all.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from irisab.model.answer import Row
 from irisab.serving.metrics import Metrics
 from irisab.serving.payload import PredictRequest
 from irisab.serving.prepared import Prepared, ServedVersion, Vote, answers
+from irisab.store.writer import Failure
 
 log = logging.getLogger(__name__)
 
 # Different combinations of what the versions said; few, unless there are many classes.
 VOTES_MEMO = 4096
-# So much may be scored in the thread that has answered, or so many times what the answer took:
+# So much may be scored in the thread that has answered, or so many times what an answer takes:
 # handing it over costs about as much as the first, and keeps the next request waiting no less.
 INLINE_SECONDS = 1e-4
 INLINE_TIMES = 3
@@ -38,7 +39,10 @@ BACKLOG_SECONDS = 1.0
 
 
 class Answered(NamedTuple):
-    """A request that has its answer. `at` is seconds since 1970, `latency` seconds."""
+    """A request that has its answer. `at` is seconds since 1970, `latency` seconds.
+
+    `failed` is the version that was chosen, where the control had to answer for it.
+    """
 
     serving: Prepared
     arm: ServedVersion
@@ -47,18 +51,25 @@ class Answered(NamedTuple):
     request_id: bytes
     at: float
     latency: float
+    failed: ServedVersion | None = None
 
 
 class Shadow:
     """Lets the other versions score what one has answered.
 
     `record` is called for each request, from whichever thread scored it, with what each version
-    said per row, as JSON.
+    said per row, as JSON; `fail` for each version that failed to.
     """
 
-    def __init__(self, metrics: Metrics, record: Callable[[Answered, list[str]], None]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        record: Callable[[Answered, list[str]], None],
+        fail: Callable[[Failure], None],
+    ) -> None:
         self._skipped = metrics.shadow_skipped
         self._record = record
+        self._fail = fail
         self._budget = _Budget()
         self._queue: deque[tuple[Answered, float]] = deque()
         self._queued_seconds = 0.0
@@ -68,13 +79,12 @@ class Shadow:
 
     def follow(self, item: Answered) -> None:
         """Score and record, now or soon. Rows of a version asked for by name are not scored."""
-        others = _others(item)
-        expected = _expected(item, others)
-        if expected <= INLINE_SECONDS + INLINE_TIMES * item.latency:
-            self._record(item, score(item, others))
-        elif not self._offer(item, expected):
+        others = others_of(item)
+        if is_cheap(item, others):
+            self._score(item, others)
+        elif not self._offer(item, _expected(item, others)):
             self._skipped.inc()
-            self._record(item, score(item, []))
+            self._score(item, [])
 
     def close(self) -> None:
         """Score what waits, then stop."""
@@ -84,9 +94,26 @@ class Shadow:
         if self._thread is not None:
             self._thread.join()
 
+    def _score(self, item: Answered, others: Sequence[ServedVersion]) -> None:
+        failed = [] if item.failed is None else [item.failed]
+        texts = score(item, others, failed)
+        if failed:
+            self._tell(item, others, failed)
+        self._record(item, texts)
+
+    def _tell(
+        self, item: Answered, others: Sequence[ServedVersion], failed: Sequence[ServedVersion]
+    ) -> None:
+        names = [each.bundle.version for each in failed]
+        asked = [each.bundle.version for each in (item.arm, *others)]
+        scored = [name for name in asked if name not in names]
+        for each, name in zip(failed, names, strict=True):
+            self._fail(Failure(item.serving.revision.id, name, scored, each is item.failed))
+
     def _offer(self, item: Answered, seconds: float) -> bool:
         with self._changed:
-            full = self._queue and self._queued_seconds + seconds > BACKLOG_SECONDS
+            # Not by what this request takes, or short ones would be scored more often.
+            full = self._queued_seconds > BACKLOG_SECONDS
             if full or self._stopping or not self._budget.take(seconds):
                 return False
             self._queued_seconds += seconds
@@ -100,7 +127,7 @@ class Shadow:
     def _run(self) -> None:
         while item := self._next():
             try:
-                self._record(item, score(item, _others(item)))
+                self._score(item, others_of(item))
             except Exception:
                 log.exception("a prediction was answered but could not be recorded")
 
@@ -133,10 +160,22 @@ class _Budget:
         return True
 
 
-def _others(item: Answered) -> list[ServedVersion]:
+def others_of(item: Answered) -> list[ServedVersion]:
     if not item.serving.shadow or item.request.version is not None:
         return []
-    return [each for each in item.serving.arms.values() if each is not item.arm]
+    arms = item.serving.arms.values()
+    return [each for each in arms if each is not item.arm and each is not item.failed]
+
+
+def is_cheap(item: Answered, others: Sequence[ServedVersion]) -> bool:
+    """Tell whether the thread that has answered scores for others as well.
+
+    By what rows cost on average: a row that is remembered is answered in less, and would be scored
+    more often than others.
+    """
+    rows = len(item.predictions)
+    a_row = sum([each.cost.seconds for each in others])
+    return rows * a_row <= INLINE_SECONDS + INLINE_TIMES * rows * item.arm.cost.seconds
 
 
 def _expected(item: Answered, others: Sequence[ServedVersion]) -> float:
@@ -148,12 +187,17 @@ def _expected(item: Answered, others: Sequence[ServedVersion]) -> float:
     return min(len(item.predictions) * a_row, item.latency * a_row / item.arm.cost.seconds)
 
 
-def score(item: Answered, others: Sequence[ServedVersion]) -> list[str]:
-    """Return who said what, per row, as JSON; disagreements are counted."""
+def score(
+    item: Answered, others: Sequence[ServedVersion], failed: list[ServedVersion]
+) -> list[str]:
+    """Return who said what, per row, as JSON; disagreements are counted.
+
+    Those that fail are added to `failed`.
+    """
     columns = [
         item.predictions
         if arm is item.arm
-        else _indices(arm, item.request.rows)
+        else _indices(arm, item.request.rows, failed)
         if arm in others
         else ()
         for arm in item.serving.arms.values()
@@ -167,7 +211,7 @@ def score(item: Answered, others: Sequence[ServedVersion]) -> list[str]:
     return texts
 
 
-def _indices(arm: ServedVersion, rows: Sequence[Row]) -> Sequence[int]:
+def _indices(arm: ServedVersion, rows: Sequence[Row], failed: list[ServedVersion]) -> Sequence[int]:
     """Return the classes another version gives; none where it fails, which is counted."""
     started = perf_counter()
     indices: Sequence[int] = ()
@@ -175,6 +219,7 @@ def _indices(arm: ServedVersion, rows: Sequence[Row]) -> Sequence[int]:
         indices = [index for index, _ in answers(arm, rows)]
     except Exception:
         arm.shadow_errors.inc(len(rows))
+        failed.append(arm)
     seconds = perf_counter() - started
     arm.shadow_latency.observe(seconds)
     if len(rows) == 1:  # a row of a batch costs less than one alone

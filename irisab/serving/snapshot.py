@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from irisab import config
-from irisab.errors import BundleError, ConfigError
+from irisab.errors import BundleError, ConfigError, HistoryError
 from irisab.model import bundle
 from irisab.model.bundle import Bundle
+from irisab.model.footprint import Footprint, footprint
 from irisab.model.schema import Feature
+from irisab.serving.effective import effective, needed
+from irisab.serving.room import Room, refuse_too_large, rooms
 from irisab.serving.split import Split
 from irisab.stats.drift import Reference
 from irisab.stats.metric import chosen
+from irisab.store import rollouts
 from irisab.store.revision import Revision
+from irisab.store.rollouts import Rollout
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +37,13 @@ class Snapshot:
     """Configuration, loaded versions and split that belong together.
 
     `revision_id` is a hash of split, models, control and experiment name: figures of versions that
-    were served side by side under the same conditions share it.
+    were served side by side under the same conditions share it. `config` is what serves: the INI
+    file's own, which `written` is, with the split and the control that `rollout` asks for.
     """
 
+    written: config.Config
     config: config.Config
+    rollout: Rollout | None
     revision_id: str
     bundles: Mapping[str, Bundle]
     split: Split
@@ -39,6 +51,13 @@ class Snapshot:
     @property
     def control(self) -> Bundle:
         return self.bundles[self.config.control]
+
+    @property
+    def under_way(self) -> Rollout | None:
+        """The rollout that is in force, and not finished."""
+        if self.rollout is None or self.rollout.finished or self.config is self.written:
+            return None
+        return self.rollout
 
     @property
     def reference(self) -> Reference:
@@ -89,27 +108,95 @@ class ReloadOutcome:
     accepted: float
 
 
-def build(path: Path, *, base: Path | None = None, models: Path | None = None) -> Snapshot:
+def build(
+    path: Path,
+    *,
+    base: Path | None = None,
+    models: Path | None = None,
+    known: Rollout | None = None,
+    beside: Iterable[Room] = (),
+) -> Snapshot:
     """Read the INI at `path`, load every version in it and check that they fit together.
 
-    `models` is where they are, if not where the INI says. Raises `ConfigError` or `BundleError`.
+    `models` is where they are, if not where the INI says; `known` is the rollout that is taken for
+    the last one where the history cannot be read. They must fit into the memory that this process
+    has left, and into that of `beside`. Raises `ConfigError` or `BundleError`.
     """
     options = config.load(path, base=base)
     if models is not None:
         options = replace(options, data=replace(options.data, models=models))
-    return assemble(options, source=path)
+    return assemble(options, source=path, known=known, beside=beside)
 
 
-def assemble(options: config.Config, *, source: Path) -> Snapshot:
+def assemble(
+    options: config.Config,
+    *,
+    source: Path,
+    known: Rollout | None = None,
+    beside: Iterable[Room] = (),
+) -> Snapshot:
     """Load the versions of an accepted configuration; `source` is named in errors."""
-    bundles = {name: _load(options, name, source) for name in options.split}
+    return with_rollout(options, newest(options, known), source=source, beside=beside)
+
+
+def with_rollout(
+    options: config.Config, rollout: Rollout | None, *, source: Path, beside: Iterable[Room] = ()
+) -> Snapshot:
+    """Do the same with a rollout that the history may not have yet."""
+    names = needed(options, rollout)
+    where = f"{source}: [split] {', '.join(names)}"
+    refuse_too_large(_footprints(options, names), [*rooms("self"), *beside], where=where)
+    bundles = {name: _load(options, name, source) for name in names}
     _refuse_different(bundles, options, source)
     _refuse_unknown_classes(bundles[options.control], options, source)
+    return _dealt(options, rollout, bundles)
+
+
+def in_force(options: config.Config, rollout: Rollout | None) -> config.Config:
+    """Return what an accepted configuration comes to with a rollout; loads no models."""
+    names = needed(options, rollout)
+    manifests = {name: bundle.read_manifest(options.data.models, name) for name in names}
+    hashes = {name: each["sha256"] for name, each in manifests.items() if each}
+    return effective(options, rollout, hashes)
+
+
+def dealt(serving: Snapshot, rollout: Rollout | None) -> Snapshot | None:
+    """Return a snapshot of the same INI and bundles as a rollout has it dealt.
+
+    None where that needs a version that is not loaded.
+    """
+    if not serving.bundles.keys() >= {*needed(serving.written, rollout)}:
+        return None
+    return _dealt(serving.written, rollout, serving.bundles)
+
+
+def dealt_anew(serving: Snapshot) -> Snapshot | None:
+    """Do that with the rollout as it is now."""
+    return dealt(serving, newest(serving.written, serving.rollout))
+
+
+def newest(options: config.Config, known: Rollout | None = None) -> Rollout | None:
+    """Return the last rollout; `known` where the history cannot be read, which is logged."""
+    try:
+        return rollouts.newest(options.data.history)
+    except HistoryError as error:
+        log.error("%s; the split stays as it was", error)
+        return known
+
+
+def _dealt(
+    options: config.Config, rollout: Rollout | None, loaded: Mapping[str, Bundle]
+) -> Snapshot:
+    hashes = {name: each.sha256 for name, each in loaded.items()}
+    serving = effective(options, rollout, hashes)
+    bundles = {name: loaded[name] for name in serving.split}
     return Snapshot(
-        config=options,
-        revision_id=_revision_id(options, bundles),
+        config=serving,
+        written=options,
+        rollout=rollout,
+        revision_id=_revision_id(serving, bundles),
         bundles=bundles,
-        split=Split(options.split, salt=options.experiment.name),
+        split=Split(serving.split, salt=serving.experiment.name),
     )
 
 
@@ -120,7 +207,20 @@ def _load(options: config.Config, version: str, source: Path) -> Bundle:
         raise BundleError(f"{_line(options, version, source)}: {error}") from error
 
 
+def _footprints(options: config.Config, names: Iterable[str]) -> dict[str, Footprint]:
+    """Return what versions will take of memory; loading says what is wrong with the others."""
+    footprints = {}
+    for version in names:
+        manifest = bundle.read_manifest(options.data.models, version)
+        with suppress(OSError, LookupError, TypeError, ValueError):
+            folder = options.data.models / version / bundle.CURRENT
+            footprints[version] = footprint(folder, manifest or {})
+    return footprints
+
+
 def _line(options: config.Config, version: str, source: Path) -> str:
+    if version not in options.split:
+        return f"{source}: the rollout of {version}"
     return f"{source}: [split] {version} = {options.split[version]:g}"
 
 

@@ -49,9 +49,10 @@ class Difference:
 class Comparison:
     """What is known about one challenger; `reason` is a sentence a person can act on.
 
-    Without shadow (unpaired) the fields about disagreements are None. `labels_needed` are further
-    labels, at the rates seen so far; None where nobody can tell. `worse_on` names the classes on
-    which the challenger is proven to be worse.
+    Without shadow (unpaired) the fields about disagreements are None. `disagreement_rate` is of
+    the `scored` users (or requests), and `sampling_rate` the part of the newest requests that both
+    scored. `labels_needed` are further labels, at the rates seen so far; None where nobody can
+    tell. `worse_on` names the classes on which the challenger is proven to be worse.
     """
 
     verdict: Verdict
@@ -60,6 +61,8 @@ class Comparison:
     unit: Unit
     worse_on: Sequence[str]
     disagreement_rate: float | None
+    scored: int | None
+    sampling_rate: float | None
     labelled: int
     challenger_right: int | None
     control_right: int | None

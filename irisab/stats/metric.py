@@ -18,12 +18,14 @@ MIN_CLASS = 10
 class Metric:
     """How answers are counted: each alike, each class alike, or by weights that somebody chose.
 
-    `classes` are the names of all classes; a class that `weights` does not name weighs 1.
+    `classes` are the names of all classes; a class that `weights` does not name weighs 1. `right`
+    is what the better of two answers is called: that of two numbers is closer.
     """
 
     kind: Literal["accuracy", "balanced", "weights"] = "accuracy"
     classes: Sequence[str] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+    right: Literal["right", "closer"] = "right"
 
     def among(self, seen: Collection[str]) -> int:
         """Return how many classes there are, at least those seen."""
@@ -81,7 +83,12 @@ ACCURACY = Metric()
 def chosen(
     kind: str, weights: Mapping[str, float] | None, *, names: Sequence[str], numbers: Sequence[int]
 ) -> Metric:
-    """Return what [experiment] asks for; raises `ValueError` for a class that does not exist."""
+    """Return what [experiment] asks for; raises `ValueError` for a class that does not exist.
+
+    A regression has no classes, so each of its answers counts alike.
+    """
+    if not names and not weights:
+        return Metric(right="closer")
     if not weights:
         return Metric(kind="balanced" if kind == "balanced" else "accuracy", classes=names)
     known = {str(number): name for number, name in zip(numbers, names, strict=True)}

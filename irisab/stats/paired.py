@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 
 from irisab.stats import harm
 from irisab.stats.comparison import Comparison, Difference, Reason, Unit, Verdict, advice, idle
@@ -13,6 +14,9 @@ from irisab.stats.sequential import e_value, rate_bounds
 from irisab.stats.tally import Shown
 from irisab.stats.votes import DISAGREEMENT_SHARE, MIN_SHOWN, Votes
 
+# What decides a labelled request: of two classes, and of two numbers.
+_DECIDED = {"right": "right and the other wrong", "closer": "closer by more than the tie"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
@@ -20,12 +24,16 @@ class Disagreement:
 
     They count users, or requests where no user is named (`unit`): they differ in the first row of
     the first request of `disagreed` of them, and in some row of some request of `differed`.
+    `sampling_rate` is the part of the newest requests that both scored, None where there are none:
+    of a slow version it is less than all. It depends on the moment a request comes and not on what
+    is in it, so rates are right for all; but only as large a part of the labels counts.
     """
 
     scored: int
     disagreed: int
     differed: int
     unit: Unit = "request"
+    sampling_rate: float | None = None
 
     @property
     def rate(self) -> float | None:
@@ -91,6 +99,8 @@ def compare_paired(
         unit=evidence.disagreement.unit,
         worse_on=[each.name for each in pair.harms],
         disagreement_rate=evidence.disagreement.rate,
+        scored=evidence.disagreement.scored,
+        sampling_rate=evidence.disagreement.sampling_rate,
         labelled=int(everything.labelled),
         challenger_right=int(everything.challenger_only),
         control_right=int(everything.control_only),
@@ -143,7 +153,16 @@ class _Pair:
 
     @cached_property
     def labels_needed(self) -> int | None:
-        return None if self.unknown else self.votes.labels_needed()
+        """Labels to send, of which those count whose request both have scored."""
+        needed = None if self.unknown else self.votes.labels_needed()
+        if needed is None or not self.sampled:
+            return None
+        return ceil(needed / self.sampled)
+
+    @property
+    def sampled(self) -> float:
+        rate = self.evidence.disagreement.sampling_rate
+        return 1.0 if rate is None else rate
 
     def judge(self) -> tuple[Verdict, Reason]:
         # Whoever weighs the classes has said what one is worth against the others.
@@ -194,15 +213,17 @@ class _Pair:
 
     def _too_few(self) -> Reason | None:
         if not self.evidence.shown.all.labelled:
-            return Reason("no_labels", "no labels yet: send labels to POST /feedback")
+            of = f" for the {self.sampled:.1%} of requests that both scored"
+            which = of if self.sampled < 1 else ""
+            return Reason("no_labels", f"no labels yet{which}: send labels to POST /feedback")
         if self.unknown:
             return self.unknown
         if not self.votes.shown.all.decided:
             labelled = int(self.evidence.shown.all.labelled)
             return Reason(
                 "none_decided",
-                f"labels for this pair so far: {labelled}, none where one was right and the other "
-                "wrong",
+                f"labels for this pair so far: {labelled}, none where one was "
+                f"{_DECIDED[self.metric.right]}",
             )
         return None
 
@@ -239,8 +260,8 @@ class _Pair:
     def _score(self) -> str:
         votes = self.votes.shown.all
         score = (
-            f"{self.names[1]} was right in {votes.challenger_only} and {self.names[0]} in "
-            f"{votes.control_only} labelled disagreements"
+            f"{self.names[1]} was {self.metric.right} in {votes.challenger_only} and "
+            f"{self.names[0]} in {votes.control_only} labelled disagreements"
         )
         if self.metric.kind == "accuracy":
             return score

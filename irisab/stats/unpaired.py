@@ -80,6 +80,8 @@ def compare_unpaired(
         unit=arms.unit,
         worse_on=[each.name for each in harms],
         disagreement_rate=None,
+        scored=None,
+        sampling_rate=None,
         labelled=int(arms.labelled),
         challenger_right=None,
         control_right=None,

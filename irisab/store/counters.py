@@ -19,6 +19,7 @@ _KEYS = {
     "version_errors": ("revision", "version"),
     "pairs": ("one", "two"),
     "units": ("one", "two"),
+    "failures": ("one", "two"),
     "tally": ("one", "two", "shown"),
     "class_tally": ("one", "two", "shown", "label"),
 }

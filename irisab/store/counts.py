@@ -43,6 +43,23 @@ def of_agreement(connection: sqlite3.Connection, control: str, challenger: str) 
     return {name: count or 0 for name, count in zip(names, row, strict=True)}
 
 
+def of_scored(
+    connection: sqlite3.Connection, revision: str, versions: Sequence[str], limit: int
+) -> tuple[int, int]:
+    """Return requests of `revision` among the newest `limit` rows, and those all versions scored.
+
+    A request whose version was asked for by name is none.
+    """
+    scored = " AND ".join("json_type(votes, ?) IS NOT NULL" for _ in versions)
+    requests, by_all = connection.execute(
+        f"SELECT count(*), coalesce(sum({scored}), 0) FROM (SELECT * FROM predictions"
+        " ORDER BY request_id DESC, row DESC LIMIT ?)"
+        " WHERE row = 0 AND forced = 0 AND revision = ?",
+        (*(f'$."{name}"' for name in versions), limit, revision),
+    ).fetchone()
+    return requests, by_all
+
+
 def of_tally(connection: sqlite3.Connection, control: str, challenger: str) -> dict[str, Counts]:
     names, columns = _sides(control, challenger)
     rows = connection.execute(
@@ -78,3 +95,16 @@ def _sides(control: str, challenger: str) -> tuple[Sequence[str], str]:
         ),
         "both, one_only, two_only, neither, neither_differ",
     )
+
+
+def of_requests(
+    connection: sqlite3.Connection, control: str, challenger: str
+) -> tuple[int, int, int]:
+    pair = sorted((control, challenger))
+    scored, one, two = connection.execute(
+        "SELECT (SELECT scored FROM pairs WHERE one = ?1 AND two = ?2), f.one_only, f.two_only"
+        " FROM (SELECT 1) LEFT JOIN failures AS f ON f.one = ?1 AND f.two = ?2",
+        pair,
+    ).fetchone()
+    alone = (one or 0, two or 0) if pair[0] == control else (two or 0, one or 0)
+    return scored or 0, *alone

@@ -128,9 +128,24 @@ CREATE TABLE IF NOT EXISTS version_errors (   -- labels of a regression
     absolute REAL NOT NULL DEFAULT 0, squared REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (revision, version)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures (   -- requests on which one model of a pair failed alone
+    one TEXT, two TEXT,
+    one_only INTEGER NOT NULL DEFAULT 0, two_only INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (one, two)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rollouts (   -- what became of each rollout, step by step
+    number INTEGER PRIMARY KEY,      -- the last one holds
+    content TEXT NOT NULL            -- JSON
+);
 CREATE TABLE IF NOT EXISTS newest_rows (   -- of each revision that may have rows
     revision TEXT PRIMARY KEY, request_id BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (   -- the newest `events.KEEP` of them
+    event INTEGER PRIMARY KEY,
+    at REAL NOT NULL,                -- seconds since 1970
+    kind TEXT NOT NULL, version TEXT, text TEXT NOT NULL,
+    by TEXT NOT NULL                 -- operator, timer, irisab
+);
 """
 TABLES = frozenset(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + LATER))
 

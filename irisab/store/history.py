@@ -166,6 +166,13 @@ class History:
         with self._reading() as connection:
             return counts.of_agreement(connection, control, challenger)
 
+    def sampling_rate(self, revision: str, versions: Sequence[str], *, limit: int) -> float | None:
+        """Return the share of `revision`'s requests among the last `limit` rows that all of these
+        versions scored; None where there is none."""
+        with self._reading() as connection:
+            requests, scored = counts.of_scored(connection, revision, versions, limit)
+        return scored / requests if requests else None
+
     def has_users(self, control: str, challenger: str) -> bool:
         """Tell whether a user is among what `agreement` counts."""
         with self._reading() as connection:
@@ -174,6 +181,12 @@ class History:
                 sorted((control, challenger)),
             ).fetchone()
         return row is not None
+
+    def requests(self, control: str, challenger: str) -> tuple[int, int, int]:
+        """Return how many requests two models, by their hashes, have both scored, and on how many
+        only the control failed, and only the challenger."""
+        with self._reading() as connection:
+            return counts.of_requests(connection, control, challenger)
 
     def tally(self, control: str, challenger: str) -> dict[str, dict[str, int]]:
         """Return, by the hash of the model shown, who was right on the labelled rows.

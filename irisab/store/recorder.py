@@ -67,10 +67,10 @@ class Recorder:
             self._queued_rows += len(item.rows)
             self._queue.append(item)
 
-    def fail(self, *, revision: str, version: str) -> None:
+    def fail(self, item: Failure) -> None:
         """Queue a failed request."""
         if len(self._queue) < QUEUE_ROWS:
-            self._queue.append(Failure(revision, version))
+            self._queue.append(item)
 
     def announce(self, revision: Revision) -> None:
         """Queue what a revision is; comes before the first prediction of it."""

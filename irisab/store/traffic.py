@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from irisab.store import counters
 from irisab.store.counters import Counts, Pair, is_full, knows, pair_id
@@ -23,6 +23,19 @@ class Asked(NamedTuple):
     votes: Sequence[str]
 
 
+class Failed(Protocol):
+    """One request that a version failed to score; `answered` are the versions that did not."""
+
+    @property
+    def revision(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def answered(self) -> Sequence[str]: ...
+    @property
+    def chosen(self) -> bool: ...
+
+
 class _Differing(NamedTuple):
     """Whether two models differ on a request: in its first row, and in any."""
 
@@ -34,17 +47,27 @@ def count(
     connection: sqlite3.Connection,
     revisions: Mapping[str, Revision],
     asked: Sequence[Asked],
-    failures: Sequence[tuple[str, str]],
+    failures: Sequence[Failed],
 ) -> None:
-    """Count requests, and the (revision, version) of those that a version failed to answer."""
+    """Count requests, and those that a version failed to score."""
     counts = Counts()
     for each in asked:
         counts["versions", (each.revision, each.version), "requests"] += 1
-    for key in failures:
-        counts["versions", key, "errors"] += 1
+    for failed in failures:
+        if failed.chosen:
+            counts["versions", (failed.revision, failed.version), "errors"] += 1
+        _count_failure(counts, revisions[failed.revision], failed)
     _count_users(connection, counts, [each for each in asked if each.user is not None])
     _count_pairs(connection, counts, revisions, asked)
     counters.add(connection, counts)
+
+
+def _count_failure(counts: Counts, revision: Revision, failed: Failed) -> None:
+    """Count it for each pair whose other model has scored the request."""
+    for pair, names in revision.model_pairs().items():
+        for column, one, other in (("one_only", *names), ("two_only", *reversed(names))):
+            if one == failed.version and other in failed.answered:
+                counts["failures", pair, column] += 1
 
 
 def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence[Asked]) -> None:

@@ -46,10 +46,15 @@ class Record(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """One request that a version failed to answer."""
+    """One request that a version failed to score; `answered` are the versions that did not.
+
+    `chosen` tells whether it was the one to answer.
+    """
 
     revision: str
     version: str
+    answered: Sequence[str] = ()
+    chosen: bool = True
 
 
 Item = Record | Failure | Revision

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 from processes import Process, free_port, irisab, running, write_config
 
 from irisab import config
@@ -31,7 +31,10 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 800}
+
+# Streamlit's first page on a machine that does other things, too.
+expect.set_options(timeout=30_000)
 
 
 class Tab:
@@ -105,7 +108,7 @@ def page_server(service_port: int, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90  # seconds; with all processors busy 30 were too few
     while True:
         try:
             urllib.request.urlopen(url, timeout=1).close()

@@ -20,8 +20,10 @@ HEADINGS = {
     "try": "Try a prediction",
     "ab-test": "A/B test",
     "drift": "Drift",
+    "models": "Versions",
     "about": "About",
 }
+MENU = {**HEADINGS, "try": "Predict"}
 AWAY = re.compile("The service at .* is not answering; trying again.")
 # Milliseconds until a page must have said that its service hangs: its own patience, twice, and
 # some for a busy machine.
@@ -29,8 +31,6 @@ HANGING = 12_000
 # With all processors busy a tab was seen to take 8 s.
 RECOVERING = 30_000
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-
-expect.set_options(timeout=15_000)
 
 
 def ready(page: Page, heading: str) -> None:
@@ -85,12 +85,12 @@ def test_entry(tab: Tab) -> None:
     page = tab.open("")
     ready(page, HEADINGS["try"])
     expect(page).to_have_url(f"{tab.base}/try")
-    for path, link in [("ab-test", "A/B test"), ("drift", "Drift"), ("about", "About")]:
+    for path, link in list(MENU.items())[1:]:
         page.get_by_role("link", name=link, exact=True).click()
         ready(page, HEADINGS[path])
         expect(page).to_have_url(f"{tab.base}/{path}")
     page.go_back()
-    ready(page, HEADINGS["drift"])
+    ready(page, HEADINGS["models"])
     tab.open("ab-test/nowhere")
     ready(page, HEADINGS["ab-test"])
 
@@ -535,7 +535,7 @@ def test_focus_is_visible(tab: Tab) -> None:
     page = tab.open("try")
     expect(page.get_by_role("button", name="Setosa")).to_be_visible()
     page.get_by_test_id("stMain").focus()
-    for name in ("Predict", "A/B test", "Drift", "About"):
+    for name in MENU.values():
         page.keyboard.press("Tab")
         link = page.get_by_role("link", name=name, exact=True)
         expect(link).to_be_focused()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def test_train_prints_the_documented_lines(
         "Training complete!",
     ]
     assert command(config, "train") == 0
-    assert capsys.readouterr().out.startswith("Every version has a bundle already")
+    assert capsys.readouterr().out.startswith("Every version has a model already")
     assert command(config, "train", "v1") == 2
     assert "train --force v1" in capsys.readouterr().err
 
@@ -271,6 +272,34 @@ def test_train_says_how_far_off_a_regression_is(
     assert "LinearRegression, MAE " in capsys.readouterr().out
 
 
+def test_who_is_closer_by_more_than_the_tie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`evaluate` and `verdict` speak of closer numbers, and count none within [experiment] tie."""
+    lines = [f"{n},{n * n % 101},{n / 3}" for n in range(120)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,price", *lines]))
+    text = (
+        "[training]\ndata = t.csv\ntarget = price\n[split]\nv1 = 50\nv2 = 50\n"
+        "[model.v1]\nn_estimators = 1\nmax_depth = 1\n[model.v2]\nkind = linear_regression\n"
+    )
+    config = write_config(tmp_path, tmp_path / "models", text)
+    assert command(config, "train") == 0
+    assert command(config, "evaluate") == 0
+    assert re.search(r"v2 is closer in \d\d and v1 in 0 \(", capsys.readouterr().out)
+    config.write_text(config.read_text() + "[experiment]\ntie = 1000\n")
+    assert command(config, "evaluate") == 3
+    assert "v2 is closer in 0 and v1 in 0 (" in capsys.readouterr().out
+    served = Served(config)
+    answer = served.predict([60.0, 60 * 60 % 101])
+    served.client.post("/feedback", {"request_id": answer["request_id"], "label": 20.0})
+    served.flush()
+    served.close()
+    assert command(config, "verdict") == 3
+    out = capsys.readouterr().out
+    assert "pair so far: 1, none where one was closer by more than the tie." in out
+    assert "v2 is closer more often by: -" in out and "Accuracy" not in out
+
+
 def test_nothing_falls_back_to_iris(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where models were made from own data, no version is made from Iris, be it lost or new."""
     replace_in(own, "data = table.csv\ntarget = kind", "")
@@ -344,7 +373,7 @@ def test_check_prints_what_would_serve(config: Path, capsys: pytest.CaptureFixtu
     replace_in(config, "[data]", "[split]\nv1 = 50\nv3 = 50\n[data]")
     assert command(config, "check") == 2
     error = capsys.readouterr().err
-    assert "[split] v3 = 50" in error and "irisab train v3" in error
+    assert "[split] v3 = 50" in error and f"run '{typed(config, 'train v3')}'" in error
 
 
 def test_drift_exits_by_what_it_found(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -446,7 +475,8 @@ def test_history_prints_csv(served: Served, capsys: pytest.CaptureFixture[str]) 
     assert command(served.config, "history", "--since", "2999-01-01T00:00:00Z") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     with pytest.raises(SystemExit):
-        command(served.config, "history", "--since", "yesterday")
+        command(served.config, "history", "--since", "10m")
+    assert "'10m' is no moment: write one like 2026-01-31T12:00:00Z" in capsys.readouterr().err
 
 
 def test_labels_become_training_data(

@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -29,10 +30,14 @@ SUITE = os.environ.get("IRISAB_SUITE", "bookworm")
 
 # A small cloud image, no more: what bootstrap.sh needs beyond this it must install itself.
 IMAGE = "systemd,systemd-sysv,dbus,ca-certificates,iproute2,sudo"
-# What an install may ask apt for, what the Amazon stand-in installs behind dnf, what makes the file
-# system of a data volume (Amazon's image has it), and what a deploy comes in by.
-PACKAGES = "python3-venv nginx prometheus openssl curl xfsprogs openssh-server"
+# What an install may ask apt for, what the Amazon stand-in is made of, and what a deploy comes by.
+PACKAGES = (
+    "python3-venv nginx prometheus openssl curl "
+    "dnf rpm createrepo-c selinux-utils policycoreutils xfsprogs openssh-server"
+)
 LIBRARIES = "requirements.txt", "requirements-ui.txt"
+# What Amazon Linux gets. Where pyenv is, it must be told which version the name is to mean.
+NEWEST = "python3.13"
 ENV = {
     "HOME": "/root",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -67,7 +72,19 @@ def debs() -> Path:
 
 
 def wheels() -> Path:
-    return CACHE / f"wheels-{SUITE}-{digest(*((TREE / name).read_bytes() for name in LIBRARIES))}"
+    pins = ((TREE / name).read_bytes() for name in LIBRARIES)
+    return CACHE / f"wheels-{SUITE}-{digest(newest(), *pins)}"
+
+
+@cache
+def newest() -> str:
+    """The folder of this machine's Python 3.13; '' where none runs."""
+    line = [NEWEST, "-c", "import sys; print(sys.base_prefix)"]
+    with suppress(OSError, subprocess.CalledProcessError):
+        return sh(
+            *line, env=os.environ | {"PYENV_VERSION": "3.13"}, stderr=subprocess.DEVNULL
+        ).strip()
+    return ""
 
 
 def prepare() -> None:
@@ -115,7 +132,7 @@ def stanza(deb: Path) -> str:
 
 
 def make_wheels() -> None:
-    """Download the pinned wheels with the very Python the host will install them with."""
+    """Download the pinned wheels with the very Pythons the hosts will install them with."""
     found = wheels()
     shutil.rmtree(found, ignore_errors=True)
     found.mkdir(parents=True)
@@ -130,9 +147,12 @@ def make_wheels() -> None:
     chroot(scratch, "apt-get update -q")
     chroot(scratch, "apt-get install -yq --no-install-recommends python3-venv")
     chroot(scratch, "python3 -m venv /srv/venv")
-    download = "/srv/venv/bin/pip download -q --require-hashes --only-binary=:all: --no-deps"
+    download = "download -q --require-hashes --only-binary=:all: --no-deps"
     for name in LIBRARIES:
-        chroot(scratch, f"{download} -d /srv/wheels -r /srv/{name}")
+        chroot(scratch, f"/srv/venv/bin/pip {download} -d /srv/wheels -r /srv/{name}")
+        if python := newest():
+            pip = f"{python}/bin/{NEWEST} -m pip {download} -d {scratch}/srv/wheels".split()
+            sh(*pip, "-r", TREE / name)
     for wheel in (scratch / "srv/wheels").iterdir():
         shutil.move(wheel, found)
     shutil.rmtree(scratch)
@@ -318,7 +338,7 @@ class Host:
         where = ["nsenter", "-t", str(self.pid), "-a", "--wdns=/root"]
         return [*where, "env", "-i", *(f"{k}={v}" for k, v in ENV.items()), "bash", "-c", line]
 
-    def run(self, line: str, *, check: bool = True, timeout: float = 900) -> str:
+    def run(self, line: str, *, check: bool = True, timeout: float = 1800) -> str:
         """Run a line of bash on the host and return what it printed, errors included."""
         done = subprocess.run(
             self.command(line), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

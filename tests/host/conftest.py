@@ -75,12 +75,28 @@ def debian(work: Path) -> Iterator[Installed]:
 @pytest.fixture(scope="session")
 def amazon_image(work: Path) -> Path:
     """The layer that turns a Debian host into the stand-in for Amazon Linux 2023."""
+    if not bed.newest():
+        pytest.skip(f"NOT TRIED ON THE STAND-IN FOR AMAZON LINUX: no {bed.NEWEST} runs here")
     host = Host("image", layers=[bed.base()], work=work)
     host.__enter__()
     shutil.copytree(HERE / "amazon", host.root / "usr/lib/amazon")
+    bring_python(host.root / "srv/python")
     host.run("/usr/lib/amazon/make-image")
     archive(host.root / "srv/prometheus.tar.gz")
     return host.freeze()
+
+
+def bring_python(target: Path) -> None:
+    """Copy this machine's newest Python, laid out as in /usr."""
+    found, needless = Path(bed.newest()), ["test", "idlelib", "tkinter", "__pycache__", "config-*"]
+    shutil.copytree(
+        found / "lib" / bed.NEWEST, target / "lib" / bed.NEWEST,
+        ignore=shutil.ignore_patterns(*needless),
+    )  # fmt: skip
+    for library in (found / "lib").glob(f"lib{bed.NEWEST}.so.*"):
+        shutil.copy(library, target / "lib")
+    (target / "bin").mkdir()
+    shutil.copy(found / "bin" / bed.NEWEST, target / "bin")
 
 
 def archive(target: Path) -> None:

@@ -20,7 +20,7 @@ class Disk:
 
     def __init__(self, folder: Path, *, gigabytes: int = 8) -> None:
         self.image, self.folder = folder / "disk.ext4", folder / "disk"
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         with self.image.open("wb") as file:
             file.truncate(gigabytes << 30)  # holes: it takes what is written
         sh("mkfs.ext4", "-q", "-F", self.image)
@@ -28,6 +28,10 @@ class Disk:
 
     def mount(self) -> None:
         sh("mount", "-o", "loop", self.image, self.folder)
+
+    def settle(self) -> None:
+        """Write what waits, as a disk has long done with what is not of now."""
+        sh("sync", "-f", self.folder)
 
     def lose_power(self, host: Host) -> None:
         """Stop the disk, then the host on it; switch both on again."""

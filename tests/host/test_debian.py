@@ -42,7 +42,7 @@ def test_everything_answers_on_port_80(debian: Installed) -> None:
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
     assert ask(f"{debian.host.url}/health").json["status"] == "healthy"
     assert ask(f"{debian.host.url}/config").json["split"] == {"v1": 50, "v2": 50}
-    for page in "/", "/try", "/ab-test", "/drift", "/about":
+    for page in "/", "/try", "/ab-test", "/drift", "/models", "/about":
         assert "<title>" in ask(debian.host.url + page).text
 
 
@@ -108,6 +108,7 @@ def test_units_are_sound_and_locked_down(debian: Installed) -> None:
         "irisab.service": 15,
         "irisab-ui.service": 15,
         "irisab-drift.service": 15,
+        "irisab-rollout.service": 15,
         "irisab-alert@x.service": 15,
         "irisab-prometheus.service": 30,
     }.items():
@@ -115,9 +116,9 @@ def test_units_are_sound_and_locked_down(debian: Installed) -> None:
 
 
 def test_a_quiet_host_stays_quiet(debian: Installed) -> None:
-    """No unit has failed, and looking for drift is not a failure."""
+    """No unit has failed; looking for drift, or for a rollout, is not a failure."""
     host = debian.host
-    host.run("systemctl start irisab-drift")
+    host.run("systemctl start irisab-drift irisab-rollout")
     assert host.run("systemctl --failed --plain --no-legend") == ""
     assert host.run("journalctl -q -p err -u 'irisab*'") == ""
 
@@ -133,9 +134,10 @@ def test_clients_outside_are_limited_and_loopback_is_not(debian: Installed) -> N
     """Beyond 100 requests a second and a burst of 200, an address gets 429 and when to return."""
     host = debian.host
     curl = "curl -s -w '\n%{http_code} %{content_type} %header{retry-after}\n'"
-    for path in "/predict", "/feedback", "/report":
+    for path in "/predict", "/feedback", "/report", "/versions":
         time.sleep(2.5)  # until the burst is forgotten
-        send = "" if path == "/report" else "-H 'Content-Type: application/json' -d '{}'"
+        asks = path in ("/report", "/versions")
+        send = "" if asks else "-H 'Content-Type: application/json' -d '{}'"
         seen = host.run(f"{curl} {send} '{host.url}{path}?[1-800]'") + "\n"
         limited = seen.count("\n429 application/problem+json 1\n")
         passed = seen.count("\n200 application/json") + seen.count("\n400 application/problem+json")

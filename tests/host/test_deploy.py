@@ -25,6 +25,7 @@ class Deployed:
     """A host that was installed and then upgraded by make deploy, both times undisturbed."""
 
     remote: Remote
+    disk: Disk
     said: str
     installed: list[str]
     upgraded: list[str]
@@ -32,13 +33,14 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(reachable: Callable[..., Host], repository: Path, work: Path) -> Iterator[Deployed]:
-    with reachable("remote") as host:
+    disk = Disk(work / "deployed")
+    with reachable("remote", work=disk.folder) as host:
         remote = Remote(host, work / "key", repository)
         remote.release()
         said, installed = remote.make("deploy"), picture(host)
         remote.another_release("The second release.")
         remote.make("deploy")
-        yield Deployed(remote, said, installed, picture(host))
+        yield Deployed(remote, disk, said, installed, picture(host))
 
 
 def test_a_deploy_installs_checks_and_tells(deployed: Deployed) -> None:
@@ -213,22 +215,6 @@ def test_an_install_goes_on_without_its_connection(deployed: Deployed) -> None:
     assert picture(host) == deployed.upgraded
 
 
-@pytest.fixture(scope="module")
-def disk(work: Path) -> Disk:
-    (work / "power").mkdir()
-    return Disk(work / "power")
-
-
-@pytest.fixture(scope="module")
-def powered(
-    reachable: Callable[..., Host], repository: Path, work: Path, disk: Disk
-) -> Iterator[Remote]:
-    """A host whose disk can lose power, with nothing of irisab."""
-    with reachable("power", work=disk.folder) as host:
-        os.sync()  # what a real host has had on its disk for long
-        yield Remote(host, work / "key", repository)
-
-
 def lose_power(remote: Remote, disk: Disk, *, step: int, after: float) -> None:
     """Deploy, and so many seconds into a step switch the host off and on."""
     with remote.start("deploy") as run:
@@ -239,25 +225,29 @@ def lose_power(remote: Remote, disk: Disk, *, step: int, after: float) -> None:
 
 
 def test_an_install_survives_the_loss_of_power_at_every_step(
-    deployed: Deployed, powered: Remote, disk: Disk
+    deployed: Deployed, reachable: Callable[..., Host], repository: Path, work: Path
 ) -> None:
     """A new host that lost power in each step in turn ends as one that never did."""
-    powered.release()
-    for step, after in {1: 0.0, 2: 4.0, 3: 0.0, 4: 8.0, 5: 2.0, 6: 0.2, 7: 0.5, 8: 1.0}.items():
-        lose_power(powered, disk, step=step, after=after)
-    powered.make("deploy")
-    assert picture(powered.host) == deployed.installed
+    disk = Disk(work / "installed")
+    with reachable("power", work=disk.folder) as host:
+        disk.settle()
+        remote = Remote(host, work / "key", repository)
+        remote.release()
+        for step, after in {1: 0.0, 2: 4.0, 3: 0.0, 4: 8.0, 5: 2.0, 6: 0.2, 7: 0.5, 8: 1.0}.items():
+            lose_power(remote, disk, step=step, after=after)
+        remote.make("deploy")
+        assert picture(host) == deployed.installed
 
 
 @pytest.mark.parametrize(
     ("step", "after"), [(1, 0), (4, 0.3), (5, 0.5), (6, 0.1), (6, 0.4), (7, 0.3), (8, 1)]
 )
-def test_an_upgrade_survives_the_loss_of_power(
-    deployed: Deployed, powered: Remote, disk: Disk, step: int, after: float
-) -> None:
+def test_an_upgrade_survives_the_loss_of_power(deployed: Deployed, step: int, after: float) -> None:
     """The host serves as soon as it is on again; one more deploy, and it is as if nothing was."""
-    powered.another_release(f"Without power at step {step}, after {after} s.")
-    lose_power(powered, disk, step=step, after=after)
-    powered.host.wait(lambda: ask(f"{powered.host.url}/health").status == 200)
-    powered.make("deploy")
-    assert picture(powered.host) == deployed.upgraded
+    remote, disk = deployed.remote, deployed.disk
+    disk.settle()
+    remote.another_release(f"Without power at step {step}, after {after} s.")
+    lose_power(remote, disk, step=step, after=after)
+    remote.host.wait(lambda: ask(f"{remote.host.url}/health").status == 200)
+    remote.make("deploy")
+    assert picture(remote.host) == deployed.upgraded

@@ -32,7 +32,7 @@ def test_an_edit_and_a_reload_move_the_traffic(debian: Installed) -> None:
 
 BROKEN = {
     "[split]\nv1 = 70\nv2 = 40\n": "the percentages add up to 110",
-    "[split]\nv9 = 100\n": "version v9 has no complete bundle",
+    "[split]\nv9 = 100\n": "version v9 has no complete model",
     "[split": "stands before any [section]",
     "[data]\nhistory = /srv/elsewhere/history.sqlite3\n": "[data] history = /srv/elsewhere",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import time
@@ -139,6 +140,20 @@ def test_other_media_types_are_refused(content_type: str | None, served: Served)
     answer = served.client.post("/predict", {"features": ROW}, content_type=content_type)
     assert answer.status == 415
     assert "Content-Type: application/json" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback"])
+def test_compressed_bodies_are_refused(path: str, served: Served) -> None:
+    """A gzip body is a 415 that says so, and not a complaint about its JSON."""
+    body = gzip.compress(json.dumps({"features": ROW}).encode())
+    answer = served.client.post(path, body, headers={"Content-Encoding": "gzip"})
+    assert (answer.status, answer.json["status"]) == (415, 415)
+    assert "without Content-Encoding" in answer.json["detail"]
+    assert not served.service.pending
+    plain = served.client.post(
+        "/predict", {"features": ROW}, headers={"Content-Encoding": "identity"}
+    )
+    assert plain.status == 200
 
 
 @pytest.mark.parametrize(
@@ -330,7 +345,8 @@ def test_openapi_is_served(served: Served) -> None:
     """/openapi.json describes every path that is routed."""
     paths = served.client.get("/openapi.json").json["paths"]
     assert set(paths) == {
-        *("/predict", "/feedback", "/health", "/config", "/report", "/metrics", "/openapi.json")
+        *("/predict", "/feedback", "/health", "/config", "/report", "/versions", "/metrics"),
+        "/openapi.json",
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -25,6 +27,7 @@ from typing import Any
 
 import pytest
 from processes import ROW, Process, free_port, irisab, replace_in, running, write_config
+from sklearn.tree import DecisionTreeClassifier
 from slow import Slow
 
 from irisab.errors import ReloadRefused
@@ -32,6 +35,7 @@ from irisab.http.handshake import Handshake
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
 from irisab.model import publish
+from irisab.model.bundle import FOREST, MANIFEST, PICKLE
 
 # The pickle of a slow model is of a class that stands in tests/.
 FIND_SLOW = ("env", f"PYTHONPATH={Path(__file__).parents[1]}")
@@ -125,11 +129,13 @@ def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) 
                 config.write_text(text.replace(line, f"v1 = {share}\nv2 = {100 - share}\n"))
                 good = (share, 100 - share)
             refused = number % 4 == 3
-            users = versions_of_users(process) if refused else []
-            answered = load.statuses[200]
-            outcome = process.run("reload")
-            assert load.statuses[200] > answered
-            assert outcome.returncode == (2 if refused else 0), outcome.stderr
+            if refused:
+                users, answered = versions_of_users(process), load.statuses[200]
+                outcome = process.run("reload")
+                assert load.statuses[200] > answered
+                assert outcome.returncode == 2, outcome.stderr
+            else:
+                Handshake(config.parent).reload()
             assert process.get("/config").json["split"] == {"v1": good[0], "v2": good[1]}
             health = process.get("/health")
             assert health.status == 200 and health.json["reload"]["ok"] is not refused
@@ -184,6 +190,65 @@ def test_a_restart_on_a_damaged_bundle_serves_the_last_good_one(
         assert "is not the manifest" in process.log.read_text()
         assert process.run("reload").returncode == 2
         assert process.get("/health").json["revision"] == revision
+
+
+def changed(models: Path, version: str, pickled: bytes | None = None, **says: object) -> None:
+    """Make a bundle current that differs in its manifest, and is served from this pickle."""
+    folder = models / version / "current"
+    files = {each.name: each.read_bytes() for each in folder.iterdir()}
+    manifest = json.loads(files[MANIFEST]) | says
+    if pickled is not None:
+        del files[FOREST], manifest["files"][FOREST], manifest["memory"]
+        files[PICKLE] = pickled
+        manifest["files"][PICKLE] = hashlib.sha256(pickled).hexdigest()
+    publish.put(models, version, {**files, MANIFEST: json.dumps(manifest).encode()})
+
+
+def test_what_does_not_fit_into_memory_is_refused_and_changes_nothing(
+    config: Path, port: int, models: Path
+) -> None:
+    """By check and reload, before it is loaded; a restart then serves the last good one."""
+    with running(config, port) as process:
+        revision = process.get("/health").json["revision"]
+        changed(models, "v2", memory={"loading": 3 << 50, "serving": 2 << 50})
+        for command in ("check", "reload"):
+            done = process.run(command)
+            assert done.returncode == 2, done.stdout
+            assert re.search(r"\[split\] v1, v2: needs about 32212\d+ MB of memory", done.stderr)
+            assert re.search(r"has \d+ MB left of its \d+ MB", done.stderr)
+        assert process.get("/health").json["revision"] == revision
+    with running(config, port) as process:
+        health = process.get("/health").json
+        assert health["revision"] == revision and "needs about" in health["reload"]["error"]
+
+
+def test_a_start_that_does_not_fit_is_refused(config: Path, port: int, models: Path) -> None:
+    """Without an earlier configuration the exit code tells systemd that trying again is no use."""
+    changed(models, "v2", memory={"loading": 3 << 50, "serving": 2 << 50})
+    process = Process(config, port)
+    assert process.wait() == 2
+    assert "needs about" in process.log.read_text()
+
+
+def test_a_start_that_is_killed_again_and_again_serves_the_last_good_one(
+    config: Path, port: int, models: Path
+) -> None:
+    """The kernel gives no reason when it ends a process for its memory: three times is enough."""
+    with running(config, port) as process:
+        revision = process.get("/health").json["revision"]
+    # Unpickled, it is os.kill(os.getpid(), 9).
+    changed(models, "v2", b"cposix\nkill\n(cposix\ngetpid\n(tRI9\ntR.")
+    for _ in range(3):
+        assert Process(config, port).wait() == -signal.SIGKILL
+    with running(config, port) as process:
+        health = process.get("/health").json
+        assert health["revision"] == revision
+        assert "the last 3 starts were killed" in health["reload"]["error"]
+        tree = DecisionTreeClassifier(random_state=0)
+        training.fit(models, "v2", load_iris(), estimator=tree, force=True)
+    with running(config, port) as process:
+        assert process.get("/health").json["reload"]["ok"] is True
+    assert not (config.parent / "irisab.starting").exists()
 
 
 def test_the_last_good_ini_takes_the_newest_bundles_where_its_own_are_gone(
@@ -447,6 +512,31 @@ def test_systemd_is_told(config: Path, port: int, tmp_path: Path) -> None:
             del os.environ["NOTIFY_SOCKET"]
 
 
+def test_systemd_is_told_that_it_turns(config: Path, port: int, tmp_path: Path) -> None:
+    """A service that hangs, here as it is stopped from outside, feeds the watchdog no more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        os.environ.update(told)
+        try:
+            with running(config, port) as process:
+                assert manager.recv(100) == b"READY=1"
+                for _ in range(3):
+                    assert manager.recv(100) == b"WATCHDOG=1"
+                process.signal(signal.SIGSTOP)
+                manager.settimeout(2)
+                try:
+                    with pytest.raises(TimeoutError):  # after what was on its way
+                        for _ in range(20):
+                            manager.recv(100)
+                finally:
+                    process.signal(signal.SIGCONT)
+        finally:
+            for name in told:
+                del os.environ[name]
+
+
 def test_a_changed_server_option_needs_a_restart(config: Path, port: int) -> None:
     """What a running process cannot change is refused, and the split in the same file too."""
     with running(config, port) as process:
@@ -480,18 +570,52 @@ def test_a_label_may_come_after_a_restart(config: Path, port: int) -> None:
         assert sum(version["labelled"] for version in versions) == 1
 
 
+# Forks a service off itself for each line that it reads.
+FORKING = """
+import os, sys
+from irisab.__main__ import main
+from irisab.http import server
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        main(sys.argv[1:])
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+class Forked(Process):
+    """A service in a fork of a process that has imported it: that is most of a start."""
+
+    def __init__(self, config: Path, port: int, parent: subprocess.Popen[str]) -> None:
+        self.config, self.port, self.log = config, port, config.with_suffix(".log")
+        self._child = parent
+        assert parent.stdin and parent.stdout
+        print(file=parent.stdin, flush=True)
+        self._pid = int(parent.stdout.readline())
+
+    def kill(self) -> None:
+        """Return once it is dead, of this."""
+        os.kill(self._pid, signal.SIGKILL)
+        assert self._child.stdout
+        assert int(self._child.stdout.readline()) == signal.SIGKILL
+
+
 def test_acknowledged_labels_survive_a_crash(config: Path, port: int) -> None:
     """kill -9 right after an acknowledged label, 100 times, loses none of them."""
     acknowledged = []
-    for _ in range(100):
-        process = Process(config, port)
-        process.wait_until_ready()
-        request_id = process.post("/predict", {"features": ROW}).json["request_id"]
-        answer = process.post("/feedback", {"request_id": request_id, "label": 0})
-        process.signal(signal.SIGKILL)
-        process.wait()
-        assert answer.json == {"status": "matched"}
-        acknowledged.append(request_id)
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKING, "--config", config, "serve"], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as parent:  # fmt: skip
+        for _ in range(100):
+            process = Forked(config, port, parent)
+            process.wait_until_ready()
+            request_id = process.post("/predict", {"features": ROW}).json["request_id"]
+            answer = process.post("/feedback", {"request_id": request_id, "label": 0})
+            process.kill()
+            assert answer.json == {"status": "matched"}
+            acknowledged.append(request_id)
     lines = process.run("history").stdout.splitlines()
     labels = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in lines[1:]}
     assert [labels[request_id] for request_id in acknowledged] == ["setosa"] * 100

@@ -52,6 +52,38 @@ def test_notify_without_a_manager_does_nothing(
     systemd.notify("READY=1")
 
 
+def test_the_watchdog_is_fed_while_all_loops_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever feeds it speaks for all: where one loop has ended or hangs nobody is told that the
+    service lives; nor where systemd has not asked."""
+    turning = {"control": True, "recorder": True}
+    loops = [lambda: turning["control"], lambda: turning["recorder"]]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        systemd.Watchdog(loops).feed()
+        monkeypatch.setenv("WATCHDOG_USEC", "2")
+        watchdog = systemd.Watchdog(loops)
+        for name in turning:
+            turning[name] = False
+            watchdog.feed()
+            time.sleep(0.001)
+            turning[name] = True
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+        watchdog.feed()
+        assert manager.recv(100) == b"WATCHDOG=1"
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        watchdog = systemd.Watchdog(loops)
+        watchdog.feed()
+        watchdog.feed()
+        assert manager.recv(100) == b"WATCHDOG=1"
+        with pytest.raises(BlockingIOError):  # once in half of what systemd waits
+            manager.recv(100)
+
+
 def test_no_socket_is_inherited_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables meant for another process are ignored, as sd_listen_fds(3) says."""
     monkeypatch.delenv("LISTEN_PID", raising=False)
@@ -243,3 +275,16 @@ def test_what_root_asks_the_service_can_read(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "irisab.outcome").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(("said", "limit"), [("1073741824", 1 << 30), ("infinity", None)])
+def test_the_limit_of_a_unit_is_what_systemd_has_read(
+    said: str, limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for, because drop-ins count; without systemd, or a limit, there is none."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert systemd.memory_limit("irisab.service") is None
+    asked = '"$*" = "show --property=MemoryMax --value irisab.service"'
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n[ {asked} ] && echo {said}\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    assert systemd.memory_limit("irisab.service") == limit

@@ -697,7 +697,7 @@ def test_only_files_of_a_bundle_come_out(name: str, leaves: Path, tmp_path: Path
     answer = head.encode() + b'\n{"files": {}}'
     code = f"import os; os.write(3, {answer!r}); os._exit(0)"
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(Runs(code, b"")))
-    with pytest.raises(importing.BundleError, match="is no bundle"):
+    with pytest.raises(importing.BundleError, match="is no model"):
         importing.bring(job(tmp_path / "model.pkl", data=leaves, target="kind"))
     assert not (tmp_path / "models").exists()
 

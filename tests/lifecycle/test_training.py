@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from irisab import config
 from irisab.errors import DataError
-from irisab.lifecycle import exam, prepare, training
+from irisab.lifecycle import exam, prepare, scores, training
 from irisab.lifecycle.dataset import load_csv, load_iris
 from irisab.lifecycle.rows import Dataset
 from irisab.model import bundle
@@ -46,13 +46,22 @@ def test_accuracy_is_scikit_learns_own(version: str, trees: int, iris_models: Pa
     members = exam.members(IRIS, salt="irisab")
     forest = RandomForestClassifier(trees, random_state=42)
     forest.fit(IRIS.rows[~members], IRIS.labels[~members])
-    folds = StratifiedKFold(5, shuffle=True, random_state=42)
-    scores = cross_val_score(
+    # Two of the flowers have the same measurements, and are in the same fold.
+    same = [exam.unit_of(row) for row in IRIS.rows.tolist()]
+    first = np.array([n for n, each in enumerate(same) if each not in same[:n]])
+    assert len(first) == len(IRIS.rows) - 1
+    folds = [
+        [np.flatnonzero(np.isin(same, np.array(same)[first[part]])) for part in fold]
+        for fold in StratifiedKFold(5, shuffle=True, random_state=42).split(
+            first, IRIS.labels[first]
+        )
+    ]
+    accuracies = cross_val_score(
         RandomForestClassifier(trees, random_state=42), IRIS.rows, IRIS.labels, cv=folds
     )
     found = manifest(iris_models, version)
-    assert found["accuracy"] == found["cv_accuracy"] == scores.mean()
-    assert found["cv_standard_error"] == pytest.approx(scores.std(ddof=1) / 5**0.5)
+    assert found["accuracy"] == found["cv_accuracy"] == accuracies.mean()
+    assert found["cv_standard_error"] == pytest.approx(accuracies.std(ddof=1) / 5**0.5)
     assert (found["estimator"], found["n_estimators"]) == ("RandomForestClassifier", trees)
     rows, truth = IRIS.rows[members], IRIS.labels[members]
     assert found["exam"]["rows"] == len(rows) == 38
@@ -193,6 +202,32 @@ def test_groups_are_not_torn_apart(tmp_path: Path) -> None:
     assert training.fit(tmp_path, "v2", together, estimator=tree) < 0.75
     assert manifest(tmp_path, "v2")["exam"]["accuracy"] < 0.9
     assert manifest(tmp_path, "v1")["exam"]["accuracy"] > 0.95
+
+
+def test_equal_rows_are_not_torn_apart(tmp_path: Path) -> None:
+    """A row that is there ten times is learnt by heart in nine: no fold tests what it has learnt,
+    so that five folds say of noise what the exam says."""
+    noise = np.random.default_rng(0)
+    once = noise.normal(size=(60, 2)).round(3)
+    for number, (task, labels, estimator) in enumerate(
+        [
+            ("classification", noise.integers(0, 2, 60), DecisionTreeClassifier(random_state=0)),
+            ("regression", noise.normal(size=60), DecisionTreeRegressor(random_state=0)),
+        ]
+    ):
+        dataset = Dataset(
+            name="repeated",
+            rows=np.repeat(once, 10, axis=0),
+            labels=np.repeat(labels, 10),
+            features=[("a", None), ("b", None)],
+            class_names=["no", "yes"] if task == "classification" else [],
+            task=task,
+        )
+        found = training.fit(tmp_path, f"v{number}", dataset, estimator=estimator)
+        # By heart: all right, and no error at all.
+        assert found < 0.75 if task == "classification" else found > 0.5
+        for learn, test in scores._folds(dataset, 42):
+            assert not {*map(tuple, dataset.rows[learn])} & {*map(tuple, dataset.rows[test])}
 
 
 def test_a_class_can_count_more(tmp_path: Path) -> None:

@@ -478,7 +478,7 @@ def test_a_failed_write_leaves_nothing(models: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_sentence(models: Path) -> None:
     """As when somebody without the right runs `train`."""
     (models / "v").write_text("a file where the folder should be")
-    with pytest.raises(BundleError, match="v: the bundle cannot be written: .*File exists"):
+    with pytest.raises(BundleError, match="v: the model cannot be written: .*File exists"):
         write(models)
     assert not bundle.exists(models, "v")
     assert bundle.exists(models, "forest")

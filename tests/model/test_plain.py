@@ -362,6 +362,28 @@ def test_trees_too_deep_or_too_many_to_be_written_are_walked() -> None:
         0, 0, 1, 124, 300] * 20  # fmt: skip
 
 
+@pytest.mark.parametrize(("trees", "method"), [(300, "written"), (400, "walk")])
+def test_categories_are_counted_where_trees_are_written(trees: int, method: str) -> None:
+    """They take time and memory as leaves do: few leaves with many of them are walked."""
+    boosted = HistGradientBoostingRegressor(max_iter=1, min_samples_leaf=1)
+    plain = flatten(boosted.fit(np.arange(9.0)[:, None], np.arange(9.0)))
+    assert plain is not None
+    codes = np.random.default_rng(0).random((trees, 256)) < 0.99
+    arrays = {
+        "feature": np.tile(np.array([0, -1, -1], dtype=np.int32), trees),
+        "threshold": np.zeros(trees),
+        "missing_left": np.zeros(trees, dtype=np.bool_),
+        "category": np.arange(trees, dtype=np.int32),
+        "left": np.packbits(codes, axis=1, bitorder="little"),
+        "value": np.tile([[1.0], [0.0]], (trees, 1)),
+        "base": np.zeros(1),
+    }
+    model = PlainModel(plain.about, arrays, method="written")
+    assert model.method == method
+    for code in (0, 7, 254):
+        assert model.score_row([float(code)])[0] == codes[:, code + 1].sum()
+
+
 # -- what has none --------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from irisab.model.estimator import Estimator
 from irisab.model.forms import formed
 from irisab.model.plain import Plain, flatten, restore
 from irisab.model.proof import prove
+from irisab.model.sink import Memory
 
 IRIS = load_iris(return_X_y=True)
 WINE = load_wine(return_X_y=True)
@@ -166,24 +167,24 @@ def test_what_differs_is_served_by_its_pickle() -> None:
     """And it is said why; what is equal is served plain, and by the older format where there is
     one."""
     about = {"features": [feature(name) for name in "abcd"], "class_names": ["x", "y", "z"]}
-    equal = formed(GradientBoostingClassifier(n_estimators=3).fit(*IRIS), about, IRIS[0])
+    equal = formed(GradientBoostingClassifier(n_estimators=3).fit(*IRIS), about, IRIS[0], Memory())
     assert (equal.about["form"], {*equal.files}) == ("plain", {PICKLE, PLAIN})
-    forest = formed(RandomForestClassifier(3).fit(*IRIS), about, IRIS[0])
-    assert (forest.about, {*forest.files}) == ({"form": "plain"}, {PICKLE, FOREST})
+    forest = formed(RandomForestClassifier(3).fit(*IRIS), about, IRIS[0], Memory())
+    assert ({*forest.about}, {*forest.files}) == ({"form", "memory"}, {PICKLE, FOREST})
     other = GradientBoostingClassifier(n_estimators=3).fit(*IRIS)
     other.predict_proba = contrary
-    found = formed(other, about, IRIS[0])
+    found = formed(other, about, IRIS[0], Memory())
     assert (found.about["form"], {*found.files}) == ("pickle", {PICKLE})
     assert "where scikit-learn says" in found.about["why_pickle"]
     assert isinstance(found.model, Estimator)
-    assert formed(GaussianNB().fit(*IRIS), about, IRIS[0]).about == {"form": "pickle"}
+    assert formed(GaussianNB().fit(*IRIS), about, IRIS[0], Memory()).about == {"form": "pickle"}
 
 
 def test_forests_with_gaps_have_the_newer_format() -> None:
     """The older one has no word for the branch that a gap takes."""
     features = [feature(name, missing=name == "a") for name in "abcd"]
     about = {"features": features, "class_names": ["x", "y", "z"]}
-    found = formed(RandomForestClassifier(3).fit(*IRIS), about, IRIS[0])
+    found = formed(RandomForestClassifier(3).fit(*IRIS), about, IRIS[0], Memory())
     assert {*found.files} == {PICKLE, PLAIN}
 
 

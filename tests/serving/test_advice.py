@@ -25,6 +25,8 @@ def found(code: ReasonCode, verdict: str = "inconclusive", **changes: Any) -> Co
             "unit": "request",
             "worse_on": [],
             "disagreement_rate": 0.1,
+            "scored": 90,
+            "sampling_rate": 1.0,
             "labelled": 9,
             "challenger_right": 5,
             "control_right": 4,

@@ -24,7 +24,9 @@ DOCUMENTED = {
     "prediction_errors_total": ("reason",),
     "auth_failures_total": ("reason",),
     "prediction_class_total": ("version", "class_name"),
+    "feature_unseen_values_total": ("feature",),
     "prediction_feedback_total": ("version", "outcome"),
+    "prediction_fallback_total": ("version",),
     "shadow_disagreements_total": ("version",),
     "shadow_errors_total": ("version",),
     "request_queue_seconds_bucket": ("le",),
@@ -48,8 +50,11 @@ DOCUMENTED = {
     "history_last_write_successful": (),
     "prediction_active_users": (),
     "experiment_e_value": ("version",),
+    "experiment_sampling_rate": ("version",),
     "experiment_verdict": ("version", "verdict"),
     "experiment_sample_ratio_ok": (),
+    "rollout_state": ("state",),
+    "rollout_hold": ("reason",),
     "irisab_build_info": ("version", "python"),
 }
 

@@ -21,6 +21,7 @@ from irisab.serving import report, snapshot
 from irisab.stats import drift
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
+from irisab.store.writer import Failure
 
 NOW = datetime(2025, 11, 22, 10, 30, 45, 987654, tzinfo=UTC)
 BAR = "=" * 50
@@ -115,7 +116,7 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
     assert set(comparison) == {
         *("challenger", "verdict", "reason", "disagreement_rate", "labelled", "challenger_right"),
         *("control_right", "e_value", "difference", "labels_needed", "reason_code", "unit"),
-        *("worse_on", "next"),
+        *("worse_on", "next", "scored", "sampling_rate"),
     }
     assert (comparison["verdict"], comparison["reason_code"]) == ("inconclusive", "no_labels")
     assert (comparison["unit"], comparison["worse_on"]) == ("request", [])
@@ -282,7 +283,7 @@ def test_versions_have_their_figures(start: Start) -> None:
     world.ask(version="v2")
     for each, label in zip(ids, [0, 0, 1], strict=False):
         world.history.label(each, [label])
-    world.recorder.fail(revision=world.snapshot.revision_id, version="v2")
+    world.recorder.fail(Failure(world.snapshot.revision_id, "v2"))
     world.recorder.flush()
     found = world.report["versions"]
     assert found["v1"].pop("per_class") == {

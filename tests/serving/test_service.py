@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import ROW, Served, replace_in, write_config
+from processes import ROW, Served, replace_in, replace_model, write_config
 from scipy.stats import binom
 
 from irisab.lifecycle.dataset import load_iris
 from irisab.model import bundle
-from irisab.serving import report
+from irisab.serving import report, shadow
 from irisab.store.history import History
 
 
@@ -160,13 +160,6 @@ class Remembering:
         return 0, (1.0, 0.0, 0.0)
 
 
-def replace_model(served: Served, version: str, model: Any) -> None:
-    """Replace a served model, as a library at odds with it would."""
-    found = served.service.snapshot.bundles[version]
-    object.__setattr__(found, "model", model)
-    served.service.swap(served.service.snapshot)
-
-
 def test_a_failing_shadow_never_touches_the_answer(served: Served) -> None:
     """A version that fails in the shadow is counted, and the answer is as before."""
     replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
@@ -204,17 +197,67 @@ def test_the_report_is_what_it_would_be_if_worked_out_now(served: Served) -> Non
 def test_a_failing_version_is_a_500_and_counted(served: Served) -> None:
     """A model's own failure is ours, not the client's, and ends in the report's errors: not where
     the client chose the version, whose requests are not counted there either."""
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+    replace_model(served, "v1", Failing())
+    for count, options in enumerate(({"model_version": "v1"}, {}), start=1):
+        answer = served.client.post("/predict", {"features": ROW, **options})
+        assert answer.status == 500
+        assert "v1 failed" in answer.json["detail"]
+        assert served.sample("prediction_errors_total", reason="model") == count
+        served.flush()
+        assert served.client.get("/report").json["versions"]["v1"]["errors"] == count - 1
+    assert served.sample("prediction_requests_total") == 0
+
+
+def failures(served: Served) -> tuple[int, int]:
+    """Return on how many requests only v1 failed, and only v2."""
+    served.flush()
+    hashes = [each.sha256 for each in served.service.snapshot.bundles.values()]
+    return served.history.requests(*hashes)[1:]
+
+
+@pytest.mark.parametrize("features", [ROW, [ROW, ROW]])
+def test_the_control_answers_for_a_challenger_that_fails(served: Served, features: Any) -> None:
+    """At once, marked, counted as an error of the one that was chosen, and learned from."""
     replace_in(served.config, "[data]", "[split]\nv1 = 0\nv2 = 100\n[data]")
     served.reload()
     replace_model(served, "v2", Failing())
-    for count, options in enumerate(({"model_version": "v2"}, {}), start=1):
-        answer = served.client.post("/predict", {"features": ROW, **options})
-        assert answer.status == 500
-        assert "v2 failed" in answer.json["detail"]
-        assert served.sample("prediction_errors_total", reason="model") == count
-        served.flush()
-        assert served.client.get("/report").json["versions"]["v2"]["errors"] == count - 1
-    assert served.sample("prediction_requests_total") == 0
+    for count in range(1, 4):
+        answer = served.predict(features, id="order-17")
+        assert answer["model_version"] == "v1" and answer["fallback"] is True
+        assert answer["id"] == "order-17"
+        assert served.sample("prediction_fallback_total", version="v2") == count
+        assert failures(served) == (0, count)
+        versions = served.client.get("/report").json["versions"]
+        assert (versions["v2"]["errors"], versions["v1"]["requests"]) == (count, count)
+    assert served.sample("shadow_errors_total", version="v2") == 0  # it is not asked twice
+    label: dict[str, Any] = {"label": 0} if features == ROW else {"labels": [0, 0]}
+    label["request_id"] = answer["request_id"]
+    assert served.client.post("/feedback", label).json == {"status": "matched"}
+
+
+def test_who_asks_for_a_version_gets_no_other(served: Served) -> None:
+    """Its failure is told as it is, and says nothing of the experiment."""
+    replace_model(served, "v2", Failing())
+    answer = served.client.post("/predict", {"features": ROW, "model_version": "v2"})
+    assert answer.status == 500 and failures(served) == (0, 0)
+
+
+def test_failures_are_compared_on_the_same_requests(served: Served) -> None:
+    """Whoever was chosen: one that fails alone is noted, a request on which both fail is not."""
+    replace_in(served.config, "[data]", "[split]\nv1 = 100\nv2 = 0\n[data]")
+    served.reload()
+    sound = {name: each.model for name, each in served.service.snapshot.bundles.items()}
+    replace_model(served, "v2", Failing())
+    served.predict()  # in the shadow
+    assert failures(served) == (0, 1)
+    replace_model(served, "v1", Failing())
+    assert served.client.post("/predict", {"features": ROW}).status == 500
+    assert failures(served) == (0, 1)
+    replace_model(served, "v2", sound["v2"])
+    assert served.client.post("/predict", {"features": ROW}).status == 500
+    assert failures(served) == (1, 1)
 
 
 def test_an_unusable_history_costs_no_prediction(tmp_path: Path, iris_models: Path) -> None:
@@ -400,7 +443,24 @@ def test_the_shadow_has_a_budget(served: Served) -> None:
     assert votes.count({"v1": 0}) == served.sample("shadow_skipped_total") == 100 - scored
     revision = served.history.revision()
     agreement = served.history.agreement(revision.models["v1"], revision.models["v2"])
-    assert agreement["scored"] == scored
+    assert (
+        agreement["scored"] == scored == served.sample("shadow_disagreements_total", version="v2")
+    )
+    assert served.sample("experiment_sampling_rate", version="v2") == scored / 100
+
+
+def test_what_is_in_a_row_decides_nothing(served: Served) -> None:
+    """Whether a request is scored at once, or may be left out, does not depend on how quickly it
+    was answered, as a row is that the model remembers."""
+    only_v1_answers(served)
+    replace_model(served, "v2", Slow(0.05))
+    _, answered = served.service.answer(b'{"features": [5.1, 3.5, 1.4, 0.2]}')
+    (other,) = shadow.others_of(answered)
+    for slow, expected in [(0.05, False), (1e-6, True)]:
+        other.cost.seconds = slow
+        for latency in (1e-9, 10.0):
+            assert shadow.is_cheap(answered._replace(latency=latency), [other]) is expected
+    served.service.follow(answered)
 
 
 def test_a_shadow_that_turns_slow_is_put_aside(served: Served) -> None:

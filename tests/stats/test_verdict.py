@@ -34,6 +34,7 @@ def judge_paired(
     shown_other: tuple[int, int] = (0, 0),
     classes: Mapping[str, Shown] | None = None,
     shown: Shown | None = None,
+    sampling_rate: float | None = None,
     **options: Any,
 ) -> Comparison:
     """Compare from (challenger right, control right) counts per version shown.
@@ -48,6 +49,7 @@ def judge_paired(
             scored=disagreed * 10 if scored is None else scored,
             disagreed=disagreed,
             differed=disagreed,
+            sampling_rate=sampling_rate,
         ),
         classes=classes or {},
     )
@@ -171,6 +173,8 @@ class TestAnswers:
             "unit": "request",
             "worse_on": [],
             "disagreement_rate": None,
+            "scored": 0,
+            "sampling_rate": None,
             "labelled": 0,
             "challenger_right": 0,
             "control_right": 0,
@@ -185,6 +189,18 @@ class TestAnswers:
         assert narrow.verdict == "inconclusive"
         assert narrow.labels_needed is not None and 50 < narrow.labels_needed < 500
         assert f"about {narrow.labels_needed} more labels" in narrow.reason
+
+    def test_of_a_slow_challenger_few_labels_count(self) -> None:
+        """Where both score a quarter of the requests, four times as many labels have to be sent;
+        where they score none, nobody knows how many."""
+        needed = judge_paired((12, 8), (12, 8), sampling_rate=1.0).labels_needed
+        assert needed
+        sampled = judge_paired((12, 8), (12, 8), sampling_rate=0.25)
+        assert sampled.labels_needed == 4 * needed
+        assert f"about {4 * needed} more labels" in sampled.reason
+        assert judge_paired((12, 8), (12, 8), sampling_rate=0.0).labels_needed is None
+        none = judge_paired((0, 0), (0, 0), sampling_rate=0.25)
+        assert none.reason.startswith("no labels yet for the 25.0% of requests that both scored: ")
 
     @given(st.integers(5, 40), st.integers(5, 40), st.integers(5, 40), st.integers(5, 40))
     def test_forecast_keeps_its_word(self, a: int, b: int, c: int, d: int) -> None:

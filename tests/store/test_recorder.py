@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from traffic import NOW, prediction, revision, wait_until
 
+from irisab.store import recorder
 from irisab.store.database import connect
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
-from irisab.store.writer import QUEUE_ROWS
+from irisab.store.writer import QUEUE_ROWS, Failure
 
 
 def stored(path: Path, what: str = "count(*)") -> int:
@@ -96,7 +97,7 @@ def test_requests_are_counted_by_version(writer: Recorder, history: History) -> 
         prediction(version="v2", forced=True),
     ):
         writer.record(item)
-    writer.fail(revision="r1", version="v2")
+    writer.fail(Failure("r1", "v2"))
     writer.flush()
     counts = history.version_counts("r1")
     assert {name: each["requests"] for name, each in counts.items()} == {"v1": 2, "v2": 1}
@@ -223,7 +224,7 @@ def test_the_queue_is_bounded_in_rows(writer: Recorder, history: History) -> Non
         writer.record(batch._replace(request_id=number.to_bytes(16, "big")))
     assert writer.dropped == 5000
     for _ in range(QUEUE_ROWS + 5):
-        writer.fail(revision="r1", version="v1")
+        writer.fail(Failure("r1", "v1"))
     writer.flush()
     assert stored(writer._path) <= QUEUE_ROWS
     assert history.version_counts("r1")["v1"]["requests"] == 20
@@ -296,6 +297,20 @@ def test_a_folder_that_is_missing_costs_rows_not_answers(tmp_path: Path) -> None
     writer.flush()
     writer.close()
     assert writer.dropped == 1
+
+
+def test_a_thread_that_hangs_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It turns from its start on to the end; not while something holds it up for too long."""
+    writer = Recorder(path, keep_rows=1000)
+    assert not writer.is_turning()
+    writer.start()
+    wait_until(writer.is_turning)
+    monkeypatch.setattr(recorder, "HANGING_SECONDS", 0.5)
+    with writer._writing:
+        wait_until(lambda: not writer.is_turning())
+    wait_until(writer.is_turning)
+    writer.close()
+    assert not writer.is_turning()
 
 
 def test_the_thread_outlives_errors(tmp_path: Path) -> None:

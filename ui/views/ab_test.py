@@ -20,9 +20,11 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
     if not report["comparisons"]:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
-        live.show(words.verdict(comparison, control=report["control"], split=config["split"]))
+        live.show(
+            words.verdict(comparison, control=report["control"], split=config["effective_split"])
+        )
     # Something or nothing, else all below would change places, and what was opened close.
-    _how_to_label(report, config["split"])
+    _how_to_label(report, config["effective_split"])
     if report["sample_ratio"]["ok"]:
         st.empty()
     else:
@@ -55,8 +57,8 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
     with left:
         st.markdown("**Share of the requests**")
         requests = {name: version["requests"] for name, version in versions.items()}
-        st.vega_lite_chart(charts.shares(requests, config["split"]))
-        st.caption("Blue: as it is. Orange tick: as configured.")
+        st.vega_lite_chart(charts.shares(requests, config["effective_split"]))
+        st.caption("Blue: as it is. Orange tick: as planned.")
     with right:
         if config["task"] == "regression":
             st.markdown("**Mean error in use**")

@@ -60,7 +60,7 @@ def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
 @live.section("versions", "comparisons")
 def _test(report: dict[str, Any], config: dict[str, Any]) -> None:
     requests = {name: version["requests"] for name, version in report["versions"].items()}
-    st.vega_lite_chart(charts.shares(requests, config["split"]))
+    st.vega_lite_chart(charts.shares(requests, config["effective_split"]))
     st.markdown(words.about_test(report))
 
 

@@ -213,9 +213,9 @@ def _tell(asked: dict[str, Any], label: str | float | None) -> None:
 def _statistics(report: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("Who answered", anchor=False)
     total = sum(version["requests"] for version in report["versions"].values())
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for name, version in report["versions"].items():
-            answered, weight = version["requests"], config["split"].get(name, 0)
+            answered, weight = version["requests"], config["effective_split"].get(name, 0)
             with st.container(width=150):
                 st.metric(name, f"{answered:,}")
                 st.progress(answered / (total or 1), text=words.share(answered, total, weight))

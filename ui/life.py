@@ -1,0 +1,295 @@
+"""The life of versions in words: rollout, exam, what is kept, what happened. No drawing here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import words
+
+Json = Mapping[str, Any]
+
+FINISHED = ("promoted", "rolled_back", "aborted", "superseded")
+KINDS = {
+    "start": "Start",
+    "reload": "Reload",
+    "refused": "Refused edit",
+    "train": "Training",
+    "retrain": "Retraining",
+    "rollout": "Rollout",
+    "rollback": "Rollback",
+    "drift": "Drift",
+    "backup": "Backup",
+}
+BY_ITSELF = "It goes on by itself; to stop it: `irisab rollout pause` or `irisab rollout abort`."
+SEVERAL = "irisab rollout resume\nirisab rollout promote\nirisab rollout abort"
+
+
+class Stage(NamedTuple):
+    """A part of a rollout; `mark` is done, now, held, ended, next or never."""
+
+    name: str
+    mark: str
+
+
+def moment(text: str | None) -> str:
+    """Write an RFC 3339 time in UTC to the minute, which is the same for all who look."""
+    return f"{text[:10]} {text[11:16]} UTC" if text else "–"
+
+
+def rollout(at: Json | None, config: Json, models: Sequence[Json]) -> words.Message:
+    """Say where the last rollout is, why it holds, and what a person can do on the host."""
+    if at is None:
+        return _none(config, models)
+    tone, headline = _headline(at)
+    because = f"Since {moment(at['since'])}"
+    because += f": {_stop(at['reason'])}" if at["reason"] else "."
+    return words.Message(tone, headline, because, _todo(at), _typed(at, config))
+
+
+def _stop(text: str) -> str:
+    return f"{text.removesuffix('.')}."
+
+
+def _todo(at: Json) -> str:
+    if at["state"] == "paused":
+        return "One of these goes on where it was, gives it everything, or takes it back."
+    if at["state"] in FINISHED:
+        return ""
+    held = f"It waits: {words.plain(_stop(at['hold']))} " if at["hold"] else ""
+    return f"{held}{BY_ITSELF}"
+
+
+def _none(config: Json, models: Sequence[Json]) -> words.Message:
+    others = [each["version"] for each in models if _may_begin(each, config)]
+    return words.Message(
+        "open",
+        "No version is being rolled out.",
+        "A rollout gives a new version a little of the requests, then more, and takes it back by "
+        "itself where it is worse.",
+        "" if others else "The shares are those of irisab.ini.",
+        f"irisab rollout start {others[-1]}" if others else "",
+    )
+
+
+def _may_begin(model: Json, config: Json) -> bool:
+    """Tell whether a model could be brought in: one that gets no traffic, and may."""
+    return bool(
+        model["current"]
+        and not config["effective_split"].get(model["version"])
+        and not model["error"]
+        and model.get("candidate") != "rejected"
+    )
+
+
+def _headline(at: Json) -> tuple[str, str]:
+    version, share = at["version"], percent(at["percent"])
+    step = f"step {at['step']} of {len(at['steps'])}"
+    return {
+        "shadow": ("open", f"{version} is being rolled out: so far it only scores in the shadow."),
+        "step": ("open", f"{version} is being rolled out: {step}, {share} of the requests."),
+        "waiting": ("open", f"{version} has done its steps and waits for a verdict, at {share}."),
+        "paused": ("bad", f"The rollout of {version} is paused at {share}: a person must decide."),
+        "baking": ("good", f"{version} answers everything, and is still being watched."),
+        "promoted": ("good", f"{version} was promoted: its rollout is over."),
+        "rolled_back": ("bad", f"{version} was rolled back."),
+        "aborted": ("bad", f"The rollout of {version} was ended by a person."),
+        "superseded": ("open", f"The rollout of {version} is past: what the INI file says serves."),
+    }[at["state"]]
+
+
+def _typed(at: Json, config: Json) -> str:
+    """Give what to type or write next; nothing of it can be done from the page."""
+    if at["state"] == "paused":
+        return SEVERAL
+    permanent = config["split"] != config["effective_split"]
+    if at["state"] in ("baking", "promoted") and permanent:
+        return f"[split]\n{at['version']} = 100\n\n[experiment]\ncontrol = {at['version']}"
+    return ""
+
+
+def percent(share: float) -> str:
+    return f"{share:g}%"
+
+
+def stages(at: Json) -> list[Stage]:
+    """Name the parts of a rollout from its shadow to its end, with where it is."""
+    names = ["Shadow: it scores every request, and answers none"]
+    names += [f"Step {number}: {percent(each)}" for number, each in enumerate(at["steps"], 1)]
+    names += ["All requests, still watched", "Promoted"]
+    reached, mark = _reached(at)
+    if at["state"] == "promoted":
+        return [Stage(name, "done") for name in names]
+    after = "never" if mark == "ended" else "next"
+    return [
+        Stage(name, mark if number == reached else "done" if number < reached else after)
+        for number, name in enumerate(names)
+    ]
+
+
+def _reached(at: Json) -> tuple[int, str]:
+    """Return the number of the part that a rollout is in, or ended in, and its mark."""
+    if at["state"] not in FINISHED:
+        mark = "held" if at["state"] == "paused" or at["hold"] else "now"
+        return _number(at["state"], at["percent"], at), mark
+    under_way = [each for each in at["history"] if each["state"] not in FINISHED]
+    if not under_way:
+        return at["step"], "ended"
+    return _number(under_way[-1]["state"], under_way[-1]["percent"], at), "ended"
+
+
+def _number(state: str, share: float, at: Json) -> int:
+    everything = state == "baking" or (state == "paused" and share == 100)
+    return len(at["steps"]) + 1 if everything else int(at["step"])
+
+
+def past(at: Json) -> list[str]:
+    """List where a rollout has been, the newest first."""
+    return [
+        f"{moment(each['at'])} · **{_state(each)}**"
+        + (f": {words.plain(each['reason'])}" if each["reason"] else "")
+        for each in reversed(at["history"])
+    ]
+
+
+def _state(each: Json) -> str:
+    name = words.sentence(each["state"].replace("_", " "))
+    return name if each["state"] == "shadow" else f"{name}, {percent(each['percent'])}"
+
+
+def happened(event: Json) -> str:
+    """Tell an event in a line."""
+    kind = KINDS.get(event["kind"], words.plain(words.sentence(event["kind"])))
+    version = f" · {words.plain(event['version'])}" if event["version"] else ""
+    text = words.plain(event["text"])
+    return f"{moment(event['at'])} · **{kind}**{version} · {text} (by {words.plain(event['by'])})"
+
+
+def serving(config: Json) -> dict[str, dict[str, str]]:
+    """List what serves, version by version, for a table."""
+    control = config["experiment"]["control"]
+    return {
+        name: {
+            "Role": "control" if name == control else "challenger",
+            "Share of requests": _share(name, config),
+            "On the exam": _exam(each["exam"]),
+            "Trained": moment(each["trained_at"]),
+        }
+        for name, each in config["versions"].items()
+    }
+
+
+def _share(name: str, config: Json) -> str:
+    share, written = config["effective_split"].get(name, 0), config["split"].get(name)
+    if share == written:
+        return percent(share)
+    return f"{percent(share)} (irisab.ini: {'none' if written is None else percent(written)})"
+
+
+def _exam(exam: Json | None) -> str:
+    if not exam:
+        return "–"
+    if exam.get("accuracy") is not None:
+        return f"{_tenths(exam['accuracy'])} of {exam['rows']:,} right"
+    if exam.get("mae") is None:  # no row for it
+        return "–"
+    return f"mean error {words.number(exam['mae'])} on {words.count(exam['rows'], 'row')}"
+
+
+class Exam(NamedTuple):
+    """The exam that the control sat: scores by version, and who sat another one, or none."""
+
+    rows: int
+    scores: Mapping[str, float]
+    others: Sequence[str]
+
+
+def exam(models: Sequence[Json], *, control: str, task: str) -> Exam | None:
+    """Compare the current models on the same rows; None where the control sat no exam."""
+    score = "mae" if task == "regression" else "accuracy"
+    current = {each["version"]: each for each in models if each["current"] and not each["error"]}
+    sat = {
+        name: each
+        for name, each in current.items()
+        if each["exam"] and each["exam"].get(score) is not None
+    }
+    if control not in sat:
+        return None
+    papers = {name: _paper(each) for name, each in sat.items()}
+    same = [name for name in sat if papers[name] == papers[control]]
+    scores = {name: sat[name]["exam"][score] for name in same}
+    return Exam(
+        sat[control]["exam"]["rows"], scores, [name for name in current if name not in same]
+    )
+
+
+def _paper(model: Json) -> tuple[Any, ...]:
+    """Tell exams apart: by the data, the rows, and those of each class."""
+    classes = model["exam"].get("per_class") or {}
+    rows = tuple((name, each["rows"]) for name, each in classes.items())
+    return model["dataset"], model["exam"]["rows"], rows
+
+
+def on_the_exam(sat: Exam | None, *, control: str, task: str) -> str:
+    """Say in words what each version got on the exam."""
+    if sat is None:
+        return f"{words.plain(control)} sat no exam, so nothing can be compared with it."
+    spelt = words.number if task == "regression" else _tenths
+    what = "mean error: less is better" if task == "regression" else "right answers"
+    got = ", ".join(f"{words.plain(name)} {spelt(each)}" for name, each in sat.scores.items())
+    rows = words.count(sat.rows, "row")
+    said = f"{got} ({what}, on the same {rows} that none of them has learnt from)."
+    if task != "regression":
+        said += " Line: where the true share lies, 19 times out of 20."
+    if sat.others:
+        names = " and ".join(map(words.plain, sat.others))
+        said += (
+            f" {names} sat another exam, or none; to let all sit the same: "
+            f"`irisab evaluate {' '.join([*sat.scores, *sat.others])}`"
+        )
+    return said
+
+
+def _tenths(share: float) -> str:
+    return words.percent(share, digits=1)
+
+
+def kept(model: Json, config: Json) -> str:
+    """Describe a bundle in two lines of Markdown."""
+    name = f"**{words.plain(model['version'])}** `{model['bundle']}`"
+    if model["error"]:
+        return f"{name} · cannot be read: {words.plain(model['error'])}"
+    return f"{name} · {_place(model, config)}  \n{' · '.join(_facts(model))}"
+
+
+def _place(model: Json, config: Json) -> str:
+    if model.get("candidate") == "rejected":
+        return f"**rejected, gets no traffic**: {words.plain(model.get('reason') or '')}"
+    if not model["current"]:
+        return "older"
+    serves = config["versions"].get(model["version"])
+    if serves is None:
+        return "current, gets no traffic"
+    if serves["trained_at"] != model["trained_at"]:
+        return "current, serves after a reload"
+    return f"current, {percent(config['effective_split'].get(model['version'], 0))}"
+
+
+def _facts(model: Json) -> Iterator[str]:
+    yield words.plain(model["estimator"] or "model")
+    rows = f", {words.count(model['rows'], 'row')}" if model["rows"] else ""
+    yield words.plain(f"{model['dataset'] or 'other data'}{rows}")
+    if model["accuracy"] is not None:
+        yield f"{_tenths(model['accuracy'])} when tested"
+    if model["mae"] is not None:
+        yield f"mean error {words.number(model['mae'])} when tested"
+    yield f"exam {_exam(model['exam'])}"
+    yield f"trained {moment(model['trained_at'])}"
+
+
+def going_back(models: Sequence[Json]) -> str:
+    """Give the command that goes back to the newest older model, if there is one."""
+    older = [each for each in models if not each["current"] and not each["error"]]
+    if not older:
+        return ""
+    return f"irisab models use {older[0]['version']} {older[0]['bundle']}\nirisab reload"

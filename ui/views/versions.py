@@ -1,0 +1,100 @@
+"""Versions: what serves, what is kept, how far a rollout is, and what happened before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import charts
+import latest
+import life
+import live
+import streamlit as st
+import words
+
+# More would be a wall; the rest is a click away.
+NEWEST = 10
+MARKS = {
+    "done": ":green[:material/check:] {} · done",
+    "now": ":blue[:material/arrow_forward:] **{} · now**",
+    "held": ":orange[:material/pause:] **{} · waits here**",
+    "ended": ":orange[:material/stop_circle:] **{} · ended here**",
+    "next": ":gray[:material/radio_button_unchecked:] {} · to come",
+    "never": ":gray[:material/radio_button_unchecked:] {} · not reached",
+}
+
+
+def draw(config: dict[str, Any]) -> None:
+    st.title("Versions", anchor=False)
+    _body(config)
+
+
+@live.redrawn("/versions")
+def _body(seen: latest.Seen, config: dict[str, Any]) -> None:
+    told = seen.value("/versions")
+    if told is None:
+        st.info("The service does not tell which versions it keeps.", icon=":material/info:")
+        return
+    _rollout(told, config)
+    st.subheader("What serves", anchor=False)
+    st.table(life.serving(config))
+    _exam(told["models"], config)
+    _kept(told["models"], config)
+    _events(told["events"])
+
+
+def _rollout(told: dict[str, Any], config: dict[str, Any]) -> None:
+    at = told["rollout"]
+    live.show(life.rollout(at, config, told["models"]))
+    if at is None:
+        st.empty()
+        st.empty()
+        return
+    with st.container(key="stages"):
+        _listed([MARKS[mark].format(name) for name, mark in life.stages(at)])
+    with st.expander(f"How the rollout of {words.plain(at['version'])} came to this"):
+        _listed(life.past(at))
+
+
+def _exam(models: list[dict[str, Any]], config: dict[str, Any]) -> None:
+    st.subheader("On the same exam", anchor=False)
+    control, task = config["experiment"]["control"], config["task"]
+    sat = life.exam(models, control=control, task=task)
+    if sat is None:
+        st.empty()
+    elif task == "regression":
+        st.vega_lite_chart(charts.errors(sat.scores))
+    else:
+        st.vega_lite_chart(charts.accuracies(_intervals(sat)))
+    st.caption(life.on_the_exam(sat, control=control, task=task))
+
+
+def _intervals(sat: life.Exam) -> dict[str, tuple[float, float, float]]:
+    return {
+        name: (score, *words.wilson(round(score * sat.rows), sat.rows))
+        for name, score in sat.scores.items()
+    }
+
+
+def _kept(models: list[dict[str, Any]], config: dict[str, Any]) -> None:
+    st.subheader("What is kept", anchor=False)
+    _listed([life.kept(each, config) for each in models])
+    if command := life.going_back(models):
+        st.caption("To go back to an older one, type on the host:")
+        st.code(command, language=None, wrap_lines=True)
+    else:
+        st.empty()
+        st.empty()
+
+
+def _events(events: list[dict[str, Any]]) -> None:
+    st.subheader("What happened", anchor=False)
+    _listed([life.happened(each) for each in events[:NEWEST]] or ["Nothing yet."])
+    if earlier := events[NEWEST:]:
+        with st.expander(f"{len(earlier)} earlier"):
+            _listed([life.happened(each) for each in earlier])
+    else:
+        st.empty()
+
+
+def _listed(lines: list[str]) -> None:
+    st.markdown("\n".join(f"- {each}" for each in lines))
