@@ -271,6 +271,11 @@ def test_the_description_says_who_needs_a_key(locked: Locked) -> None:
     )
 
 
+def test_no_path_is_open_by_mistake(locked: Locked) -> None:
+    """Each needs a scope, or is one of those that stay open; a new one is given its place here."""
+    assert set(locked.served.app._open) == {*auth.SCOPES, *OPEN} == {*CALLS, *OPEN}
+
+
 def test_every_scope_is_asked_for_somewhere() -> None:
     """No scope can be given that opens nothing."""
     assert {*auth.SCOPES.values(), "force"} == set(keys.SCOPES)
