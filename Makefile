@@ -63,6 +63,9 @@ test-3.13: .venv-3.13/ready ## the same on the Python that Amazon Linux gets, bu
 simulate: venv ## the table of "Which version is better", through HTTP; half an hour
 	$(BIN)/python tests/simulate.py --output docs/simulation.json $(ARGS)
 
+lives: venv ## a hundred simulated lives of a version in each of six worlds; two hours
+	@$(BIN)/python tests/lives.py $(ARGS) | grep RESULT
+
 simulate-rollouts: venv ## the table of "Rolling a version out", through the code that decides; minutes
 	PYTHONPATH=tests $(BIN)/python tests/simulate_rollouts.py $(ARGS)
 
@@ -149,4 +152,4 @@ clean: ## remove what make made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host test-power all release deploy rollback smoke \
-	pins wheels simulate simulate-rollouts figures growthbook lint format clean bench matrix fuzz
+	pins wheels simulate simulate-rollouts lives figures growthbook lint format clean bench matrix fuzz

@@ -21,7 +21,7 @@ FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.s
 # What an archive of `make release` has beside these, and a source tree has not.
 PAPERS=(MANIFEST sbom.cdx.json)
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
-          irisab-drift.timer irisab-rollout.timer nginx.service)
+          irisab-{drift,retrain,rollout}.timer nginx.service)
 DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
 VENV_MB=800   # the larger of the two environments, and room for what it is unpacked from
 
@@ -315,10 +315,10 @@ install_files() {
   step "Units, nginx and rules"
   switch_release
   [[ ! $dry_run ]] || from=$TREE
-  for unit in irisab{,-ui,-prometheus,-drift,-rollout,-alert@}.service irisab.socket \
-    irisab-{drift,rollout}.timer nginx.service.d/irisab.conf; do
+  for unit in irisab{,-ui,-prometheus,-drift,-retrain,-rollout,-alert@}.service irisab.socket \
+    irisab-{drift,retrain,rollout}.timer nginx.service.d/irisab.conf; do
     # An earlier release need not have it. It stays, and passes over what that one cannot do.
-    [[ -e $from/systemd/$unit || $unit != irisab-rollout.* ]] || continue
+    [[ -e $from/systemd/$unit || $unit != irisab-r[eo]*.* ]] || continue
     put 0644 "$from/systemd/$unit" "$SYSTEMD/$unit"
   done
   put 0644 "$from/prometheus/prometheus.yml" $ETC/prometheus.yml
@@ -406,6 +406,7 @@ start_services() {
   apply restart irisab-prometheus.service $SYSTEMD/irisab-prometheus.service $ETC/*.yml \
     $OPT/current/prometheus/release
   apply restart irisab-drift.timer $SYSTEMD/irisab-drift.timer
+  apply restart irisab-retrain.timer $SYSTEMD/irisab-retrain.timer
   apply restart irisab-rollout.timer $SYSTEMD/irisab-rollout.timer
   run nginx -t -q
   apply reload nginx.service $NGINX $ETC/tls.{conf,crt,key}
@@ -464,6 +465,12 @@ Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/passwor
 "
 }
 
+# doors: says who may ask, where that is everybody.
+doors() {
+  grep -Eq '^[[:space:]]*require[[:space:]]*=[[:space:]]*(feedback|all)' $INI ||
+    say "Whoever reaches these may use them, and vote. To ask for keys: $OPT/current/docs/security.md"
+}
+
 # The release that last passed all checks is what a deploy goes back to.
 remember_good() {
   cmp -s $OPT/current/RELEASE $OPT/good || run place 0644 $OPT/current/RELEASE $OPT/good
@@ -495,6 +502,7 @@ install_all() {
   remember_good
   remove_old
   urls
+  doors
 }
 
 rollback() {
@@ -520,7 +528,7 @@ uninstall() {
     run systemctl disable --quiet $unit.service 2>/dev/null || true
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
-  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-rollout,-alert@}.{service,socket,timer}{,.new} \
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-retrain,-rollout,-alert@}.{service,socket,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new}
   [[ ! -d $SYSTEMD/nginx.service.d ]] ||
     run rmdir --ignore-fail-on-non-empty $SYSTEMD/nginx.service.d
@@ -529,7 +537,7 @@ uninstall() {
   run rm -rf $OPT /usr/local/bin/irisab $NGINX.new $ETC/installed/*nginx.conf
   if [[ $purge ]]; then
     run rm -rf $DATA $ETC $INI $SYSTEMD/irisab*.d /var/lib/{,private/}irisab-{ui,prometheus} \
-      /var/lib/systemd/timers/stamp-irisab-drift.timer
+      /var/lib/systemd/timers/stamp-irisab-{drift,retrain}.timer
     run userdel irisab || true
   else
     say "Kept: $INI, $ETC, $DATA, /var/lib/irisab-prometheus (--uninstall --purge removes them)."

@@ -19,6 +19,7 @@ from irisab.cli import (
     key,
     models,
     reports,
+    retrain,
     rollout,
     service,
     train,
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_to(commands)
     evaluate.add_to(commands)
     models.add_to(commands)
+    retrain.add_to(commands)
     rollout.add_to(commands)
     key.add_to(commands)
     backup.add_to(commands)

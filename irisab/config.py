@@ -97,6 +97,16 @@ class DriftOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainOptions:
+    """When irisab-retrain.timer makes a candidate, and what `retrain` asks of it."""
+
+    when: str = _choice("never", "drift", "weekly", "labels")
+    then: str = _choice("propose", "rollout")
+    margin: float = _bounded(0.02, 0, 1)
+    min_labels: int = _bounded(300, 20, 10_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutOptions:
     """How `irisab rollout` brings a version in: `steps` are percent of the traffic."""
 
@@ -128,6 +138,7 @@ class Config:
     experiment: ExperimentOptions
     rollout: RolloutOptions
     drift: DriftOptions
+    retrain: RetrainOptions = RetrainOptions()
     names_data: bool = field(compare=False)
     text: str = field(repr=False, compare=False)
 
@@ -168,6 +179,7 @@ def parse(text: str, *, source: Path, base: Path) -> Config:
         experiment=read_section(ExperimentOptions, "experiment", sections, source, base),
         rollout=read_section(RolloutOptions, "rollout", sections, source, base),
         drift=read_section(DriftOptions, "drift", sections, source, base),
+        retrain=read_section(RetrainOptions, "retrain", sections, source, base),
         names_data="data" in sections.get("training", {}),
         text=text,
     )
@@ -222,6 +234,7 @@ _SECTIONS: Mapping[str, type | None] = {
     "experiment": ExperimentOptions,
     "rollout": RolloutOptions,
     "drift": DriftOptions,
+    "retrain": RetrainOptions,
     "model": None,
 }
 

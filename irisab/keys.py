@@ -83,7 +83,7 @@ def edit(path: Path, change: Callable[[tuple[Key, ...]], Sequence[Key]]) -> None
     Raises `KeysError`, and leaves the file, where it cannot be read, understood or written.
     """
     try:
-        with _alone(path.parent):
+        with _alone(path.with_name(f"{path.name}.lock")):
             text = _text(path) if path.exists() else _HEAD
             before = parse(text, source=path)
             lines = _merged(text, before, change(before))
@@ -142,9 +142,12 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let those who edit wait for each other."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _alone(path: Path) -> Iterator[None]:
+    """Let those who edit wait for each other.
+
+    On a file that only they can open: whoever could lock it would keep a key from being revoked.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

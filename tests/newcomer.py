@@ -32,6 +32,7 @@ VARIABLE = (
     (r"^  \d+ requests (answered|scored)", r"  # requests \1"),
     # What is learned from the history depends on what was asked before.
     (r"\b\d+ (rows|labels)", r"# \1"),
+    (r"\b\d+ in the exam", "# in the exam"),
     (r"\b(setosa|versicolor|virginica) \d+", r"\1 #"),
     (r"[+-]?\b\d+\.\d+\b", "#"),
     # Said by the second, where a machine needs more than one.

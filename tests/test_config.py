@@ -59,6 +59,7 @@ def test_the_sample_shows_every_option() -> None:
         "experiment": config.ExperimentOptions,
         "rollout": config.RolloutOptions,
         "drift": config.DriftOptions,
+        "retrain": config.RetrainOptions,
     }
     assert shown.pop("split") == {"v1", "v2"}
     assert shown.pop("model") == {"n_estimators"}  # the others are scikit-learn's

@@ -118,6 +118,8 @@ def test_others_cannot_read_the_file(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert keys.read(path) == (TWO,)
+    # Nor can they lock it.
+    assert not stat.S_IMODE(path.with_name("keys.lock").stat().st_mode) & 0o077
 
 
 def test_an_edit_that_fails_leaves_the_file(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ PACKAGE = Path(irisab.__file__).parent
 # or in a later line of its own.
 LAYERS = {
     "__main__": "",
-    "cli": "rollout | looks | standing | "
+    "cli": "retrain | rollout | looks | standing | "
     "train imports service reports key history backup models evaluate events | "
     "noting | text asking | arguments output typed",
     "http": "server | app | openapi | auth last_good starts listener handshake | "
     "key_file dispatch systemd | problem journal",
-    "lifecycle": "looking inventory | rollout importing | sealed | adopting | trial | "
+    "lifecycle": "looking inventory | rollout importing retrain due | material sitting vetoes | "
+    "labelled | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
@@ -29,7 +30,7 @@ LAYERS = {
     "snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
-    "model": "publish | forms | footprint | bundle proof | around | plain estimator | "
+    "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "
     "answer schema sink",

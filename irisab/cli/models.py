@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
 from irisab.cli.output import say
+from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError
 from irisab.lifecycle import inventory, kept_models
 from irisab.serving import snapshot
+from irisab.store.history import History
 
 Json = dict[str, Any]
 
@@ -31,7 +34,8 @@ def _models(options: argparse.Namespace) -> int:
     if options.action == "use":
         return _use(options, settings)
     serving = snapshot.in_force(settings, snapshot.newest(settings))
-    listed = inventory.models(serving)
+    with closing(History(settings.data.history)) as history:
+        listed = inventory.models(serving, history)
     if options.json:
         say(json.dumps(listed))
     elif not listed:
@@ -71,6 +75,7 @@ def _lines(listed: list[Json], options: argparse.Namespace) -> list[str]:
     lines += [
         f"{each['version']} {each['bundle']}: {each['error']}" for each in listed if each["error"]
     ]
+    lines += _candidates(listed, options)
     older = [each for each in listed if not each["current"] and not each["error"]]
     if older:
         command = _typed_use(options, older[0]["version"], older[0]["bundle"])
@@ -82,12 +87,27 @@ def _lines(listed: list[Json], options: argparse.Namespace) -> list[str]:
     return lines
 
 
+def _candidates(listed: list[Json], options: argparse.Namespace) -> list[str]:
+    """Say which candidates were rejected, and what to type for the one that waits."""
+    rejected = [
+        f"{each['version']} was rejected, and gets no traffic: {each['reason']}"
+        for each in listed
+        if each["candidate"] == "rejected"
+    ]
+    waiting = [each for each in listed if each["candidate"] == "open" and each["share"] is None]
+    if not waiting:
+        return rejected
+    newest = max(waiting, key=lambda each: str(each["trained_at"]))["version"]
+    start = next_lines(f"irisab rollout start {newest}", options.config)
+    return [*rejected, f"{newest} is a candidate: it is not worse on the exam.", *start]
+
+
 def _row(each: Json) -> list[str]:
     mark = "*" if each["current"] else " "
     return [
         each["version"],
         f"{each['bundle']}{mark}",
-        each["role"] if each["role"] != "none" else "-",
+        each["candidate"] or each["role"].replace("none", "-"),
         "-" if each["share"] is None else f"{each['share']:g} %",
         each["form"] or "-",
         _score(each),

@@ -6,17 +6,21 @@ import argparse
 import json
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import drift_text, verdict_text
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError
 from irisab.http import auth
+from irisab.lifecycle import due
 from irisab.model import bundle
 from irisab.serving import report, snapshot
+from irisab.store.events import EventLog
 from irisab.store.history import History
 from irisab.store.revision import Revision
 
@@ -35,9 +39,21 @@ def _drift(options: argparse.Namespace) -> int:
     served = snapshot.build(options.config)
     with closing(History(served.config.data.history)) as history:
         drift = report.drift_report(history, served)
+        waiting = due.under_way(served, history)
+    drift["candidate"] = waiting and waiting.version
+    _note_turn(served.config.data.history, drift)
     text = json.dumps(drift) if options.json else drift_text(drift, now=datetime.now(UTC))
     say(text)
     return DRIFT_EXIT[drift["status"]]
+
+
+def _note_turn(history: Path, drift: report.Json) -> None:
+    """Remember when drift began, and when it was over."""
+    turns = [each.text for each in EventLog(history).list() if each.kind == "drift"]
+    drifts = bool(turns) and turns[-1].startswith(report.WARNING)
+    if drift["status"] != report.NOT_ENOUGH and drifts != (drift["status"] == report.WARNING):
+        above = f", above its limit: {', '.join(drift['above'])}" if drift["above"] else ""
+        note(history, "drift", f"{drift['status']}: score {drift['score']:.2f}{above}")
 
 
 def _add_verdict(commands: Any) -> None:

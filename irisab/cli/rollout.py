@@ -67,7 +67,7 @@ def _rollout(options: argparse.Namespace) -> int:
 
 def _do(action: str, options: argparse.Namespace) -> int:
     if action == "start":
-        return _start(options)
+        return start(options)
     stands = standing(options.config)
     return _none(options) if stands is None else ACTIONS[action](stands, options)
 
@@ -102,7 +102,8 @@ def _none(options: argparse.Namespace) -> int:
     return NOTHING_TO_DO
 
 
-def _start(options: argparse.Namespace) -> int:
+def start(options: argparse.Namespace) -> int:
+    """Begin to bring in the version `options.name` with the INI file `options.config`."""
     served = snapshot.build(options.config)
     path = served.written.data.history
     before = rollouts.newest(path)

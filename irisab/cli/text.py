@@ -32,7 +32,7 @@ def _drift_lines(drift: Json) -> list[str]:
         f"Threshold: {threshold:.2f}",
         f"Status: {drift['status']}",
         "",
-        *_ADVICE[drift["status"]],
+        *_advice(drift),
     ]
     width = max(map(len, drift["features"]))
     return lines + [
@@ -57,6 +57,14 @@ _ADVICE = {
 }
 
 
+def _advice(drift: Json) -> list[str]:
+    """Say what to do; where something is done already, say that."""
+    lines = _ADVICE[drift["status"]]
+    if drift["status"] == WARNING and drift.get("candidate"):
+        return [lines[0], f"   A candidate is under way: {drift['candidate']} has learned from it."]
+    return lines
+
+
 def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
     """Render the comparison of one challenger for a terminal; `config` is named in what to do."""
     challenger, control = comparison["challenger"], experiment["control"]
@@ -64,7 +72,7 @@ def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
         f"{challenger} against {control} (revision {experiment['revision']})",
         f"Verdict: {comparison['verdict']}",
         f"  {comparison['reason']}",
-        *_next_lines(comparison["next"], config),
+        *next_lines(comparison["next"], config),
         *_pair_lines(comparison, control, experiment["versions"][control]),
         "In this split alone:",
         *(_version_line(name, experiment["versions"][name]) for name in (control, challenger)),
@@ -75,7 +83,7 @@ def verdict_text(experiment: Json, comparison: Json, *, config: Path) -> str:
     return "\n".join(lines)
 
 
-def _next_lines(step: str, config: Path) -> list[str]:
+def next_lines(step: str, config: Path) -> list[str]:
     if step.startswith("["):
         indented = [f"  {line}".rstrip() for line in step.split("\n")]
         return [f"Next, in {config}:", *indented, f"then: {typed(config, 'reload')}"]
@@ -164,7 +172,7 @@ def rollout_text(
         lines += ["Next, one of:", *(f"  {verb}" for verb in verbs)]
     if permanent:
         text = f"[split]\n{version} = 100\n\n[experiment]\ncontrol = {version}"
-        lines += ["To make it permanent:", *_next_lines(text, config)]
+        lines += ["To make it permanent:", *next_lines(text, config)]
     return "\n".join(lines)
 
 

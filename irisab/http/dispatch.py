@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 ARRIVED = "irisab.arrived"
 # The first byte of a TLS connection (RFC 8446, 5.1), and of no HTTP request.
 TLS_HANDSHAKE = b"\x16"
+# Of a GET, which should have none: bytes that cost nothing.
+SHORT_BODY = 4096
 # What answers may take of the main thread at once: meanwhile it reads nothing.
 TURN_SECONDS = 0.01
 # After more than that it leaves everything to the workers for so many times as long.
@@ -181,9 +183,13 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the header; refuse a GET that announces a body, before any of it is stored."""
+        """Read the header; refuse a GET that announces a body, before any of it is stored.
+
+        A short one is read and means nothing (RFC 9110, 9.3.1).
+        """
         super().parse_header(header_plus)
-        if self.command in ("GET", "HEAD") and (self.content_length or self.chunked):
+        long = self.chunked or self.content_length > SHORT_BODY
+        if long and self.command in ("GET", "HEAD"):
             raise ParsingError(f"{self.command} takes no body")
 
 

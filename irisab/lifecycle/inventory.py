@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
 from irisab.config import Config
-from irisab.lifecycle import kept_models
+from irisab.errors import HistoryError
+from irisab.lifecycle import due, kept_models
+from irisab.lifecycle.kept_models import Kept
+from irisab.model import candidate
 from irisab.model.bundle import CURRENT
 from irisab.serving import settings
 from irisab.serving.snapshot import Snapshot
@@ -49,20 +52,48 @@ class Inventory:
         }
 
     def _kept(self, options: Config) -> list[Json]:
-        stamp = _names(options), tuple(options.split.items()), options.control
+        # What became of a candidate depends on what has served, too.
+        revisions = tuple(self._history.revisions())
+        stamp = _names(options), tuple(options.split.items()), options.control, revisions
         known, listed = self._models
         if known != stamp:
-            listed = models(options, most=MOST)
+            listed = models(options, self._history, most=MOST)
             self._models = (stamp, listed)
         return listed
 
 
-def models(options: Config, *, most: int | None = None) -> list[Json]:
+def models(options: Config, history: History, *, most: int | None = None) -> list[Json]:
     """Describe the bundles that are kept, as `irisab models --json` does, where `options` serve."""
+    kept = [*kept_models.listed(options.data.models, most=most)]
+    state = _state(options, history, kept)
     return [
-        kept_models.describe(each, split=options.split, control=options.control)
-        for each in kept_models.listed(options.data.models, most=most)
+        kept_models.describe(each, split=options.split, control=options.control, state=state(each))
+        for each in kept
     ]
+
+
+def _state(
+    options: Config, history: History, kept: Iterable[Kept]
+) -> Callable[[Kept], candidate.State | None]:
+    """Return what says of a bundle how it stands as a candidate, None where it is not one."""
+    current = {each.version: each.manifest or {} for each in kept if each.is_current}
+    hashes = {version: str(manifest.get("sha256")) for version, manifest in current.items()}
+    tried = _tried(history, {hashes[name] for name in options.split if name in hashes})
+
+    def state(each: Kept) -> candidate.State | None:
+        made = candidate.of(each.version, each.manifest or {}) if each.is_current else None
+        if made is None:
+            return None
+        return made.state(control=hashes.get(options.control, ""), tried=tried)
+
+    return state
+
+
+def _tried(history: History, serving: Collection[str]) -> set[str]:
+    try:
+        return due.tried(history, serving=serving)
+    except HistoryError:
+        return set()
 
 
 def _names(options: Config) -> Hashable:

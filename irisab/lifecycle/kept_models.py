@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import BundleError, DataError
-from irisab.model import bundle, publish
+from irisab.model import bundle, candidate, publish
 from irisab.model.bundle import CURRENT
 
 Json = dict[str, Any]
@@ -74,8 +74,10 @@ def use(models: Path, version: str, digest: str) -> str:
     return matching[0]
 
 
-def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
-    """Return what `irisab models --json` has of a bundle."""
+def describe(
+    kept: Kept, *, split: Mapping[str, float], control: str, state: str | None = None
+) -> Json:
+    """Return what `irisab models --json` has of a bundle; `state` is that of a candidate."""
     manifest = kept.manifest or {}
     role = "none"
     if kept.version in split:
@@ -95,16 +97,10 @@ def describe(kept: Kept, *, split: Mapping[str, float], control: str) -> Json:
         "accuracy": manifest.get("accuracy"),
         "mae": manifest.get("mae"),
         "trained_at": manifest.get("trained_at"),
-        **_judged(manifest),
+        "candidate": state,
+        "reason": manifest.get(candidate.KEY, {}).get("reason"),
         "error": kept.why,
     }
-
-
-def _judged(manifest: Mapping[str, Any]) -> Json:
-    """Return what became of a version that retraining has made; of others there is nothing."""
-    said = manifest.get("retrain") or {}
-    rejected = said.get("decision") == "reject"
-    return {"candidate": "rejected" if rejected else None, "reason": said.get("reason")}
 
 
 def _form(manifest: Mapping[str, Any]) -> str:

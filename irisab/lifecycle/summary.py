@@ -13,15 +13,24 @@ from irisab.lifecycle.rows import Dataset, is_numeric
 from irisab.stats import drift
 
 
-def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[str, Any]:
+def describe(
+    dataset: Dataset,
+    learning: NDArray[np.int64],
+    seed: int,
+    *,
+    recent: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
     """Return dataset, features, classes, drift reference and examples.
 
     Parameters
     ----------
     learning : array of shape (n_learning_rows,)
         Positions of the rows fitted on; whether a value may be missing is judged by all rows.
+    recent : array of shape (n_recent_rows,)
+        Positions of the rows that today's input looks like, where these are only a part.
     """
     rows = dataset.rows[learning]
+    looked_like = learning if recent is None else recent
     gaps = prepare.missing(dataset) > 0
     return {
         "task": dataset.task,
@@ -33,8 +42,11 @@ def describe(dataset: Dataset, learning: NDArray[np.int64], seed: int) -> dict[s
         ],
         "class_names": list(dataset.class_names),
         "class_numbers": list(dataset.class_numbers),
-        "reference": _reference(dataset, rows),
-        "examples": examples.draw(dataset, rows, dataset.labels[learning], seed),
+        "reference": _reference(dataset, dataset.rows[looked_like]),
+        "examples": examples.draw(
+            dataset, dataset.rows[looked_like], dataset.labels[looked_like], seed
+        ),
+        **({} if recent is None else {"reference_rows": len(recent)}),
     }
 
 

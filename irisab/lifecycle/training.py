@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,44 @@ def fit(
     Raises `DataError`, before anything is fitted, for a name that no INI file could have, a version
     that exists, and rows or an estimator that could not be served.
     """
-    options = options or TrainingOptions()
     refuse_replacing(models, version, force=force)
+    trained = learn(version, dataset, estimator=estimator, seed=seed, options=options)
+    write(models, version, trained)
+    return trained.score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A fitted version before it is on the disk; `score` is its accuracy, or mean error.
+
+    `members` marks the rows of the exam, which it has not seen: shape (n_rows,).
+    """
+
+    estimator: Any
+    dataset: Dataset
+    members: NDArray[np.bool_]
+    about: Mapping[str, Any]
+    beside: Mapping[str, bytes]
+    score: float
+
+
+def learn(
+    version: str,
+    dataset: Dataset,
+    *,
+    estimator: Any,
+    seed: int = 42,
+    options: TrainingOptions | None = None,
+    recent: NDArray[np.bool_] | None = None,
+) -> Trained:
+    """Fit a clone of `estimator` and measure it, as `fit` says; nothing is written.
+
+    Parameters
+    ----------
+    recent : array of shape (n_rows,)
+        Marks the rows that drift is measured against; by default all that are learned from.
+    """
+    options = options or TrainingOptions()
     dataset = checked(dataset)
     _refuse_unservable(estimator, dataset)
     every_weight = weights.of_rows(dataset, options.class_weight)
@@ -60,15 +97,17 @@ def fit(
     learning = np.flatnonzero(~members)
     if not learning.size:
         raise DataError(f"{dataset.name}: has no row to learn from, all are for the exam")
-    learn = _learner(estimator, dataset, every_weight)
+    learner = _learner(estimator, dataset, every_weight)
     with _progress(f"fitting {version}"):
         # The folds first: each is about as large as the model, and gone before it is there.
-        folds = scores.cross_validated(dataset, learn, seed=seed)
-        fitted = learn(learning)
+        folds = scores.cross_validated(dataset, learner, seed=seed)
+        fitted = learner(learning)
     _one_thread(fitted)
     packed, training = kept.pack(dataset, keep_mb=options.keep_mb)
     about = {
-        **summary.describe(dataset, learning, seed),
+        **summary.describe(
+            dataset, learning, seed, recent=None if recent is None else learning[recent[learning]]
+        ),
         **_measured(folds, scores.exam(dataset, members, fitted)),
         "training": {**training, **_origin(dataset, options)},
         "estimator": type(_last(fitted)).__name__,
@@ -76,16 +115,28 @@ def fit(
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seed": seed,
     }
-    publish.write(
-        models,
-        version,
+    return Trained(
         estimator=fitted,
-        golden_rows=_golden(dataset.rows[learning]),
+        dataset=dataset,
+        members=members,
         about=about,
         beside={} if packed is None else {kept.FILE: packed},
-        proof_rows=dataset.rows[members] if members.any() else None,
+        score=float(folds["accuracy" if dataset.task == "classification" else "mae"]),
     )
-    return float(folds["accuracy" if dataset.task == "classification" else "mae"])
+
+
+def write(models: Path, version: str, trained: Trained) -> Path:
+    """Write the bundle of a fitted version, make it current and return its folder."""
+    rows, members = trained.dataset.rows, trained.members
+    return publish.write(
+        models,
+        version,
+        estimator=trained.estimator,
+        golden_rows=_golden(rows[~members]),
+        about=trained.about,
+        beside=trained.beside,
+        proof_rows=rows[members] if members.any() else None,
+    )
 
 
 def forest(options: ModelOptions) -> Any:

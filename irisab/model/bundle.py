@@ -159,7 +159,7 @@ def _load(folder: Path, version: str) -> Bundle:
             columns=tuple(np.array(column, dtype=float) for column in reference["columns"]),
             shares=tuple(reference.get("shares", ())),
             missing=tuple(reference.get("missing", ())),
-            rows=manifest["rows"],
+            rows=manifest.get("reference_rows", manifest["rows"]),
         ),
         model=_model(folder, manifest, features),
         manifest=manifest,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import BundleError, ConfigError, HistoryError
-from irisab.model import bundle
+from irisab.model import bundle, candidate
 from irisab.model.bundle import Bundle
 from irisab.model.footprint import Footprint, footprint
 from irisab.model.schema import Feature
@@ -202,9 +202,16 @@ def _dealt(
 
 def _load(options: config.Config, version: str, source: Path) -> Bundle:
     try:
-        return bundle.load(options.data.models, version)
+        loaded = bundle.load(options.data.models, version)
     except BundleError as error:
         raise BundleError(f"{_line(options, version, source)}: {error}") from error
+    made = candidate.of(version, loaded.manifest)
+    if made is not None and made.decision == "reject":
+        raise BundleError(
+            f"{_line(options, version, source)}: was rejected by its exam, and gets no traffic: "
+            f"{made.reason}"
+        )
+    return loaded
 
 
 def _footprints(options: config.Config, names: Iterable[str]) -> dict[str, Footprint]:

@@ -58,9 +58,9 @@ def training_rows(history: History, *, since: float = 0) -> Iterator[Line]:
     while label in features:
         label += "_"
     yield [*features, label]
-    for row in history.rows(since=since):
+    for row in history.rows(since=since, labelled=True):
         revision = revisions.get(row["revision"])
-        if row["label"] is not None and revision is not None:
+        if revision is not None:
             yield [*_cells(row, revision), _target(row["label"], revision)]
 
 

@@ -218,14 +218,14 @@ class History:
         revisions = [Revision.from_json(text) for (text,) in rows]
         return {each.id: each for each in revisions}
 
-    def rows(self, *, since: float = 0) -> Iterator[sqlite3.Row]:
-        """Yield all predictions from `since` (seconds since 1970) on, oldest first.
+    def rows(self, *, since: float = 0, labelled: bool = False) -> Iterator[sqlite3.Row]:
+        """Yield all predictions (or those that are `labelled`) from `since` on, oldest first.
 
         They are read in pages: one long read would keep the write-ahead log from being reset.
         """
         # An id is never older than its row, but may be newer: see `Service._new_request_id`.
         last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
-        while page := self._page(last):
+        while page := self._page(last, labelled=labelled):
             yield from (row for row in page if row["time"] >= since)
             last = (page[-1]["request_id"], page[-1]["row"])
 
@@ -235,12 +235,13 @@ class History:
             (newest,) = connection.execute("SELECT max(request_id) FROM predictions").fetchone()
         return None if newest is None else bytes(newest)
 
-    def _page(self, after: tuple[bytes, int]) -> list[sqlite3.Row]:
+    def _page(self, after: tuple[bytes, int], *, labelled: bool) -> list[sqlite3.Row]:
         with self._reading() as connection:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
             return cursor.execute(
                 "SELECT * FROM predictions WHERE (request_id, row) > (?, ?)"
+                f" {'AND label IS NOT NULL' if labelled else ''}"
                 f" ORDER BY request_id, row LIMIT {PAGE}",
                 after,
             ).fetchall()

@@ -21,7 +21,8 @@ from bed import HERE, Host
 INSTALL = "cd /root/src && ./bootstrap.sh"
 UNITS = (
     *("irisab.socket", "irisab.service", "irisab-ui.service"),
-    *("irisab-prometheus.service", "irisab-drift.timer", "irisab-rollout.timer", "nginx.service"),
+    *("irisab-prometheus.service", "nginx.service"),
+    *("irisab-drift.timer", "irisab-retrain.timer", "irisab-rollout.timer"),
 )
 
 

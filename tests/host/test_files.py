@@ -126,7 +126,7 @@ def test_units_share_one_sandbox() -> None:
         for unit in TREE.glob("systemd/*.service")
     }
     sandboxes = {name: lines - {"WantedBy=multi-user.target"} for name, lines in found.items()}
-    assert len(sandboxes) == 6
+    assert len(sandboxes) == 7
     assert all(lines == sandboxes["irisab.service"] for lines in sandboxes.values()), sandboxes
 
 

@@ -70,7 +70,7 @@ def reseal(models: Path, version: str, edit: Callable[[Json], object]) -> None:
     folder = current(models, version)
     manifest = json.loads((folder / MANIFEST).read_bytes())
     edit(manifest)
-    for name in manifest["files"]:
+    for name in manifest["files"].keys() & {each.name for each in folder.iterdir()}:
         manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     data = json.dumps(manifest).encode()
     (folder / MANIFEST).write_bytes(data)
