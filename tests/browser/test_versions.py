@@ -17,7 +17,7 @@ from processes import Process, free_port, running, write_config
 from test_page import CONTRAST, picture, ready
 
 from irisab.lifecycle import rollout
-from irisab.model import publish
+from irisab.model import candidate, publish
 from irisab.store import rollouts
 from irisab.store.rollouts import Rollout
 
@@ -42,7 +42,11 @@ def write_rejected(models: Path, version: str) -> None:
     """Write the bundle of v2 as that of a candidate that its exam has rejected."""
     folder = models / "v2" / "current"
     about = json.loads((folder / "manifest.json").read_text())
-    about["retrain"] = {"decision": "reject", "reason": "7 rows of the exam worse than v1"}
+    about[candidate.KEY] = {
+        "decision": "reject",
+        "reason": "7 rows of the exam worse than v1",
+        "control_sha256": about["sha256"],
+    }
     files = {name: (folder / name).read_bytes() for name in about["files"]}
     publish.put(models, version, {**files, "manifest.json": json.dumps(about).encode()})
 
