@@ -17,7 +17,7 @@ from processes import Process, free_port, running, write_config
 from test_page import CONTRAST, picture, ready
 
 from irisab.lifecycle import rollout
-from irisab.model import publish
+from irisab.model import candidate, publish
 from irisab.store import rollouts
 from irisab.store.rollouts import Rollout
 
@@ -42,7 +42,11 @@ def write_rejected(models: Path, version: str) -> None:
     """Write the bundle of v2 as that of a candidate that its exam has rejected."""
     folder = models / "v2" / "current"
     about = json.loads((folder / "manifest.json").read_text())
-    about["retrain"] = {"decision": "reject", "reason": "7 rows of the exam worse than v1"}
+    about[candidate.KEY] = {
+        "decision": "reject",
+        "reason": "7 rows of the exam worse than v1",
+        "control_sha256": about["sha256"],
+    }
     files = {name: (folder / name).read_bytes() for name in about["files"]}
     publish.put(models, version, {**files, "manifest.json": json.dumps(about).encode()})
 
@@ -140,5 +144,8 @@ def test_nothing_here_changes_traffic(tab: Tab) -> None:
     """No button and no input: whoever opens the page can look, and not more."""
     page = tab.open("models")
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()
-    main = page.get_by_test_id("stMain")
-    assert main.locator("button:visible, input, textarea").count() == 0
+    # Beside these, pictures and commands have buttons that enlarge and copy.
+    controls = page.get_by_test_id("stMain").locator(".stButton, input, textarea")
+    assert controls.count() == 0
+    page.get_by_role("link", name="Predict").click()
+    expect(controls.first).to_be_attached()
