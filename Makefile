@@ -72,6 +72,9 @@ simulate-rollouts: venv ## the table of "Rolling a version out", through the cod
 figures: venv ## the pictures of "Which version is better"; a minute or two
 	$(BIN)/python docs/figures.py
 
+pictures: venv ## the pictures of "The browser page", from the running system; needs Debian's chromium
+	PYTHONPATH=tests $(BIN)/python tests/browser/pictures.py
+
 growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests compare with
 	$(PYTHON) -m venv .venv-growthbook
 	.venv-growthbook/bin/pip install --quiet numpy pydantic scipy
@@ -152,4 +155,4 @@ clean: ## remove what make made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host test-power all release deploy rollback smoke \
-	pins wheels simulate simulate-rollouts lives figures growthbook lint format clean bench matrix fuzz
+	pins wheels simulate simulate-rollouts lives figures pictures growthbook lint format clean bench matrix fuzz

@@ -18,6 +18,7 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
+from irisab import invocation
 from irisab.http.app import App
 from irisab.serving import snapshot
 from irisab.serving.metrics import Metrics
@@ -106,7 +107,7 @@ class Served:
         self.service = Service(
             found, history=self.history, recorder=self.recorder, metrics=self.metrics
         )
-        self.app = App(self.service)
+        self.app = App(self.service, command=invocation.prefix(config))
         self.client = Client(self.app)
 
     def predict(self, features: Any = ROW, **options: Any) -> Any:

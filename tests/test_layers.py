@@ -40,6 +40,7 @@ LAYERS = {
     "versions": "",
     "ini": "",
     "keys": "",
+    "invocation": "",
     "files": "",
     "rfc3339": "",
     "errors": "",

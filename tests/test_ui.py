@@ -205,6 +205,7 @@ BASE = {
     },
 }
 AT = "2026-03-01T09:30:12.345Z"
+HERE = "sudo /usr/local/bin/irisab"
 
 
 def rolled(state: str, **more: Any) -> dict[str, Any]:
@@ -222,6 +223,10 @@ def rolled(state: str, **more: Any) -> dict[str, Any]:
         "reason": "as it was",
         "history": history,
     } | more
+
+
+def told(rollout: dict[str, Any] | None, *models: dict[str, Any]) -> dict[str, Any]:
+    return {"command": HERE, "rollout": rollout, "models": models, "events": []}
 
 
 def model(version: str, **more: Any) -> dict[str, Any]:
@@ -258,29 +263,30 @@ def model(version: str, **more: Any) -> dict[str, Any]:
 )
 def test_rollout_in_words(state: str, headline: str) -> None:
     """Each state is a sentence, with since when and why; who can do something reads what."""
-    message = life.rollout(rolled(state), BASE, [])
+    message = life.rollout(told(rolled(state)), BASE)
     assert headline == message.headline
     assert message.because == "Since 2026-03-01 09:30 UTC: as it was."
-    assert message.typed.startswith("irisab rollout resume") == (state == "paused")
+    assert message.typed.startswith(f"{HERE} rollout resume") == (state == "paused")
     permanent = "[split]\nv2 = 100\n\n[experiment]\ncontrol = v2"
     assert (message.typed == permanent) == (state in ("baking", "promoted"))
     under_way = state in ("shadow", "step", "waiting", "baking")
-    assert (message.todo == life.BY_ITSELF) == under_way
+    assert (message.todo == life.by_itself(HERE)) == under_way
 
 
 def test_what_a_rollout_waits_for() -> None:
     """A hold is said as it is, and nothing is asked of anybody who has done it all."""
-    held = life.rollout(rolled("step", hold="12 of 200 requests"), BASE, [])
+    held = life.rollout(told(rolled("step", hold="12 of 200 requests")), BASE)
     assert held.todo.startswith("It waits: 12 of 200 requests. ")
+    assert f"`{HERE} rollout pause`" in held.todo
     permanent = BASE | {"split": BASE["effective_split"]}
-    assert life.rollout(rolled("promoted"), permanent, []).typed == ""
+    assert life.rollout(told(rolled("promoted")), permanent).typed == ""
 
 
 @pytest.mark.parametrize(
     ("others", "typed"),
     [
-        ([model("v3")], "irisab rollout start v3"),
-        ([model("v3"), model("v4", candidate="rejected")], "irisab rollout start v3"),
+        ([model("v3")], f"{HERE} rollout start v3"),
+        ([model("v3"), model("v4", candidate="rejected")], f"{HERE} rollout start v3"),
         ([model("v2")], ""),
         ([model("v3", current=False)], ""),
         ([model("v3", error="damaged")], ""),
@@ -288,7 +294,7 @@ def test_what_a_rollout_waits_for() -> None:
 )
 def test_which_rollout_could_begin(others: list[dict[str, Any]], typed: str) -> None:
     """Where there is none, a version is named that has no traffic and could get some; or none."""
-    assert life.rollout(None, BASE, [model("v1"), *others]).typed == typed
+    assert life.rollout(told(None, model("v1"), *others), BASE).typed == typed
 
 
 MARKED = {
@@ -329,11 +335,12 @@ def test_which_exam_is_the_same() -> None:
     ]
     sat = life.exam(models, control="v1", task="classification")
     assert sat is not None and sat.scores == {"v1": 0.9, "v2": 0.9}
-    said = life.on_the_exam(sat, control="v1", task="classification")
+    said = life.on_the_exam(sat, control="v1", task="classification", command=HERE)
     assert said.startswith("v1 90.0%, v2 90.0% (right answers, on the same 30 rows")
-    assert said.endswith("`irisab evaluate v1 v2 v3 v4 v5`")
+    assert said.endswith(f"`{HERE} evaluate v1 v2 v3 v4 v5`")
     none = life.exam(models, control="v4", task="classification")
-    assert "v4 sat no exam" in life.on_the_exam(none, control="v4", task="classification")
+    said = life.on_the_exam(none, control="v4", task="classification", command=HERE)
+    assert "v4 sat no exam" in said
 
 
 @pytest.mark.parametrize(
@@ -355,9 +362,9 @@ def test_what_is_kept(more: dict[str, Any], said: str) -> None:
 def test_how_to_go_back() -> None:
     """The command names an older model that can be read; there need not be one."""
     older = model("v2", bundle="ba9876543210", current=False)
-    typed = "irisab models use v2 ba9876543210\nirisab reload"
-    assert life.going_back([model("v1"), older]) == typed
-    assert life.going_back([model("v1"), older | {"error": "damaged"}]) == ""
+    typed = f"{HERE} models use v2 ba9876543210\n{HERE} reload"
+    assert life.going_back([model("v1"), older], HERE) == typed
+    assert life.going_back([model("v1"), older | {"error": "damaged"}], HERE) == ""
 
 
 def test_what_serves() -> None:

@@ -21,8 +21,6 @@ KINDS = {
     "drift": "Drift",
     "backup": "Backup",
 }
-BY_ITSELF = "It goes on by itself; to stop it: `irisab rollout pause` or `irisab rollout abort`."
-SEVERAL = "irisab rollout resume\nirisab rollout promote\nirisab rollout abort"
 
 
 class Stage(NamedTuple):
@@ -37,30 +35,37 @@ def moment(text: str | None) -> str:
     return f"{text[:10]} {text[11:16]} UTC" if text else "–"
 
 
-def rollout(at: Json | None, config: Json, models: Sequence[Json]) -> words.Message:
+def rollout(told: Json, config: Json) -> words.Message:
     """Say where the last rollout is, why it holds, and what a person can do on the host."""
+    at, command = told["rollout"], told["command"]
     if at is None:
-        return _none(config, models)
+        return _none(told["models"], config, command)
     tone, headline = _headline(at)
     because = f"Since {moment(at['since'])}"
     because += f": {_stop(at['reason'])}" if at["reason"] else "."
-    return words.Message(tone, headline, because, _todo(at), _typed(at, config))
+    return words.Message(tone, headline, because, _todo(at, command), _typed(at, config, command))
 
 
 def _stop(text: str) -> str:
     return f"{text.removesuffix('.')}."
 
 
-def _todo(at: Json) -> str:
+def _todo(at: Json, command: str) -> str:
     if at["state"] == "paused":
         return "One of these goes on where it was, gives it everything, or takes it back."
     if at["state"] in FINISHED:
         return ""
     held = f"It waits: {words.plain(_stop(at['hold']))} " if at["hold"] else ""
-    return f"{held}{BY_ITSELF}"
+    return f"{held}{by_itself(command)}"
 
 
-def _none(config: Json, models: Sequence[Json]) -> words.Message:
+def by_itself(command: str) -> str:
+    """Say what stops a rollout that needs nobody."""
+    pause, abort = f"`{command} rollout pause`", f"`{command} rollout abort`"
+    return f"It goes on by itself; to stop it: {pause} or {abort}."
+
+
+def _none(models: Sequence[Json], config: Json, command: str) -> words.Message:
     others = [each["version"] for each in models if _may_begin(each, config)]
     return words.Message(
         "open",
@@ -68,7 +73,7 @@ def _none(config: Json, models: Sequence[Json]) -> words.Message:
         "A rollout gives a new version a little of the requests, then more, and takes it back by "
         "itself where it is worse.",
         "" if others else "The shares are those of irisab.ini.",
-        f"irisab rollout start {others[-1]}" if others else "",
+        f"{command} rollout start {others[-1]}" if others else "",
     )
 
 
@@ -98,10 +103,10 @@ def _headline(at: Json) -> tuple[str, str]:
     }[at["state"]]
 
 
-def _typed(at: Json, config: Json) -> str:
+def _typed(at: Json, config: Json, command: str) -> str:
     """Give what to type or write next; nothing of it can be done from the page."""
     if at["state"] == "paused":
-        return SEVERAL
+        return "\n".join(f"{command} rollout {verb}" for verb in ("resume", "promote", "abort"))
     permanent = config["split"] != config["effective_split"]
     if at["state"] in ("baking", "promoted") and permanent:
         return f"[split]\n{at['version']} = 100\n\n[experiment]\ncontrol = {at['version']}"
@@ -230,8 +235,8 @@ def _paper(model: Json) -> tuple[Any, ...]:
     return model["dataset"], model["exam"]["rows"], rows
 
 
-def on_the_exam(sat: Exam | None, *, control: str, task: str) -> str:
-    """Say in words what each version got on the exam."""
+def on_the_exam(sat: Exam | None, *, control: str, task: str, command: str) -> str:
+    """Say in words what each version got on the exam, and the command that lets all sit one."""
     if sat is None:
         return f"{words.plain(control)} sat no exam, so nothing can be compared with it."
     spelt = words.number if task == "regression" else _tenths
@@ -245,7 +250,7 @@ def on_the_exam(sat: Exam | None, *, control: str, task: str) -> str:
         names = " and ".join(map(words.plain, sat.others))
         said += (
             f" {names} sat another exam, or none; to let all sit the same: "
-            f"`irisab evaluate {' '.join([*sat.scores, *sat.others])}`"
+            f"`{command} evaluate {' '.join([*sat.scores, *sat.others])}`"
         )
     return said
 
@@ -287,9 +292,10 @@ def _facts(model: Json) -> Iterator[str]:
     yield f"trained {moment(model['trained_at'])}"
 
 
-def going_back(models: Sequence[Json]) -> str:
+def going_back(models: Sequence[Json], command: str) -> str:
     """Give the command that goes back to the newest older model, if there is one."""
     older = [each for each in models if not each["current"] and not each["error"]]
     if not older:
         return ""
-    return f"irisab models use {older[0]['version']} {older[0]['bundle']}\nirisab reload"
+    use = f"models use {older[0]['version']} {older[0]['bundle']}"
+    return f"{command} {use}\n{command} reload"

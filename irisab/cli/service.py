@@ -9,10 +9,10 @@ from os import EX_SOFTWARE
 from pathlib import Path
 from typing import Any
 
-from irisab import config
+from irisab import config, invocation
 from irisab.cli.arguments import add
 from irisab.cli.output import say
-from irisab.cli.typed import HOST_CONFIG, typed
+from irisab.cli.typed import typed
 from irisab.errors import ConfigError, IrisabError, NotRunning
 from irisab.http import auth, journal, systemd
 from irisab.http.handshake import Handshake
@@ -76,7 +76,7 @@ def _service_rooms(path: Path) -> list[Room]:
         return []
     for pid in filter(None, pids):
         return list(rooms(pid))
-    limit = systemd.memory_limit(UNIT) if path == HOST_CONFIG else None
+    limit = systemd.memory_limit(UNIT) if path == invocation.HOST_CONFIG else None
     return [] if limit is None else [Room(free=limit - STARTED, limit=limit, unit=UNIT)]
 
 

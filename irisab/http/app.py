@@ -83,8 +83,10 @@ class _Body:
 class App:
     """The WSGI application (PEP 3333) around a `Service`."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, command: str) -> None:
+        """`command` is what the commands of irisab begin with here."""
         self._service = service
+        self._command = command
         self._inventory = Inventory(service.history)
         self._used = LastUse(beside(service.snapshot.config.data.history))
         self._open: Routes = {
@@ -240,7 +242,7 @@ class App:
         return _json(self._service.report())
 
     def _versions(self, environ: WSGIEnvironment) -> Response:
-        return _json(self._inventory.told(self._service.snapshot))
+        return _json({"command": self._command, **self._inventory.told(self._service.snapshot)})
 
     def _metrics(self, environ: WSGIEnvironment) -> Response:
         content_type, body = self._service.metrics.render(environ.get("HTTP_ACCEPT", ""))

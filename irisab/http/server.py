@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from irisab import config
+from irisab import config, invocation
 from irisab.errors import ConfigError, HistoryError, IrisabError
 from irisab.http import auth, dispatch, last_good, starts, systemd
 from irisab.http.app import App
@@ -118,7 +118,8 @@ class Run:
             first, history=self._history, recorder=self._recorder, metrics=Metrics()
         )
         self._service.reload = reload
-        self._app, options = App(self._service), first.config.server
+        self._app = App(self._service, command=invocation.prefix(path))
+        options = first.config.server
         self._http = dispatch.create(
             self._app,
             listening_socket(path, options),

@@ -1,4 +1,4 @@
-"""What is kept, is rolled out and has happened: the body of GET /versions. See `Inventory`."""
+"""What is kept, is rolled out and has happened: most of GET /versions. See `Inventory`."""
 
 from __future__ import annotations
 

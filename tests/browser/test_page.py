@@ -47,17 +47,22 @@ def ask(page: Page) -> None:
     page.get_by_role("button", name="Get Prediction").click()
 
 
-def picture(page: Page, name: str) -> None:
-    """Take the whole page, which scrolls inside its window, once nothing moves in it."""
+def settle(page: Page) -> None:
+    """Wait until nothing moves any more."""
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     page.wait_for_timeout(500)
+
+
+def picture(page: Page, name: str, *, folder: Path = SCREENSHOTS) -> None:
+    """Take the whole page, which scrolls inside its window, once nothing moves in it."""
+    settle(page)
     width = page.evaluate("innerWidth")
     height = page.get_by_test_id("stMain").evaluate("each => each.scrollHeight")
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_timeout(500)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.screenshot(path=folder / f"{name}.png")
 
 
 @pytest.mark.parametrize("path", HEADINGS)
@@ -265,7 +270,7 @@ def test_split_edited(tab: Tab, served: Process) -> None:
 
 
 def test_edit_refused(tab: Tab, served: Process) -> None:
-    """A refused edit is on the page with its reason, until it is mended."""
+    """A refused edit is on the page with the place, until it is mended."""
     page = tab.open("ab-test")
     ready(page, HEADINGS["ab-test"])
     replace_in(served.config, "v2 = 50", "v2 = 60")

@@ -90,9 +90,10 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         page = new_tab(base).open("models")
         ready(page, "Versions")
         expect(page.get_by_role("heading", name="No version is being rolled out.")).to_be_visible()
-        expect(page.get_by_text("irisab rollout start v2")).to_be_visible()
+        command = service.get("/versions").json["command"]
+        expect(page.get_by_text(f"{command} rollout start v2")).to_be_visible()
         expect(page.get_by_text("rejected, gets no traffic: 7 rows of the exam")).to_be_visible()
-        expect(page.get_by_text(re.compile(r"^irisab models use v1 \w{12}"))).to_be_visible()
+        expect(page.get_by_text(re.compile(rf"^{re.escape(command)} models use v1 \w{{12}}"))).to_be_visible()
         assert stages(page) == []
         looked_at(new_tab, base, "none", "No version is being rolled out.")
 
@@ -114,7 +115,7 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         headline = "The rollout of v2 is paused at 5%: a person must decide."
         expect(page.get_by_role("heading", name=headline)).to_be_visible()
         expect(page.get_by_text(f"UTC: the deadline is over: {HOLD}.")).to_be_visible()
-        expect(page.get_by_text("irisab rollout resume")).to_be_visible()
+        expect(page.get_by_text(f"{command} rollout resume")).to_be_visible()
         assert stages(page) == ["done", "done", "waits here", *["to come"] * 4]
         looked_at(new_tab, base, "paused", headline)
 

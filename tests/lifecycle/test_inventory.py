@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from processes import Served, write_config
 
 from irisab.__main__ import run
-from irisab.http.app import App
+from irisab.cli.typed import typed
 from irisab.lifecycle import inventory, looking, rollout
 from irisab.store import rollouts
 from irisab.store.events import EventLog
@@ -54,6 +55,16 @@ def test_models_are_those_of_the_command(
     printed = json.loads(capsys.readouterr().out)
     assert [each["version"] for each in printed] == ["v1", "v2"]
     assert told(served)["models"] == printed
+
+
+def test_how_commands_begin_here(served: Served) -> None:
+    """What stands before a command is what the CLI's own messages say, and runs it."""
+    command = told(served)["command"]
+    assert f"{command} models --json" == typed(served.config, "models --json")
+    answer = subprocess.run(
+        f"{command} models --json", shell=True, capture_output=True, text=True, check=True
+    )
+    assert json.loads(answer.stdout) == told(served)["models"]
 
 
 def test_a_new_model_is_seen(served: Served) -> None:
@@ -133,4 +144,4 @@ def test_nothing_is_read_where_nothing_changed(served: Served) -> None:
 
 def test_it_is_no_work_for_the_main_thread(served: Served) -> None:
     """A worker reads the disk, so that no prediction waits for it."""
-    assert not App(served.service).is_quick("GET", "/versions", 0)
+    assert not served.app.is_quick("GET", "/versions", 0)

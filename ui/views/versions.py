@@ -37,14 +37,14 @@ def _body(seen: latest.Seen, config: dict[str, Any]) -> None:
     _rollout(told, config)
     st.subheader("What serves", anchor=False)
     st.table(life.serving(config))
-    _exam(told["models"], config)
-    _kept(told["models"], config)
+    _exam(told, config)
+    _kept(told, config)
     _events(told["events"])
 
 
 def _rollout(told: dict[str, Any], config: dict[str, Any]) -> None:
     at = told["rollout"]
-    live.show(life.rollout(at, config, told["models"]))
+    live.show(life.rollout(told, config))
     if at is None:
         st.empty()
         st.empty()
@@ -55,17 +55,18 @@ def _rollout(told: dict[str, Any], config: dict[str, Any]) -> None:
         _listed(life.past(at))
 
 
-def _exam(models: list[dict[str, Any]], config: dict[str, Any]) -> None:
+def _exam(told: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("On the same exam", anchor=False)
     control, task = config["experiment"]["control"], config["task"]
-    sat = life.exam(models, control=control, task=task)
+    sat = life.exam(told["models"], control=control, task=task)
     if sat is None:
         st.empty()
     elif task == "regression":
         st.vega_lite_chart(charts.errors(sat.scores))
     else:
         st.vega_lite_chart(charts.accuracies(_intervals(sat)))
-    st.caption(life.on_the_exam(sat, control=control, task=task))
+    command = told["command"]
+    st.caption(life.on_the_exam(sat, control=control, task=task, command=command))
 
 
 def _intervals(sat: life.Exam) -> dict[str, tuple[float, float, float]]:
@@ -75,12 +76,12 @@ def _intervals(sat: life.Exam) -> dict[str, tuple[float, float, float]]:
     }
 
 
-def _kept(models: list[dict[str, Any]], config: dict[str, Any]) -> None:
+def _kept(told: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("What is kept", anchor=False)
-    _listed([life.kept(each, config) for each in models])
-    if command := life.going_back(models):
+    _listed([life.kept(each, config) for each in told["models"]])
+    if typed := life.going_back(told["models"], told["command"]):
         st.caption("To go back to an older one, type on the host:")
-        st.code(command, language=None, wrap_lines=True)
+        st.code(typed, language=None, wrap_lines=True)
     else:
         st.empty()
         st.empty()
