@@ -21,7 +21,7 @@ def config(tmp_path: Path, iris_models: Path) -> Path:
 
 
 def test_the_service_says_what_happened_to_it(config: Path, tmp_path: Path) -> None:
-    """A start, a reload, a refused one with where it was refused, and what commands did meanwhile."""
+    """A start, a reload, where one was refused, and what commands did meanwhile."""
     port = int(config.read_text().partition("127.0.0.1:")[2].split()[0])
     with running(config, port) as process:
         replace_in(config, "v1 = 50\nv2 = 50", "v1 = 90\nv2 = 10")
