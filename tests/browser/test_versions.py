@@ -93,7 +93,8 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         command = service.get("/versions").json["command"]
         expect(page.get_by_text(f"{command} rollout start v2")).to_be_visible()
         expect(page.get_by_text("rejected, gets no traffic: 7 rows of the exam")).to_be_visible()
-        expect(page.get_by_text(re.compile(rf"^{re.escape(command)} models use v1 \w{{12}}"))).to_be_visible()
+        back = re.compile(rf"^{re.escape(command)} models use v1 \w{{12}}")
+        expect(page.get_by_text(back)).to_be_visible()
         assert stages(page) == []
         looked_at(new_tab, base, "none", "No version is being rolled out.")
 
