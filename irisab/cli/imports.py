@@ -50,7 +50,7 @@ def _import(options: argparse.Namespace) -> int:
     made = importing.bring(job)
     manifest = bundle.read_manifest(accepted.data.models, options.version)
     assert manifest is not None
-    text = f"imported from {options.file.name}, not fitted again"
+    text = f"imported a {manifest['estimator']}"
     note(accepted.data.history, "train", text, version=options.version)
     for line in [*_unsealed(made.left), *made.notes, *_told(options.version, manifest)]:
         say(line)

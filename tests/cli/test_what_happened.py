@@ -67,7 +67,7 @@ def test_a_training_is_an_event_where_there_is_a_history(
 
 
 def test_an_imported_model_is_an_event(tmp_path: Path, iris_models: Path) -> None:
-    """Of the version, with the name of its file, and that nothing was fitted."""
+    """Of the version, with what it is; a refused file is none."""
     models = Path(shutil.copytree(iris_models, tmp_path / "models", symlinks=True))
     config, history = write_config(tmp_path, models), EventLog(tmp_path / "h.sqlite3")
     iris = load_iris()
@@ -80,7 +80,7 @@ def test_an_imported_model_is_an_event(tmp_path: Path, iris_models: Path) -> Non
     assert run([*told, "--trust"]) == 0
     found = history.list()[-1]
     assert (found.kind, found.version, found.text, found.by) == (
-        "train", "v3", "imported from tree.joblib, not fitted again", "operator",
+        "train", "v3", "imported a DecisionTreeClassifier", "operator",
     )  # fmt: skip
 
 
