@@ -213,11 +213,16 @@ def _with_keys(sections: Sections, base: Path) -> Sections:
     return {**sections, "auth": {"file": _usual_keys(base), **sections.get("auth", {})}}
 
 
-def place(error: str) -> str:
-    """Return the section and option that a refusal names, as far as these are irisab's own words.
+def refusal(error: str) -> str:
+    """Return what everybody may read of a refusal: where the INI file is at fault, and not why.
 
-    Whatever else it says may have been pasted into the file by mistake, and be a secret.
+    What stands there may have been pasted by mistake, and be a secret.
     """
+    return f"{_place(error)} was refused; on the host, irisab check and the journal say why"
+
+
+def _place(error: str) -> str:
+    """Return section and option, as far as these are irisab's own words."""
     named = re.match(r"(?:|[^\n]*?: )\[([a-z]+)[^\]\n]*\](?: ([a-z_]+) = )?", error)
     if named is None or named[1] not in _SECTIONS:
         return "the configuration"

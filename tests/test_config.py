@@ -431,7 +431,8 @@ def test_outsiders_learn_where_and_not_what(text: str) -> None:
     """A password that was pasted into the wrong line is told to who mends it, and nobody else."""
     with pytest.raises(ConfigError) as error:
         parse(text)
-    assert config.place(str(error.value)) == PLACES[text]
+    told = config.refusal(str(error.value))
+    assert told.startswith(f"{PLACES[text]} was refused; ") and "hunter2" not in told
 
 
 # -- the history of a refused file ----------------------------------------------------------

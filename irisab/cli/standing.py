@@ -143,7 +143,12 @@ def _accepted(path: Path) -> tuple[config.Config, Hold | None]:
         earlier = last_good.find(path)
         if earlier is None:
             raise
-        return _last_good(path, earlier), Hold("reload_refused", str(error))
+        return _last_good(path, earlier), _refused(error)
+
+
+def _refused(error: ConfigError | BundleError) -> Hold:
+    # /config shows it to everybody.
+    return Hold("reload_refused", config.refusal(str(error)))
 
 
 def _last_good(path: Path, earlier: Path) -> config.Config:
@@ -161,7 +166,7 @@ def _loaded(stands: Standing) -> tuple[Snapshot, Hold | None]:
             raise
         written = _last_good(stands.path, earlier)
         served = snapshot.with_rollout(written, stands.at, source=earlier)
-        return served, Hold("reload_refused", str(error))
+        return served, _refused(error)
     return served, stands.trouble
 
 

@@ -250,7 +250,6 @@ class App:
         return _json(openapi.described(self._service.snapshot))
 
 
-_REFUSED = "was refused; on the host, irisab check and the journal say why"
 _NO_HISTORY = "the history cannot be used now; try again, the log of irisab says why"
 
 
@@ -279,6 +278,5 @@ def _refused(error: RequestError) -> Response:
 
 
 def _reload(outcome: ReloadOutcome) -> dict[str, Any]:
-    """Say where the INI is refused. What stands there may be a secret, and anybody reads this."""
-    error = None if outcome.error is None else f"{config.place(outcome.error)} {_REFUSED}"
+    error = None if outcome.error is None else config.refusal(outcome.error)
     return {"ok": outcome.ok, "error": error, "at": timestamp(outcome.at)}

@@ -176,7 +176,7 @@ class Run:
         if outcome.ok:
             self._note("reload", f"serving {_summary(self._service.snapshot)}")
         else:
-            self._note("refused", str(outcome.error))
+            self._note("refused", config.refusal(str(outcome.error)))
         revision = self._service.snapshot.revision_id
         self._handshake.answer(
             request_id, {"ok": outcome.ok, "error": outcome.error, "revision": revision}
@@ -185,7 +185,7 @@ class Run:
     def _note_start(self) -> None:
         self._note("start", f"serving {_summary(self._service.snapshot)}")
         if self._service.reload.error is not None:
-            self._note("refused", self._service.reload.error)
+            self._note("refused", config.refusal(self._service.reload.error))
 
     def _note(self, kind: Kind, text: str) -> None:
         try:

@@ -284,8 +284,9 @@ def test_a_secret_in_the_wrong_line_is_not_published(config: Path, port: int) ->
         refused = process.run("reload")
         assert refused.returncode == 2 and "hunter2" in refused.stderr
         assert "hunter2" in process.log.read_text()
-        paths = ("/health", "/config", "/report", "/metrics", "/openapi.json")
+        paths = ("/health", "/config", "/report", "/versions", "/metrics", "/openapi.json")
         assert not [path for path in paths if b"hunter2" in process.get(path).body]
+        assert b"[training] task was refused" in process.get("/versions").body
         error = process.get("/health").json["reload"]["error"]
         assert error.startswith("[training] task was refused; ")
 
