@@ -4,9 +4,9 @@ Start reading at `serving/service.py`, one prediction from bytes to answer; `htt
 around it, `serving/snapshot.py` is everything a reload replaces. A row is checked in
 `serving/payload.py`, and never rounded: that scikit-learn rounds it to float32 is in the cuts of
 `model/nodes.py`. A label is counted in `store/evidence.py`. A refused reload is told by
-`Run._reload` of `http/server.py`: all of it to the journal and the events, and to whoever typed
-`reload` (`http/handshake.py`; `__main__` prints it), but to `/health` only where (`http/app.py`).
-docs/architecture.md is the map.
+`Run._reload` of `http/server.py`: all of it to the journal, and to whoever typed `reload`
+(`http/handshake.py`; `__main__` prints it), to the events and `/health` only where
+(`config.refusal`). docs/architecture.md is the map.
 
 Ten words:
 
