@@ -1,10 +1,12 @@
 """irisab serves versions of a scikit-learn model from one host and says which one is better.
 
 Start reading at `serving/service.py`, one prediction from bytes to answer; `http/app.py` is HTTP
-around it, `serving/snapshot.py` is everything a reload replaces. A label is counted in
-`store/evidence.py`, a refused reload told by `http/server.py`, a row checked in
-`serving/payload.py`, a feature rounded to float32 in `model/nodes.py`. docs/architecture.md is the
-map.
+around it, `serving/snapshot.py` is everything a reload replaces. A row is checked in
+`serving/payload.py`, and never rounded: that scikit-learn rounds it to float32 is in the cuts of
+`model/nodes.py`. A label is counted in `store/evidence.py`. A refused reload is told by
+`Run._reload` of `http/server.py`: all of it to the journal, and to whoever typed `reload`
+(`http/handshake.py`; `__main__` prints it), to the events and `/health` only where
+(`config.refusal`). docs/architecture.md is the map.
 
 Ten words:
 

@@ -225,7 +225,7 @@ def _place(error: str) -> str:
     """Return section and option, as far as these are irisab's own words."""
     named = re.match(r"(?:|[^\n]*?: )\[([a-z]+)[^\]\n]*\](?: ([a-z_]+) = )?", error)
     if named is None or named[1] not in _SECTIONS:
-        return "the configuration"
+        return "the configuration, or a model of it,"
     options = getattr(_SECTIONS[named[1]], "__slots__", ())
     return f"[{named[1]}] {named[2]}" if named[2] in options else f"[{named[1]}]"
 

@@ -128,7 +128,7 @@ def begin(world: World, *, seed: int, plan: RolloutOptions = PLAN) -> Life:
 
 
 def live(world: World, *, seed: int, plan: RolloutOptions = PLAN) -> Life:
-    """Run one rollout to its end, to all of the traffic, or to where it waits for a person."""
+    """Run one rollout to its end, to all of the traffic, or to where it is paused."""
     return begin(world, seed=seed, plan=plan).run(until=lambda at: at.state in ("baking", "paused"))
 
 
@@ -141,7 +141,7 @@ WORLDS = [
     (50, World(name="fails on 1 % that the control answers", errors=(0.0, 0.01))),
     (50, World(name="each fails on 0.1 % that the other answers", errors=(0.001, 0.001))),
 ]
-HEAD = "| world | rollouts | all of the traffic | rolled back | waits | answers, mean | median |"
+HEAD = "| world | rollouts | all of the traffic | rolled back | paused | answers, mean | median |"
 
 
 def line(world: World, lives: Sequence[Life]) -> str:

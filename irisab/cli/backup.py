@@ -45,9 +45,7 @@ def _restore(options: argparse.Namespace) -> int:
         with handshake.running():
             restored = backup.restore(options.file, settings, options.config)
     except BlockingIOError:
-        raise DataError(
-            "the service runs and would write into what is restored: stop it first"
-        ) from None
+        raise DataError(_STOP) from None
     say(f"{options.file}: {restored.rows} predictions and {restored.models} models are back")
     for path in restored.aside:
         say(f"what was there before is kept: {path}")

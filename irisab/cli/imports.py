@@ -10,6 +10,7 @@ from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import DataError
@@ -49,6 +50,8 @@ def _import(options: argparse.Namespace) -> int:
     made = importing.bring(job)
     manifest = bundle.read_manifest(accepted.data.models, options.version)
     assert manifest is not None
+    text = f"imported a {manifest['estimator']}"
+    note(accepted.data.history, "train", text, version=options.version)
     for line in [*_unsealed(made.left), *made.notes, *_told(options.version, manifest)]:
         say(line)
     share = f"write {options.version} = PERCENT into [split] of {options.config}, then "

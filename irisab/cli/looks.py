@@ -38,7 +38,8 @@ def look(stands: Standing, *, dry_run: bool = False) -> int:
     """Decide, once, and let the service serve so.
 
     Returns an exit code: that of a new state, else 3 while it is under way, and 0 afterwards. So
-    the timer's unit fails once, when the version is rolled back or waits for a person.
+    the timer's unit fails once, when the version is rolled back or paused. What a person has
+    edited is no news to that person, and no failure: 0.
     """
     running, trouble = _running(stands.written)
     with stands.looking() as looking:
@@ -46,10 +47,10 @@ def look(stands: Standing, *, dry_run: bool = False) -> int:
     now = replace(stands, at=after)
     if dry_run:
         now.tell("A look would leave")
-        return EXIT[after.state]
+        return _code(after, EXIT[after.state])
     try:
         if after.place != stands.at.place:
-            return stands.keep(after)
+            return _code(after, stands.keep(after))
         if after != stands.at:
             _note_hold(stands, after)
     except Changed:  # by a person, who has said how it goes on
@@ -57,6 +58,10 @@ def look(stands: Standing, *, dry_run: bool = False) -> int:
     if _is_behind(running, now):
         reload(stands.path)
     return 0 if after.finished else 3
+
+
+def _code(after: Rollout, code: int) -> int:
+    return 0 if after.state == "superseded" else code
 
 
 def _note_hold(stands: Standing, after: Rollout) -> None:

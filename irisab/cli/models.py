@@ -9,6 +9,7 @@ from typing import Any
 
 from irisab import config
 from irisab.cli.arguments import add
+from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
@@ -54,6 +55,8 @@ def _use(options: argparse.Namespace, settings: config.Config) -> int:
         digest = kept_models.use(settings.data.models, options.version, options.hash)
     except OSError as error:
         raise BundleError(f"{settings.data.models}: cannot be changed: {error}") from error
+    text = f"{digest}, a kept model, is the current one"
+    note(settings.data.history, "train", text, version=options.version)
     say(f"{digest} is the current model of {options.version} now, as soon as the service reloads:")
     say(f"  {typed(options.config, 'reload')}")
     return 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import joblib
 import pytest
 from processes import free_port, replace_in, running, write_config
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
 
 from irisab.__main__ import run
 from irisab.store.events import EventLog
@@ -59,6 +63,42 @@ def test_a_training_is_an_event_where_there_is_a_history(
     found = EventLog(history).list()[-1]
     assert (found.kind, found.version, found.text, found.by) == (
         "train", "v2", "from Iris, 150 rows", "timer",
+    )  # fmt: skip
+
+
+def test_an_imported_model_is_an_event(tmp_path: Path, iris_models: Path) -> None:
+    """Of the version, with what it is; a refused file is none."""
+    models = Path(shutil.copytree(iris_models, tmp_path / "models", symlinks=True))
+    config, history = write_config(tmp_path, models), EventLog(tmp_path / "h.sqlite3")
+    iris = load_iris()
+    file = tmp_path / "tree.joblib"
+    joblib.dump(DecisionTreeClassifier(random_state=0).fit(iris.data, iris.target), file)
+    told = ["--config", str(config), "import", str(file), "--version", "v3"]
+    history.add("start", "x", by="irisab")
+    assert run(told) == 2  # without --trust
+    assert [each.kind for each in history.list()] == ["start"]
+    assert run([*told, "--trust"]) == 0
+    found = history.list()[-1]
+    assert (found.kind, found.version, found.text, found.by) == (
+        "train", "v3", "imported a DecisionTreeClassifier", "operator",
+    )  # fmt: skip
+
+
+def test_going_back_to_a_kept_model_is_an_event(tmp_path: Path) -> None:
+    """Of the version, with the hash of the model; a slip is none."""
+    config = write_config(tmp_path, tmp_path / "models", "[model.v1]\nkind = decision_tree\n")
+    history, typed = EventLog(tmp_path / "h.sqlite3"), ["--config", str(config)]
+    assert run([*typed, "train", "v1"]) == 0
+    old = (tmp_path / "models/v1/current").resolve().name
+    replace_in(config, "decision_tree", "decision_tree\nmax_depth = 1")
+    assert run([*typed, "train", "v1", "--force"]) == 0
+    history.add("start", "x", by="irisab")
+    assert run([*typed, "models", "use", "v1", "nothing"]) == 2
+    assert [each.kind for each in history.list()] == ["start"]
+    assert run([*typed, "models", "use", "v1", old]) == 0
+    found = history.list()[-1]
+    assert (found.kind, found.version, found.text, found.by) == (
+        "train", "v1", f"{old}, a kept model, is the current one", "operator",
     )  # fmt: skip
 
 

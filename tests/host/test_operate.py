@@ -173,8 +173,9 @@ def test_a_damaged_bundle_is_refused_and_nothing_changes(debian: Installed) -> N
     model.write_bytes(intact + b"x")
     try:
         assert host.code("systemctl reload irisab") != 0
-        assert "was changed since training" in host.run("systemctl status --full irisab")
-        assert "forest.npz" in ask(f"{host.url}/health").json["reload"]["error"]
+        told = host.run("systemctl status --full irisab")
+        assert "was changed since training" in told and "forest.npz" in told
+        assert "a model of it, was refused" in ask(f"{host.url}/health").json["reload"]["error"]
         assert ask(f"{host.url}/config").json == before
     finally:
         model.write_bytes(intact)

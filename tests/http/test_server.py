@@ -272,7 +272,7 @@ def test_an_unreadable_ini_finds_the_last_good_one(config: Path, port: int) -> N
     config.write_text("v1 = 50\n" + config.read_text())
     with running(config, port) as process:
         error = process.get("/health").json["reload"]["error"]
-        assert error.startswith("the configuration was refused; ")
+        assert error.startswith("the configuration, or a model of it, was refused; ")
         assert "stands before any [section]" in process.log.read_text()
 
 

@@ -203,7 +203,8 @@ def test_the_commands_say_what_to_type_next(tmp_path: Path, iris_models: Path) -
         saved = process.run("backup", str(target))
         assert saved.returncode == 0 and "2 models" in saved.stdout
         refused = process.run("restore", str(target))
-        assert refused.returncode == 2 and "stop it first" in refused.stderr
+        assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+        assert "stop it first" in refused.stderr and "systemctl stop irisab" in refused.stderr
     command = irisab(ini, "restore", str(target))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
