@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from bed import TREE
+from processes import free_port
 
 AMAZON = "make-image", "make-packages"
 SCRIPTS = ["bootstrap.sh", "bin/irisab", "delivery/host", "delivery/on-host", ".ci/run",
@@ -62,8 +63,7 @@ class Page(BaseHTTPRequestHandler):
 @pytest.fixture
 def front_door(tmp_path: Path) -> Iterator[int]:
     """The port of a real nginx with our nginx.conf, on loopback, before a page that has all."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    port = free_port()
     page = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=page.serve_forever, daemon=True).start()
     config, text = tmp_path / "nginx.conf", (TREE / "nginx/nginx.conf").read_text()

@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bytes(iris_models: Path, tmp_path: Path) -
     assert ours["sha256"] == theirs["sha256"] != manifest(iris_models, "v2")["sha256"]
     assert accuracy == ours["accuracy"]
     different = {name for name in ours if ours[name] != theirs[name]}
-    assert different <= {"trained_at", "files"}
+    assert different <= {"trained_at", "files", "memory"}  # what is measured
 
 
 def test_another_seed_gives_another_model(iris_models: Path, tmp_path: Path) -> None:
