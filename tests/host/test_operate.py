@@ -175,7 +175,7 @@ def test_a_damaged_bundle_is_refused_and_nothing_changes(debian: Installed) -> N
         assert host.code("systemctl reload irisab") != 0
         told = host.run("systemctl status --full irisab")
         assert "was changed since training" in told and "forest.npz" in told
-        assert "a model of it, was refused" in ask(f"{host.url}/health").json["reload"]["error"]
+        assert "[split] was refused" in ask(f"{host.url}/health").json["reload"]["error"]
         assert ask(f"{host.url}/config").json == before
     finally:
         model.write_bytes(intact)
