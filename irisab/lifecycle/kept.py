@@ -78,13 +78,21 @@ def unpack(folder: Path, manifest: Mapping[str, Any]) -> Dataset:
     if about.get("file") is None:
         raise DataError(f"{folder}: the rows that this model was made from are not kept")
     path = folder / about["file"]
+    return _dataset(path, unzipped(path, about["sha256"]), manifest, about)
+
+
+def unzipped(path: Path, sha256: str) -> str:
+    """Return the text of a file of a bundle; raises `DataError` where it is not what it was.
+
+    `sha256` is that of the text, before it was compressed.
+    """
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != about["sha256"]:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{path}: was changed since training (sha256 differs)")
-    return _dataset(path, content.decode(), manifest, about)
+    return content.decode()
 
 
 def _dataset(

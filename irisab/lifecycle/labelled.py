@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from irisab.errors import DataError
+from irisab.lifecycle import kept
 from irisab.lifecycle.known import Known
 from irisab.store.history import History
 from irisab.store.revision import Revision
@@ -94,11 +94,4 @@ def unpack(folder: Path, about: Mapping[str, Any] | None) -> list[str]:
     """
     if about is None:
         return []
-    path = folder / about["file"]
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != about["sha256"]:
-        raise DataError(f"{path}: was changed since training (sha256 differs)")
-    return content.decode().splitlines()
+    return kept.unzipped(folder / about["file"], about["sha256"]).splitlines()
