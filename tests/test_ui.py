@@ -14,6 +14,7 @@ from typing import Any
 
 import altair
 import api
+import bundles
 import charts
 import latest
 import life
@@ -333,13 +334,13 @@ def test_which_exam_is_the_same() -> None:
         model("v5", exam=model("v5")["exam"] | {"per_class": {"b": {"rows": 30}}}),
         model("v6", current=False),
     ]
-    sat = life.exam(models, control="v1", task="classification")
+    sat = bundles.exam(models, control="v1", task="classification")
     assert sat is not None and sat.scores == {"v1": 0.9, "v2": 0.9}
-    said = life.on_the_exam(sat, control="v1", task="classification", command=HERE)
+    said = bundles.on_the_exam(sat, control="v1", task="classification", command=HERE)
     assert said.startswith("v1 90.0%, v2 90.0% (right answers, on the same 30 rows")
     assert said.endswith(f"`{HERE} evaluate v1 v2 v3 v4 v5`")
-    none = life.exam(models, control="v4", task="classification")
-    said = life.on_the_exam(none, control="v4", task="classification", command=HERE)
+    none = bundles.exam(models, control="v4", task="classification")
+    said = bundles.on_the_exam(none, control="v4", task="classification", command=HERE)
     assert "v4 sat no exam" in said
 
 
@@ -356,20 +357,20 @@ def test_which_exam_is_the_same() -> None:
 )
 def test_what_is_kept(more: dict[str, Any], said: str) -> None:
     """Each bundle says whether it serves, and if not, why not."""
-    assert said in life.kept(model(**{"version": "v1"} | more), BASE).replace("\\:", ":")
+    assert said in bundles.kept(model(**{"version": "v1"} | more), BASE).replace("\\:", ":")
 
 
 def test_how_to_go_back() -> None:
     """The command names an older model that can be read; there need not be one."""
     older = model("v2", bundle="ba9876543210", current=False)
     typed = f"{HERE} models use v2 ba9876543210\n{HERE} reload"
-    assert life.going_back([model("v1"), older], HERE) == typed
-    assert life.going_back([model("v1"), older | {"error": "damaged"}], HERE) == ""
+    assert bundles.going_back([model("v1"), older], HERE) == typed
+    assert bundles.going_back([model("v1"), older | {"error": "damaged"}], HERE) == ""
 
 
 def test_what_serves() -> None:
     """A share that the INI file does not say is shown beside what it says."""
-    shown = life.serving(BASE)
+    shown = bundles.serving(BASE)
     assert shown["v1"]["Share of requests"] == "95% (irisab.ini: 100%)"
     assert shown["v2"]["Share of requests"] == "5% (irisab.ini: none)"
     assert (shown["v1"]["On the exam"], shown["v2"]["On the exam"]) == ("90.0% of 30 right", "–")

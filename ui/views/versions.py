@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bundles
 import charts
 import latest
 import life
@@ -36,7 +37,7 @@ def _body(seen: latest.Seen, config: dict[str, Any]) -> None:
         return
     _rollout(told, config)
     st.subheader("What serves", anchor=False)
-    st.table(life.serving(config))
+    st.table(bundles.serving(config))
     _exam(told, config)
     _kept(told, config)
     _events(told["events"])
@@ -58,7 +59,7 @@ def _rollout(told: dict[str, Any], config: dict[str, Any]) -> None:
 def _exam(told: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("On the same exam", anchor=False)
     control, task = config["experiment"]["control"], config["task"]
-    sat = life.exam(told["models"], control=control, task=task)
+    sat = bundles.exam(told["models"], control=control, task=task)
     if sat is None:
         st.empty()
     elif task == "regression":
@@ -66,10 +67,10 @@ def _exam(told: dict[str, Any], config: dict[str, Any]) -> None:
     else:
         st.vega_lite_chart(charts.accuracies(_intervals(sat)))
     command = told["command"]
-    st.caption(life.on_the_exam(sat, control=control, task=task, command=command))
+    st.caption(bundles.on_the_exam(sat, control=control, task=task, command=command))
 
 
-def _intervals(sat: life.Exam) -> dict[str, tuple[float, float, float]]:
+def _intervals(sat: bundles.Exam) -> dict[str, tuple[float, float, float]]:
     return {
         name: (score, *words.wilson(round(score * sat.rows), sat.rows))
         for name, score in sat.scores.items()
@@ -78,8 +79,8 @@ def _intervals(sat: life.Exam) -> dict[str, tuple[float, float, float]]:
 
 def _kept(told: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("What is kept", anchor=False)
-    _listed([life.kept(each, config) for each in told["models"]])
-    if typed := life.going_back(told["models"], told["command"]):
+    _listed([bundles.kept(each, config) for each in told["models"]])
+    if typed := bundles.going_back(told["models"], told["command"]):
         st.caption("To go back to an older one, type on the host:")
         st.code(typed, language=None, wrap_lines=True)
     else:
