@@ -34,8 +34,8 @@ LAYERS = {
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "
     "answer schema sink",
-    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
-    "drift exact",
+    "stats": "paired unpaired | votes harm metric disagreement | comparison tally | "
+    "sequential ratio chance | drift exact",
     "config": "",
     "versions": "",
     "ini": "",
