@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import resource
@@ -542,12 +543,16 @@ def test_systemd_is_told_that_it_turns(config: Path, port: int, tmp_path: Path) 
 def test_systemd_is_told_no_more_once_a_reload_hangs(
     config: Path, port: int, models: Path, tmp_path: Path
 ) -> None:
-    """Here on a file that never comes to an end. What serves answers on, until systemd starts the
+    """Here on a pickle that never comes to an end. What serves answers on, until systemd starts the
     service anew: nothing would hear a stop, or a rollout that takes its traffic back."""
+
+    class Endless:
+        def __reduce__(self) -> Any:
+            return time.sleep, (3600,)
+
     (tmp_path / "sitecustomize.py").write_text(
         "from irisab.http import control\ncontrol.HANGING_SECONDS = -1.0\n"
     )
-    manifest = models / "v2" / "current" / MANIFEST
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         told = f"NOTIFY_SOCKET={tmp_path / 'notify'}", "WATCHDOG_USEC=100000"
@@ -555,8 +560,7 @@ def test_systemd_is_told_no_more_once_a_reload_hangs(
             manager.settimeout(20)
             assert manager.recv(100) == b"READY=1"
             assert manager.recv(100) == b"WATCHDOG=1"
-            manifest.unlink()
-            os.mkfifo(manifest)
+            changed(models, "v2", pickle.dumps(Endless()))
             process.signal(signal.SIGHUP)
             while not manager.recv(100).startswith(b"RELOADING=1"):
                 pass
