@@ -20,8 +20,8 @@ LAYERS = {
     "noting | text asking | arguments output typed",
     "http": "server | app control | openapi | auth last_good starts listener handshake | "
     "key_file dispatch systemd | problem journal",
-    "lifecycle": "looking inventory | rollout importing retrain due | material sitting vetoes | "
-    "labelled | sealed | adopting | trial | "
+    "lifecycle": "looking inventory | rollout importing retrain rejected due | "
+    "material sitting vetoes | labelled | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "

@@ -16,7 +16,7 @@ from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
-from irisab.lifecycle import due
+from irisab.lifecycle import due, rejected
 from irisab.lifecycle.retrain import retrain
 from irisab.lifecycle.sitting import Outcome
 from irisab.serving import snapshot
@@ -56,6 +56,7 @@ def _retrain(options: argparse.Namespace) -> int:
         origin = options.origin or settings.control
         where = f"{options.config}: [model.{origin}]"
         outcome = retrain(settings, history, origin=origin, name=options.name, where=where)
+        gone = rejected.prune(settings, history) if outcome.decision == "reject" else []
     if options.due and outcome.reason_code == "too_few_labels":
         return _idle(outcome.reason, options)
     note(
@@ -64,6 +65,9 @@ def _retrain(options: argparse.Namespace) -> int:
         f"{outcome.decision}: {outcome.reason}",
         version=outcome.version,
     )
+    for version in gone:
+        why = f"removed: of the rejected candidates the newest {rejected.KEEP} are kept"
+        note(settings.data.history, "retrain", why, version=version)
     text = json.dumps(outcome.as_json()) if options.json else _text(outcome, options, settings)
     say(text)
     if outcome.decision == "propose" and _then(options, settings) == "rollout":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Hashable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from irisab.config import Config
 from irisab.errors import HistoryError
 from irisab.lifecycle import due, kept_models
 from irisab.lifecycle.kept_models import Kept
-from irisab.model import candidate
+from irisab.model import bundle, candidate
 from irisab.model.bundle import CURRENT
 from irisab.serving import settings
 from irisab.serving.snapshot import Snapshot
@@ -98,12 +97,10 @@ def _tried(history: History, serving: Collection[str]) -> set[str]:
 
 def _names(options: Config) -> Hashable:
     """Return what differs once a bundle came, went, or was made current: they never change."""
-    homes = sorted(each for each in options.data.models.glob("*") if each.is_dir())
-    return tuple((home.name, *sorted(os.listdir(home)), _current(home)) for home in homes)
-
-
-def _current(home: Path) -> str:
-    return (home / CURRENT).resolve().name
+    return tuple(
+        (each, each.resolve().name if each.name == CURRENT else "")
+        for each in bundle.entries(options.data.models)
+    )
 
 
 def _rollout(served: Snapshot, history: Path) -> Json | None:
