@@ -41,6 +41,12 @@ class Inventory:
             self._told = (served, stamp, latest)
         return latest
 
+    def candidate(self, served: Snapshot) -> str | None:
+        """Return the version that waits to be tried, or is tried now; raises `HistoryError`."""
+        waiting = [each for each in self._kept(served.config) if each["candidate"] == "open"]
+        newest = max(waiting, key=lambda each: str(each["trained_at"]), default=None)
+        return str(newest["version"]) if newest else None
+
     def _read(self, served: Snapshot) -> Json:
         path = served.written.data.history
         newest = [each.as_json() for each in EventLog(path).list(most=MOST)]
