@@ -10,7 +10,7 @@ from irisab.config import Config
 from irisab.errors import ConfigError
 from irisab.serving.advice import Situation
 from irisab.stats.comparison import Comparison, Unit
-from irisab.stats.disagreement import Disagreement, Failures
+from irisab.stats.disagreement import Asked, Disagreement, Failures
 from irisab.stats.metric import Metric, chosen
 from irisab.stats.paired import Evidence, compare_paired
 from irisab.stats.tally import Arm, Shown, Tally
@@ -122,8 +122,23 @@ class _Pair:
                 for label in sorted({*control, *challenger})
                 if self.revision.class_names
             },
+            asked=self._asked(),
             unit=unit,
         )
+
+    def _asked(self) -> tuple[Asked, Asked]:
+        """Return what each was asked in this revision; what no version answered is nobody's."""
+        counts = self.history.version_counts(self.revision.id)
+        alone = self._failures([self.revision.models[name] for name in self.names])
+        control, challenger = (
+            Asked(min(failed, seen.get("errors", 0)), seen.get("requests", 0))
+            for failed, seen in zip(
+                (alone.control, alone.challenger),
+                (counts.get(name, {}) for name in self.names),
+                strict=True,
+            )
+        )
+        return control, challenger
 
     def _next_step(self, judged: Comparison) -> str:
         served, revision = self.served, self.revision

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from irisab.stats.comparison import Reason, Unit
-from irisab.stats.sequential import log_e_value, rate_bounds
+from irisab.stats.sequential import log_e_two_rates, log_e_value, rate_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +45,40 @@ class Failures:
     def reason(self, names: tuple[str, str]) -> Reason:
         """Say why there is no verdict for a challenger with too many."""
         control, challenger = names
-        return Reason(
-            "fails_alone",
+        return _keep(
             f"{challenger} failed on {self.challenger} requests that {control} answered, and "
-            f"{control} on {self.control} that it answered: keep {control} until {challenger} is "
-            "mended; the log says how it fails",
+            f"{control} on {self.control} that it answered",
+            names,
         )
+
+
+class Asked(NamedTuple):
+    """On how many requests of its own a version failed that another answered, and on how many it
+    did not."""
+
+    failed: int = 0
+    answered: int = 0
+
+    @property
+    def rate(self) -> float:
+        return self.failed / max(self.failed + self.answered, 1)
+
+
+def fails_more(
+    control: Asked, challenger: Asked, alpha: float, *, bearable: float, names: tuple[str, str]
+) -> Reason | None:
+    """Say that a challenger fails more often than the control, by what each was asked itself."""
+    proven = log_e_two_rates(control, challenger) >= math.log(2 / alpha)
+    if not proven or challenger.rate - control.rate <= bearable:
+        return None
+    one, two = (f"{each.failed} of {each.failed + each.answered}" for each in (control, challenger))
+    return _keep(f"{names[1]} failed on {two} requests, and {names[0]} on {one}", names)
+
+
+def _keep(text: str, names: tuple[str, str]) -> Reason:
+    control, challenger = names
+    advice = f"keep {control} until {challenger} is mended; the log says how it fails"
+    return Reason("fails_alone", f"{text}: {advice}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from scipy import integrate, stats
 
 from irisab.stats import comparison, sequential, votes
 from irisab.stats.comparison import Comparison
-from irisab.stats.disagreement import Disagreement, Failures
+from irisab.stats.disagreement import Asked, Disagreement, Failures
 from irisab.stats.paired import Evidence, compare_paired
 from irisab.stats.ratio import sample_ratio
 from irisab.stats.tally import Arm, Shown, Tally
@@ -74,12 +74,17 @@ def shown_by(
 
 
 def judge_unpaired(
-    control: tuple[int, int], challenger: tuple[int, int], **options: Any
+    control: tuple[int, int],
+    challenger: tuple[int, int],
+    *,
+    asked: tuple[Asked, Asked] = (Asked(), Asked()),
+    **options: Any,
 ) -> Comparison:
-    """Compare from (labelled, correct) of each arm."""
+    """Compare from (labelled, correct) of each arm, and what each was asked."""
     arms = Arms(
         control=Arm(labelled=control[0], correct=control[1]),
         challenger=Arm(labelled=challenger[0], correct=challenger[1]),
+        asked=asked,
     )
     judged = {"alpha": ALPHA, "margin": MARGIN, "names": ("v1", "v2"), **options}
     return compare_unpaired(arms, **judged)
@@ -358,6 +363,18 @@ class TestAnswers:
         found = judge_paired((0, 0), (0, 0), shown=shown, failures=eaten, **seen)
         assert found.difference.estimate < MARGIN
         assert (found.verdict, found.reason_code) == ("inconclusive", "fails_alone")
+
+    def test_without_shadow_each_fails_by_itself(self) -> None:
+        """By the share of its own requests, however uneven the split; not by what chance does."""
+        often = Asked(20, 20_000), Asked(60, 2_000)
+        found = judge_unpaired((2000, 1800), (2000, 1900), asked=often)
+        assert (found.verdict, found.reason_code) == ("inconclusive", "fails_alone")
+        assert "v2 failed on 60 of 2060 requests, and v1 on 20 of 20020" in found.reason
+        alike = judge_unpaired((90_000, 88_000), (90_000, 88_050), asked=often)
+        assert (alike.verdict, alike.reason_code) == ("inconclusive", "fails_alone")
+        same = Asked(200, 20_000), Asked(20, 2_000)
+        assert judge_unpaired((2000, 1800), (2000, 1900), asked=same).verdict == "better"
+        assert judge_unpaired((2000, 1900), (2000, 1800), asked=often).verdict == "worse"
 
     def test_a_challenger_that_is_worse_stays_worse(self) -> None:
         """That it fails besides takes nothing away from what the labels say."""
