@@ -236,11 +236,12 @@ class Run:
 
     def _drain(self, commands: queue.SimpleQueue[str]) -> None:
         """Accept no more, answer what was accepted, and end; a second stop ends at once."""
+        # First: under load, each line of the log is a turn in which clients are told to send on.
+        self._service.draining = self._http.draining = True
         seconds = self._service.snapshot.config.server.drain_seconds
         log.info("stopping: answering what was accepted, for up to %g s", seconds)
         # systemd would cut off a longer drain than its unit expects.
         systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((seconds + FLUSH_SECONDS) * 1e6)}")
-        self._service.draining = self._http.draining = True
         self._http.accepting = False
         self._http.pull_trigger()
         deadline = time.monotonic() + seconds
