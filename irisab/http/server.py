@@ -18,7 +18,7 @@ from pathlib import Path
 
 from irisab import config, invocation
 from irisab.errors import ConfigError, HistoryError, IrisabError
-from irisab.http import auth, dispatch, last_good, starts, systemd
+from irisab.http import auth, dispatch, heap, last_good, starts, systemd
 from irisab.http.app import App
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
@@ -55,6 +55,7 @@ def serve(path: Path) -> None:
     # What the imports made is never garbage: looking through it took 7 ms each time, under load.
     gc.freeze()
     first, reload = _first_snapshot(path)
+    heap.share()
     handshake = Handshake(first.config.data.history.parent)
     try:
         with handshake.running():
