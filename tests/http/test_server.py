@@ -110,6 +110,7 @@ def versions_of_users(process: Process) -> list[str]:
     return [process.post("/predict", row).json["model_version"] for row in rows]
 
 
+@pytest.mark.slow
 def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) -> None:
     """40 reloads under 8 connections, a quarter of them refused: every answer is a 200."""
     good = (50, 50)
@@ -231,6 +232,7 @@ def test_a_start_that_does_not_fit_is_refused(config: Path, port: int, models: P
     assert "needs about" in process.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_start_that_is_killed_again_and_again_serves_the_last_good_one(
     config: Path, port: int, models: Path
 ) -> None:
@@ -402,6 +404,7 @@ def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
     assert "not all requests" not in process.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_second_stop_ends_at_once(slow_config: Path, port: int) -> None:
     """Whoever presses Ctrl-C twice does not want to wait for the answers."""
     with (
@@ -458,6 +461,7 @@ def test_a_stop_writes_the_history(config: Path, port: int) -> None:
     assert [line.split(",")[0] for line in lines[1:]] == [each["request_id"] for each in found]
 
 
+@pytest.mark.slow
 def test_connections_wait_while_the_service_restarts(config: Path, port: int) -> None:
     """With an inherited socket, restarts under requests refuse no connection."""
     statuses: list[int] = []
@@ -599,6 +603,7 @@ class Forked(Process):
         assert int(self._child.stdout.readline()) == signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_acknowledged_labels_survive_a_crash(config: Path, port: int) -> None:
     """kill -9 right after an acknowledged label, 100 times, loses none of them."""
     acknowledged = []
