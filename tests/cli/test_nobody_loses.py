@@ -26,6 +26,9 @@ from irisab.__main__ import run
 from irisab.model import bundle, publish
 from irisab.model.bundle import CURRENT, MANIFEST
 
+# Two hundred commands take half a minute.
+pytestmark = pytest.mark.slow
+
 FORKS = """
 import json, os, resource, signal, sys
 import sklearn.model_selection, sklearn.tree
