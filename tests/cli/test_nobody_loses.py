@@ -26,7 +26,7 @@ from irisab.__main__ import run
 from irisab.model import bundle, publish
 from irisab.model.bundle import CURRENT, MANIFEST
 
-# Two hundred commands take half a minute.
+# Eighty commands, of which some fit models.
 pytestmark = pytest.mark.slow
 
 FORKS = """
