@@ -143,6 +143,19 @@ def test_a_candidate_that_was_not_rejected_stays(life: Life) -> None:
     assert prune(life) == []
 
 
+def test_where_none_can_go_the_retraining_is_told_all_the_same(
+    life: Life, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its exit code is its own, and so is its event; all that was kept stays."""
+    (life.folder / "models" / ".gone-v9").write_text("in the way")
+    assert run(["--config", str(life.config), "retrain"]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("REJECT: v7") and "rejected candidates stay: " in said.err
+    assert versions(life) == [*ALL, "v7"]
+    newest = EventLog(life.served.service.snapshot.config.data.history).list()[-1]
+    assert (newest.version, newest.text.partition(":")[0]) == ("v7", "reject")
+
+
 def test_a_removal_that_was_killed_is_finished(life: Life) -> None:
     """What is half removed is no version, in no backup, and gone at the next time."""
     hidden = life.folder / "models" / ".gone-v2"
