@@ -43,7 +43,8 @@ class Inventory:
 
     def candidate(self, served: Snapshot) -> str | None:
         """Return the version that waits to be tried, or is tried now; raises `HistoryError`."""
-        waiting = [each for each in self._kept(served.config) if each["candidate"] == "open"]
+        models: list[Json] = self.told(served)["models"]
+        waiting = [each for each in models if each["candidate"] == "open"]
         newest = max(waiting, key=lambda each: str(each["trained_at"]), default=None)
         return str(newest["version"]) if newest else None
 
