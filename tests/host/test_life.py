@@ -106,21 +106,14 @@ def test_an_upgrade_and_a_rollback_leave_a_rollout_where_it_is(host: Host) -> No
     assert set(found["versions"]) == {"v1", "v2"}
 
 
-def test_who_edits_or_trains_meanwhile_wins(host: Host) -> None:
+def test_who_edits_meanwhile_wins(host: Host) -> None:
     """The INI file serves at the next reload, the timer's look says why, and nothing is lost."""
+    place(host, "step")
     with load(host) as found:
-        place(host, "step")
         host.run("systemctl reload irisab")
         assert serves(host) == SERVES["step"]
         set_split(host, 30, 70)
         host.run("systemctl reload irisab && systemctl start irisab-rollout")
         assert (serves(host), stands(host)) == ({"v1": 30, "v2": 70}, "superseded")
-        begin(host)
-        place(host, "step")
-        host.run(f"systemctl reload irisab && {IRISAB} train --force v2")
-        host.run("systemctl reload irisab && systemctl start irisab-rollout")
-        assert (serves(host), stands(host)) == (SERVES["superseded"], "superseded")
     assert found["failures"] == []
-    told = host.run(f"{IRISAB} events")
-    assert "was edited: the INI file serves" in told
-    assert "the model of v2 was replaced: the INI file serves" in told
+    assert "was edited: the INI file serves" in host.run(f"{IRISAB} events")
