@@ -2,9 +2,11 @@
 
     .venv/bin/python examples/florist.py 100
     .venv/bin/python examples/florist.py 100 --bigger 1.3
+    .venv/bin/python examples/florist.py 100 --stuck
 
-The second has them from another garden, where they grow bigger. The service is that of
-`make run`, or the one at $IRISAB_API.
+The second has them from another garden, where they grow bigger. The third's ruler for the width of
+petals is stuck, and nobody has told yet what these flowers are. The service is that of `make run`,
+or the one at $IRISAB_API.
 """
 
 from __future__ import annotations
@@ -46,12 +48,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("count", type=int, help="how many flowers")
     parser.add_argument("--bigger", type=float, default=1, metavar="FACTOR", help="such as 1.3")
+    parser.add_argument("--stuck", action="store_true", help="each petal is 1.2 cm wide; no labels")
     options = parser.parse_args()
     connection = HTTPConnection(urlsplit(API).netloc, timeout=30)
     right = 0
     for features, species in flowers(options.count, options.bigger):
+        if options.stuck:
+            features[3] = 1.2
         answer = post(connection, "/predict", {"features": features})
-        post(connection, "/feedback", {"request_id": answer["request_id"], "label": species})
+        if not options.stuck:
+            post(connection, "/feedback", {"request_id": answer["request_id"], "label": species})
         right += answer["prediction"] == species
     print(f"{options.count} flowers, {right} answers were right")
 
