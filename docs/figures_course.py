@@ -172,8 +172,9 @@ def _places(tree: Any) -> dict[int, tuple[float, int]]:
             x = float(leaves)
             leaves += 1
         else:
-            ends = place(tree.children_left[node], depth + 1), place(
-                tree.children_right[node], depth + 1
+            ends = (
+                place(tree.children_left[node], depth + 1),
+                place(tree.children_right[node], depth + 1),
             )
             x = sum(ends) / 2
         places[node] = x, depth
@@ -259,7 +260,7 @@ def draw_rollout() -> str:
 
 
 def draw_drift() -> str:
-    """Chapter 6: the lengths that v1 learned from, those of the other garden, and their distance."""
+    """Chapter 6: the lengths that v1 learned from, those of the other garden, and how far apart."""
     left, top, right, bottom = 70, 50, 620, 290
     x = lambda cm: left + cm / 10.5 * (right - left)  # noqa: E731
     y = lambda share: bottom - share * (bottom - top)  # noqa: E731
@@ -279,7 +280,10 @@ def draw_drift() -> str:
     ):
         points = [(x(0), y(0))]
         for number, value in enumerate(values):
-            points += [(x(value), y(number / len(values))), (x(value), y((number + 1) / len(values)))]
+            points += [
+                (x(value), y(number / len(values))),
+                (x(value), y((number + 1) / len(values))),
+            ]
         points.append((x(10.5), y(1)))
         out += [
             line(*points, stroke=colour, width=2.5, dash=dash),
@@ -287,7 +291,9 @@ def draw_drift() -> str:
             text(right + 46, place + 4, words),
         ]
     at, gap = _largest_gap(learned, asked)
-    shares = [np.searchsorted(values, at, side="right") / len(values) for values in (learned, asked)]
+    shares = [
+        np.searchsorted(values, at, side="right") / len(values) for values in (learned, asked)
+    ]
     out += [
         line((x(at), y(shares[0])), (x(at), y(shares[1])), width=3),
         text(right + 14, 140, "the thick line is the"),
@@ -335,7 +341,14 @@ def draw_loop() -> str:
             line(*points, stroke=colour, width=2.5, dash=dash),
             text(right + 10, points[-1][1] + 4, words, fill=colour),
         ]
-    out.append(text((left + right) / 2, bottom + 36, "times as big as the flowers of the data", anchor="middle"))
+    out.append(
+        text(
+            (left + right) / 2,
+            bottom + 36,
+            "times as big as the flowers of the data",
+            anchor="middle",
+        )
+    )
     return picture(out, height=340)
 
 

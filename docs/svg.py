@@ -36,14 +36,11 @@ def line(*points: tuple[float, float], stroke: str = INK, width: float = 1, dash
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dashed = f' stroke-dasharray="{dash}"' if dash else ""
     return (
-        f'<polyline points="{path}" fill="none" stroke="{stroke}" '
-        f'stroke-width="{width}"{dashed}/>'
+        f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width}"{dashed}/>'
     )
 
 
-def box(
-    x: float, y: float, width: float, height: float, *, fill: str, stroke: str = "none"
-) -> str:
+def box(x: float, y: float, width: float, height: float, *, fill: str, stroke: str = "none") -> str:
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
         f'fill="{fill}" stroke="{stroke}" shape-rendering="crispEdges"/>'

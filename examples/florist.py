@@ -12,15 +12,16 @@ or the one at $IRISAB_API.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-from sklearn.datasets import load_iris
 
 API = os.environ.get("IRISAB_API", "http://127.0.0.1:5000")
 STRIDE = 7  # the data set is sorted by species; in steps of seven they come by turns
@@ -28,10 +29,18 @@ STRIDE = 7  # the data set is sorted by species; in steps of seven they come by 
 
 def flowers(count: int, bigger: float) -> Iterator[tuple[list[float], int]]:
     """Yield the measurements of a flower and the number of its species."""
-    iris = load_iris()
+    rows = iris()
     for number in range(count):
-        row = number * STRIDE % len(iris.data)
-        yield (iris.data[row] * bigger).round(2).tolist(), int(iris.target[row])
+        *measurements, species = rows[number * STRIDE % len(rows)]
+        yield [round(cm * bigger, 2) for cm in measurements], int(species)
+
+
+def iris() -> list[list[float]]:
+    """Read the file that comes with scikit-learn, without the second that it takes to import."""
+    library = find_spec("sklearn")
+    assert library and library.origin
+    file = Path(library.origin).with_name("datasets") / "data/iris.csv"
+    return [[float(cell) for cell in row] for row in list(csv.reader(file.open()))[1:]]
 
 
 def post(connection: HTTPConnection, path: str, body: object) -> Any:
