@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -201,17 +201,18 @@ def chart(title: str, lines: list[Line], *, top: int, y_title: str, guide: float
 COLOURS = {"z-test": "#c0392b", "without shadow": "#2471a3", "with shadow": "#1e8449"}
 
 
-def draw_peeking(found: Decided) -> str:
+def draw_peeking() -> str:
     lines = [
         Line(label=name, colour=COLOURS[name], first=first)
-        for name, first in found["equal"].items()
+        for name, first in simulated()["equal"].items()
     ]
     title = "Two equally good versions, looked at every 25 labels"
     return chart(title, lines, top=40, y_title="a winner was declared", guide=ALPHA)
 
 
-def draw_pairing(found: Decided) -> str:
+def draw_pairing() -> str:
     """Draw the second of the three worlds."""
+    found = simulated()
     lines = [
         Line(
             label=f"{name}, {split}",
@@ -226,31 +227,29 @@ def draw_pairing(found: Decided) -> str:
     return chart(title, lines, top=100, y_title="difference found")
 
 
-def medians(found: Decided) -> list[str]:
+def medians() -> list[str]:
     """Return the end of each line of the page's table: labels with shadow, without, their ratio."""
     rows = []
-    for name, first in found.items():
+    for name, first in simulated().items():
         paired, unpaired = (np.median(first[test]) for test in ("with shadow", "without shadow"))
         if name != "equal":
             rows.append(f"| {paired:,.0f} | {unpaired:,.0f} | {unpaired / paired:.1f} |")
     return rows
 
 
-def pictures() -> dict[str, str]:
-    """Return each picture of the pages, by its path below docs/."""
-    found = simulated()
-    return {
-        "figures/peeking.svg": draw_peeking(found),
-        "figures/pairing.svg": draw_pairing(found),
-        **{f"course/figures/{name}": draw() for name, draw in figures_course.PICTURES.items()},
-    }
+# By their path below docs/.
+PICTURES: Mapping[str, Callable[[], str]] = {
+    "figures/peeking.svg": draw_peeking,
+    "figures/pairing.svg": draw_pairing,
+    **{f"course/figures/{name}": draw for name, draw in figures_course.PICTURES.items()},
+}
 
 
 def main() -> None:
     simulate()
-    for path, svg in pictures().items():
-        (HERE / path).write_text(svg)
-    print("for the table of docs/verdict.md:", *medians(simulated()), sep="\n")
+    for path, draw in PICTURES.items():
+        (HERE / path).write_text(draw())
+    print("for the table of docs/verdict.md:", *medians(), sep="\n")
 
 
 if __name__ == "__main__":
