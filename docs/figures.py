@@ -1,6 +1,7 @@
 """Draw the pictures of the pages: `make figures`.
 
-Those of the course are in figures_course. Each of docs/verdict.md follows many simulated
+Those of the course are in figures_forest and figures_change. Each of docs/verdict.md follows many
+simulated
 experiments whose truth is known. Every label is looked at by three tests: the textbook z-test,
 irisab without shadow, and irisab with shadow, and a line shows how many experiments a test has
 decided after so many labels. What was decided when is kept in figures.json, so that
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import figures_course
+import figures_change
+import figures_forest
 import numpy as np
 
 from irisab.stats.paired import Disagreement, Evidence, compare_paired
@@ -241,7 +243,13 @@ def medians() -> list[str]:
 PICTURES: Mapping[str, Callable[[], str]] = {
     "figures/peeking.svg": draw_peeking,
     "figures/pairing.svg": draw_pairing,
-    **{f"course/figures/{name}": draw for name, draw in figures_course.PICTURES.items()},
+    "course/figures/petals.svg": figures_forest.draw_petals,
+    "course/figures/iris.svg": figures_forest.draw_iris,
+    "course/figures/tree.svg": figures_forest.draw_tree,
+    "course/figures/votes.svg": figures_forest.draw_votes,
+    "course/figures/rollout.svg": figures_change.draw_rollout,
+    "course/figures/drift.svg": figures_change.draw_drift,
+    "course/figures/loop.svg": figures_change.draw_loop,
 }
 
 
