@@ -1,10 +1,9 @@
 """Draw the pictures of the pages: `make figures`.
 
 Those of the course are in figures_forest and figures_change. Each of docs/verdict.md follows many
-simulated
-experiments whose truth is known. Every label is looked at by three tests: the textbook z-test,
-irisab without shadow, and irisab with shadow, and a line shows how many experiments a test has
-decided after so many labels. What was decided when is kept in figures.json, so that
+simulated experiments whose truth is known. Every label is looked at by three tests: the textbook
+z-test, irisab without shadow, and irisab with shadow, and a line shows how many experiments a test
+has decided after so many labels. What was decided when is kept in figures.json, so that
 tests/test_figures.py can tell whether pictures and table are still those of this irisab.
 """
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import figures
+import flowers
+import joblib
 import numpy as np
 import pages
 import pytest
@@ -53,3 +56,11 @@ def test_the_table_is_of_this_simulation() -> None:
     table = pages.chapter("docs/verdict.md", "Why few labels are enough")
     ends = re.findall(r"^\| \d.*?(\| [\d,]+ \| [\d,]+ \| [\d.]+ \|)$", table, re.MULTILINE)
     assert ends == figures.medians()
+
+
+def test_the_forest_that_is_drawn_is_the_one_that_is_served(iris_models: Path) -> None:
+    """The course draws v1 as `train` makes it, tree by tree."""
+    served = joblib.load(iris_models / "v1/current/model.joblib")
+    rows = flowers.IRIS.rows
+    for ours, theirs in zip(flowers.v1().estimators_, served.estimators_, strict=True):
+        np.testing.assert_array_equal(ours.predict_proba(rows), theirs.predict_proba(rows))
