@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,18 +19,12 @@ def draw_petals() -> str:
     left, top, right, bottom = 60, 44, 600, 360
     x = lambda cm: left + cm / 7.2 * (right - left)  # noqa: E731
     y = lambda cm: bottom - cm / 2.7 * (bottom - top)  # noqa: E731
-    lengths, widths = np.arange(0, 7.2, 0.1), np.arange(0, 2.7, 0.1)
-    sepal = IRIS.rows[:, :PETAL_LENGTH].mean(axis=0)
     out = [title("What v1 answers for each petal, learned from examples")]
-    for width in widths:
-        rows = [[*sepal, length + 0.05, width + 0.05] for length in lengths]
-        answers = v1().predict(np.array(rows))
-        starts = [0, *(np.flatnonzero(np.diff(answers)) + 1), len(answers)]
-        for a, b in zip(starts, starts[1:], strict=False):
-            run = (b - a) * (x(0.1) - x(0))
-            out.append(
-                box(x(lengths[a]), y(width + 0.1), run, y(0) - y(0.1), fill=SHADES[answers[a]])
-            )
+    out += [
+        box(x(start), y(width + 0.1), x(end) - x(start), y(0) - y(0.1), fill=SHADES[species])
+        for width in np.arange(0, 2.7, 0.1)
+        for start, end, species in _runs(width)
+    ]
     out += [text(x(cm), bottom + 18, f"{cm}", anchor="middle") for cm in range(8)]
     out += [text(left - 8, y(cm) + 4, f"{cm:g}", anchor="end") for cm in (0, 0.5, 1, 1.5, 2, 2.5)]
     out += [
@@ -50,10 +46,20 @@ def draw_petals() -> str:
     return picture(out, height=410)
 
 
+def _runs(width: float) -> Iterator[tuple[float, float, int]]:
+    """Yield from which length to which v1 says the same of petals that are so wide, in cm."""
+    lengths = np.arange(0, 7.3, 0.1)
+    sepal = IRIS.rows[:, :PETAL_LENGTH].mean(axis=0)
+    answers = v1().predict([[*sepal, length + 0.05, width + 0.05] for length in lengths[:-1]])
+    starts = [0, *(np.flatnonzero(np.diff(answers)) + 1), len(answers)]
+    for start, end in pairwise(starts):
+        yield lengths[start], lengths[end], answers[start]
+
+
 def draw_iris() -> str:
     """Chapter 2: how often each value of each measurement stands in the data, by species."""
     out = [title("The 150 flowers: each bar is a value, as high as there are flowers with it")]
-    left, right, row = 150, 780, 34
+    left, right, row = 150, 780, 46
     x = lambda cm: left + cm / 8 * (right - left)  # noqa: E731
     y = 44.0
     for feature, name in enumerate(NAMES):
@@ -63,7 +69,7 @@ def draw_iris() -> str:
             out.append(line((left, base), (right, base), stroke=LINE))
             values = IRIS.rows[IRIS.labels == species, feature]
             for value, count in zip(*np.unique(values, return_counts=True), strict=True):
-                high = min(count, 16) * 1.8
+                high = 1.4 * count
                 out.append(box(x(value) - 2.5, base - high, 5, high, fill=COLOURS[species]))
         y += 3 * row + 14
     out += [text(x(cm), y + 8, f"{cm} cm", anchor="middle") for cm in range(0, 9, 2)]
@@ -84,28 +90,29 @@ def draw_tree() -> str:
     wide = max(x for x, _ in places.values())
     at = {node: (70 + x / wide * 660, 66 + 62 * y) for node, (x, y) in places.items()}
     out = [title("The first of v1's 50 trees, and the way of one flower")]
-    for node in places:
-        for child, words in ((tree.children_left[node], "yes"), (tree.children_right[node], "no")):
-            if child == -1:
-                continue
-            (x, y), (below_x, below_y) = at[node], at[child]
-            taken = node in way and child in way
-            out.append(
-                line(
-                    (x, y + 13), (below_x, below_y - 13),
-                    stroke=INK if taken else "#bbb", width=3 if taken else 1.2,
-                )
-            )  # fmt: skip
-            side = -6 if words == "yes" else 6
-            anchor = "end" if words == "yes" else "start"
-            middle = (x + below_x) / 2 + side
-            out.append(text(middle, (y + below_y) / 2 + 2, words, fill=PALE, anchor=anchor))
+    for children, word in ((tree.children_left, "yes"), (tree.children_right, "no")):
+        for node, child in enumerate(children):
+            if child != -1:
+                out += _branch(at[node], at[child], word, taken={node, child} <= way)
     out += [_node(tree, node, *at[node], bold=node in way) for node in places]
     deep = max(y for _, y in at.values())
     measured = ", ".join(f"{n} {cm:.1f}" for n, cm in zip(NAMES, flower.tolist(), strict=True))
     truth = IRIS.class_names[IRIS.labels[DOUBTFUL]]
     out.append(text(40, deep + 46, f"The flower: {measured} cm. It is a {truth}."))
     return picture(out, height=int(deep) + 64)
+
+
+def _branch(
+    above: tuple[float, float], below: tuple[float, float], word: str, *, taken: bool
+) -> list[str]:
+    """Draw the way from a question to what follows it, in ink where the flower takes it."""
+    (x, y), (below_x, below_y) = above, below
+    stroke, width = (INK, 3) if taken else ("#bbb", 1.2)
+    aside, anchor = (-6, "end") if word == "yes" else (6, "start")
+    return [
+        line((x, y + 13), (below_x, below_y - 13), stroke=stroke, width=width),
+        text((x + below_x) / 2 + aside, (y + below_y) / 2 + 2, word, fill=PALE, anchor=anchor),
+    ]
 
 
 def _places(tree: Any) -> dict[int, tuple[float, int]]:

@@ -144,7 +144,7 @@ class Newcomer:
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=120,
+            timeout=600,  # what takes a second may take minutes on a machine that is busy
             check=False,
         )
         printed = done.stdout.decode()  # with its \r, which text mode would take for a line's end
@@ -165,7 +165,7 @@ class Newcomer:
                     stderr=out,
                     start_new_session=True,
                 )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (self._shows(log, output) and self._answers(output)):
             gone = self.serving[command].poll() is not None
             assert not gone and time.monotonic() < deadline, (command, log.read_text())
