@@ -103,7 +103,7 @@ def test_guessing_passwords_is_limited_before_they_are_looked_at(front_door: Fro
 
 
 def test_tabs_of_the_page_are_bounded(front_door: Front) -> None:
-    """300 websockets at once: 50 of one client, 200 of all; a second after, the page answers."""
+    """300 websockets at once: 50 of one client, 100 of all. After they end, others are let in."""
     with ExitStack() as tabs:
 
         def answer(by: str) -> bytes:
@@ -111,7 +111,7 @@ def test_tabs_of_the_page_are_bounded(front_door: Front) -> None:
 
         assert Counter(answer("198.51.100.8") for _ in range(60)) == {b"101": 50, b"429": 10}
         others = Counter(answer(f"203.0.113.{i}") for i in range(1, 241))
-        assert others == {b"101": 150, b"429": 90}
+        assert others == {b"101": 50, b"429": 190}
         assert front_door.status("/", by="198.51.100.9") == 200
         assert front_door.status("/predict", by="198.51.100.9") == 200
     Host.wait(lambda: first_answer(front_door, "198.51.100.10") == b"101")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from actions import Installed
-from bed import Host
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from actions import INSTALL, Installed, ask, state, version_served
+from bed import TREE, Host, sh
 
 IRISAB = "/usr/local/bin/irisab"
 SPLIT = "[split]\\nv1 = 50\\nv2 = 50\\n"
@@ -18,8 +23,7 @@ def status(host: Host, key: str, path: str = "config") -> str:
 def test_a_first_install_says_how_to_close_the_door(debian: Installed) -> None:
     """It is open, so that its first request works, and its last line leads to the way."""
     last = debian.output.rstrip().split("\n")[-1]
-    assert "To ask for keys: /opt/irisab/current/docs/security.md" in last
-    assert debian.host.code("test -s /opt/irisab/current/docs/security.md") == 0
+    assert last.endswith("To ask for keys: sudo /opt/irisab/current/bootstrap.sh --keys")
 
 
 def test_a_key_opens_until_it_is_revoked(debian: Installed) -> None:
@@ -41,3 +45,125 @@ def test_a_key_opens_until_it_is_revoked(debian: Installed) -> None:
         assert shop not in host.run("journalctl -q --no-pager; cat /var/log/nginx/*.log")
     finally:
         host.run(f"printf '{SPLIT}' >/etc/irisab.ini; systemctl reload irisab")
+
+
+@pytest.fixture
+def opened_again(debian: Installed) -> Iterator[Host]:
+    """The host, whose door is as open after the test as before."""
+    host = debian.host
+    host.copy_tree()
+    yield host
+    host.copy_tree()
+    host.run(f"printf '{SPLIT}' >/etc/irisab.ini; rm -f /etc/irisab/keys /etc/irisab/page.key")
+    host.run(f"{INSTALL} && systemctl reload irisab")
+    assert ask(f"{host.url}/").status == 200
+
+
+def test_one_command_closes_the_door(opened_again: Host) -> None:
+    """--keys: a key for each request, the page behind the password; so it stays, come what may."""
+    host = opened_again
+    said = host.run("/opt/irisab/current/bootstrap.sh --keys")
+    assert "✘" not in said
+    client = said.split("\n")[-1]
+    assert re.fullmatch(r"irisab_[\w-]{43}", client)
+    assert host.run("stat -c '%U %a' /etc/irisab/page.key") == "root 600"
+    assert_closed(host, client)
+    before = state(host)
+    again = host.run("/opt/irisab/current/bootstrap.sh --keys")
+    assert state(host) == before
+    assert "irisab_" not in again and again.split("\n")[-1].startswith("The door is closed.")
+    # A release without the line, as earlier ones are; then the way back from it.
+    host.run("sed -i '/include .etc.irisab.page/d' /root/src/nginx/nginx.conf")
+    released = version_served(host)
+    host.run(INSTALL)
+    assert_closed(host, client)
+    host.run("/opt/irisab/current/bootstrap.sh --rollback")
+    assert version_served(host) == released
+    assert_closed(host, client)
+    assert_smoke_passes(host)
+    secrets = f"{client}|$(cat /etc/irisab/page.key)"
+    assert host.code(f'journalctl -q --no-pager | grep -qE "{secrets}"') == 1
+
+
+def assert_closed(host: Host, client: str) -> None:
+    """From outside nothing without key or password; with them, what each is for."""
+    row = {"features": [5.1, 3.5, 1.4, 0.2]}
+    keyed = {"Authorization": f"Bearer {client}"}
+    assert [ask(f"{host.url}{path}").status for path in ("/config", "/", "/health")] == [401, 401, 200]
+    assert ask(f"{host.url}/predict", row).status == 401
+    assert ask(f"{host.url}/predict", row, headers=keyed).status == 200
+    assert ask(f"{host.url}/config", headers=keyed).status == 403
+    password = host.run("cat /etc/irisab/password")
+    assert host.code(f"curl -sf -u irisab:{password} {host.url}/") == 0
+    # The page has its key, and nobody but root and the page can read it.
+    given = "/run/credentials/irisab-ui.service/key"
+    assert host.run(f"cat {given}") == host.run("cat /etc/irisab/page.key")
+    assert host.code(f"runuser -u irisab -- cat {given}") == 1
+
+
+def assert_smoke_passes(host: Host) -> None:
+    """`make smoke` from outside, with the page's key and the password."""
+    secrets = {
+        "IRISAB_PASSWORD": host.run("cat /etc/irisab/password"),
+        "IRISAB_KEY": host.run("cat /etc/irisab/page.key"),
+    }
+    smoke = ["make", "-s", "-C", TREE, "smoke", f"HOST={host.address}"]
+    assert sh(*smoke, env=os.environ | secrets).count("✔") == 10
+
+
+def test_the_password_has_a_hash_that_costs_nginx_nothing(debian: Installed) -> None:
+    """Random as it is; a person's own keeps a slow one, and one of an earlier release moves on."""
+    host = debian.host
+    random = host.run("cat /etc/irisab/password")
+    verify = "source /root/src/bootstrap.sh; web_user=www-data dry_run= scratch=/root; make_password"
+    for password, kind in ("a person's own", "$6$"), (random, "{SSHA}"):
+        (host.root / "etc/irisab/password").write_text(f"{password}\n")
+        host.run(verify)
+        assert host.run("cat /etc/irisab/htpasswd").startswith(f"irisab:{kind}")
+        login = f'-u "irisab:{password}"'
+        assert host.code(f"curl -sf {login} {host.url}/prometheus/-/ready") == 0
+    host.run("echo irisab:$(openssl passwd -6 -stdin </etc/irisab/password) >/etc/irisab/htpasswd")
+    host.run(verify)
+    assert "{SSHA}" in host.run("cat /etc/irisab/htpasswd")
+
+
+def test_a_command_of_root_s_is_shut_in(debian: Installed) -> None:
+    """It runs as irisab in the units' sandbox, without a terminal of root's, and ends with Ctrl-C."""
+    host = debian.host
+    spy = host.root / "root/spy"
+    spy.write_text(SPY)
+    release = host.run("readlink -f /opt/irisab/current")
+    # The release as it is, but for what it runs.
+    host.run(
+        f"mkdir -p /srv/spied/venv/bin && cp -r {release}/bin {release}/systemd /srv/spied/ &&"
+        "install -m 755 /root/spy /srv/spied/venv/bin/python && chmod -R a+rX /srv/spied"
+    )
+    try:
+        typed = "script -qec '/srv/spied/bin/irisab check' /dev/null </dev/null"
+        seen = host.run(typed).split()
+        assert seen == ["irisab", "NoNewPrivs:1", "Seccomp:2", "tty:no", "read:no", "home:no", "7"]
+        assert host.code("/srv/spied/bin/irisab exit") == 7
+        assert host.run("echo through | /srv/spied/bin/irisab cat") == "through"
+        # Ctrl-C: what runs is told, may tidy up, and nothing is left of it.
+        line = "/srv/spied/bin/irisab wait >/root/said & sleep 1; until grep -q ready /root/said; do sleep 0.1; done"
+        line += "; kill -INT $!; wait $!; echo $?; cat /root/said"
+        assert host.run(line).split() == ["130", "ready", "interrupted"]
+        assert "irisab-command" not in host.run("systemctl list-units --all --plain")
+    finally:
+        host.run("rm -r /srv/spied /root/spy /root/said")
+
+
+SPY = """#!/bin/bash
+# Called as `python -P -m irisab COMMAND`: says what a command of root's is shut in.
+case $4 in
+  exit) exit 7 ;;
+  cat) exec cat ;;
+  wait) trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done ;;
+esac
+id -un
+sed -n 's/^\\(NoNewPrivs\\|Seccomp\\):\\t/\\1:/p' /proc/self/status
+(: </dev/tty) 2>/dev/null && echo tty:yes || echo tty:no
+{ read -rt 0 -u 1 || read -rt 0.1 -u 1; } 2>/dev/null && echo read:yes || echo read:no
+ls /root >/dev/null 2>&1 && echo home:yes || echo home:no
+echo 7
+"""
