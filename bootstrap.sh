@@ -479,8 +479,8 @@ start_services() {
 
 # A page without a key needs no lock.
 page_is_locked() {
-  [[ $dry_run || ! -s $ETC/page.key ]] ||
-    nginx -T 2>/dev/null | grep -qF "# configuration file $ETC/page.conf:"
+  [[ $dry_run || ! -s $ETC/page.key ||
+    $(nginx -T 2>/dev/null) == *"# configuration file $ETC/page.conf:"* ]]
 }
 
 check() { if "${@:2}" >/dev/null 2>&1; then say "  ✔ $1"; else say "  ✘ $1"; failed=yes; fi; }

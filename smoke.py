@@ -212,9 +212,7 @@ def p95(values: list[float]) -> float:
     return sorted(values)[int(0.95 * len(values))]
 
 
-def handshake(
-    address: str, path: str, context: ssl.SSLContext, *, headers: dict[str, str]
-) -> str:
+def handshake(address: str, path: str, context: ssl.SSLContext, *, headers: dict[str, str]) -> str:
     """Ask for a websocket as a browser does (RFC 6455, 4.1); return the status line."""
     parts = urlsplit(address)
     secure = parts.scheme == "https"

@@ -67,8 +67,14 @@ class Front:
     bodies: Path  # where nginx puts those that are too large for its memory
 
     def ask(
-        self, path: str, *, by: str = "127.0.0.1", method: str = "GET", body: bytes | None = None,
-        password: str = "", **headers: str,
+        self,
+        path: str,
+        *,
+        by: str = "127.0.0.1",
+        method: str = "GET",
+        body: bytes | None = None,
+        password: str = "",
+        **headers: str,
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Status, header and body of one answer; `X_Y=` is the header X-Y."""
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)

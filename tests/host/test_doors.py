@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from bed import Host
@@ -44,7 +43,7 @@ def test_a_network_of_ipv6_is_one_client(front_door: Front) -> None:
 
 
 def test_no_path_is_without_a_limit(front_door: Front) -> None:
-    """What one path has used up is used up for the others; predictions have a limit of their own."""
+    """What one has used up is used up for the others; predictions have a limit of their own."""
     by = "198.51.100.1"
     seen = statuses(front_door, 1060, "/config", by=by)
     assert seen[200] >= 1001 and seen[429] > 0

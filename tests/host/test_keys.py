@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from actions import INSTALL, Installed, ask, state, version_served
@@ -54,8 +55,8 @@ def opened_again(debian: Installed) -> Iterator[Host]:
     host.copy_tree()
     yield host
     host.copy_tree()
-    host.run(f"printf '{SPLIT}' >/etc/irisab.ini; rm -f /etc/irisab/keys /etc/irisab/page.key")
-    host.run(f"{INSTALL} && systemctl reload irisab")
+    host.run(f"printf '{SPLIT}' >/etc/irisab.ini; systemctl reload irisab")
+    host.run(f"rm -f /etc/irisab/keys /etc/irisab/page.key; {INSTALL}")
     assert ask(f"{host.url}/").status == 200
 
 
@@ -89,7 +90,8 @@ def assert_closed(host: Host, client: str) -> None:
     """From outside nothing without key or password; with them, what each is for."""
     row = {"features": [5.1, 3.5, 1.4, 0.2]}
     keyed = {"Authorization": f"Bearer {client}"}
-    assert [ask(f"{host.url}{path}").status for path in ("/config", "/", "/health")] == [401, 401, 200]
+    asked = [ask(f"{host.url}{path}").status for path in ("/config", "/", "/health")]
+    assert asked == [401, 401, 200]
     assert ask(f"{host.url}/predict", row).status == 401
     assert ask(f"{host.url}/predict", row, headers=keyed).status == 200
     assert ask(f"{host.url}/config", headers=keyed).status == 403
@@ -115,55 +117,63 @@ def test_the_password_has_a_hash_that_costs_nginx_nothing(debian: Installed) -> 
     """Random as it is; a person's own keeps a slow one, and one of an earlier release moves on."""
     host = debian.host
     random = host.run("cat /etc/irisab/password")
-    verify = "source /root/src/bootstrap.sh; web_user=www-data dry_run= scratch=/root; make_password"
+    renew = "source /root/src/bootstrap.sh; dry_run= web_user=www-data scratch=/root; make_password"
     for password, kind in ("a person's own", "$6$"), (random, "{SSHA}"):
         (host.root / "etc/irisab/password").write_text(f"{password}\n")
-        host.run(verify)
+        host.run(renew)
         assert host.run("cat /etc/irisab/htpasswd").startswith(f"irisab:{kind}")
         login = f'-u "irisab:{password}"'
         assert host.code(f"curl -sf {login} {host.url}/prometheus/-/ready") == 0
     host.run("echo irisab:$(openssl passwd -6 -stdin </etc/irisab/password) >/etc/irisab/htpasswd")
-    host.run(verify)
+    host.run(renew)
     assert "{SSHA}" in host.run("cat /etc/irisab/htpasswd")
 
 
 def test_a_command_of_root_s_is_shut_in(debian: Installed) -> None:
-    """It runs as irisab in the units' sandbox, without a terminal of root's, and ends with Ctrl-C."""
+    """It runs as irisab in the units' sandbox, and may write to root's terminal, but not read."""
+    with spied(debian.host) as irisab:
+        at_a_terminal = debian.host.run(f"script -qec '{irisab} look' /dev/null </dev/null")
+        assert at_a_terminal.split() == ["irisab", "NoNewPrivs:1", "Seccomp:2", "tty:no", *"011"]
+        assert debian.host.code(f"{irisab} exit") == 7
+        assert debian.host.run(f"echo through | {irisab} cat") == "through"
+
+
+def test_a_command_of_root_s_ends_with_ctrl_c(debian: Installed) -> None:
+    """What runs is told, may tidy up, and its exit code is passed on; nothing is left of it."""
     host = debian.host
+    with spied(host) as irisab:
+        host.run(
+            f"env --default-signal=INT {irisab} wait >/root/said & until grep -qs ready /root/said;"
+            "do sleep 0.1; done; kill -INT $!; wait $!; echo $? >>/root/said"
+        )
+        assert host.run("cat /root/said").split() == ["ready", "interrupted", "130"]
+        assert "irisab-command" not in host.run("systemctl list-units --all --plain")
+
+
+@contextmanager
+def spied(host: Host) -> Iterator[str]:
+    """The command of the release as it is, but for the Python that it calls."""
     spy = host.root / "root/spy"
     spy.write_text(SPY)
-    release = host.run("readlink -f /opt/irisab/current")
-    # The release as it is, but for what it runs.
     host.run(
-        f"mkdir -p /srv/spied/venv/bin && cp -r {release}/bin {release}/systemd /srv/spied/ &&"
-        "install -m 755 /root/spy /srv/spied/venv/bin/python && chmod -R a+rX /srv/spied"
+        "mkdir -p /srv/spied/venv/bin && cd /opt/irisab/current && cp -r bin systemd /srv/spied &&"
+        "install -m 755 /root/spy /srv/spied/venv/bin/python"
     )
     try:
-        typed = "script -qec '/srv/spied/bin/irisab check' /dev/null </dev/null"
-        seen = host.run(typed).split()
-        assert seen == ["irisab", "NoNewPrivs:1", "Seccomp:2", "tty:no", "read:no", "home:no", "7"]
-        assert host.code("/srv/spied/bin/irisab exit") == 7
-        assert host.run("echo through | /srv/spied/bin/irisab cat") == "through"
-        # Ctrl-C: what runs is told, may tidy up, and nothing is left of it.
-        line = "/srv/spied/bin/irisab wait >/root/said & sleep 1; until grep -q ready /root/said; do sleep 0.1; done"
-        line += "; kill -INT $!; wait $!; echo $?; cat /root/said"
-        assert host.run(line).split() == ["130", "ready", "interrupted"]
-        assert "irisab-command" not in host.run("systemctl list-units --all --plain")
+        yield "/srv/spied/bin/irisab"
     finally:
-        host.run("rm -r /srv/spied /root/spy /root/said")
+        host.run("rm -rf /srv/spied /root/spy /root/said")
 
 
-SPY = """#!/bin/bash
-# Called as `python -P -m irisab COMMAND`: says what a command of root's is shut in.
+# Called as `python -P -m irisab COMMAND`. In its words, 0 is for reading and 1 for writing.
+SPY = r"""#!/bin/bash
 case $4 in
   exit) exit 7 ;;
   cat) exec cat ;;
   wait) trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done ;;
 esac
 id -un
-sed -n 's/^\\(NoNewPrivs\\|Seccomp\\):\\t/\\1:/p' /proc/self/status
-(: </dev/tty) 2>/dev/null && echo tty:yes || echo tty:no
-{ read -rt 0 -u 1 || read -rt 0.1 -u 1; } 2>/dev/null && echo read:yes || echo read:no
-ls /root >/dev/null 2>&1 && echo home:yes || echo home:no
-echo 7
+sed -n 's/^\(NoNewPrivs\|Seccomp\):\t/\1:/p' /proc/self/status
+if (: </dev/tty) 2>&-; then echo tty:yes; else echo tty:no; fi
+sed -n 's/^flags:.*\(.\)$/\1/p' /proc/$$/fdinfo/{0,1,2}
 """
