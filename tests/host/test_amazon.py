@@ -184,5 +184,6 @@ set -e
 mkdir -p /srv/moved/models /etc/systemd/system/irisab{,-other}.service.d
 touch /srv/moved/{h.db,h.db-wal,theirs} /etc/systemd/system/irisab{,-other}.service.d/mine.conf
 chown irisab: /srv/moved/{models,h.db,h.db-wal}
-printf '[data]\\nmodels = /srv/moved/models\\nhistory = ../srv/moved/h.db # not here\\n' >>/etc/irisab.ini
+printf '[data]\\nmodels = /srv/moved/models\\n' >>/etc/irisab.ini
+echo 'history = ../srv/moved/h.db # a path from /etc' >>/etc/irisab.ini
 """
