@@ -129,13 +129,14 @@ def configured(folder: Path, port: int, behind: int) -> str:
     """Our nginx.conf as it can run here.
 
     A client says in a header from which address it comes, and what limits forgive in a second they
-    forgive in many, so that a slow machine counts as a quick one does.
+    forgive in many, so that a slow machine counts as a quick one does; patience is as long.
     """
     text = re.sub(r"rate=\d+r/s", "rate=30r/m", (TREE / "nginx/nginx.conf").read_text())
     whence = "set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;"
     for old, new in (
         ("user nginx;", "user root; daemon off;"),
         ("/run/nginx.pid", f"{folder}/pid"),
+        ("client_body_timeout 10s", "client_body_timeout 10m"),
         ("/var/log/nginx", str(folder)),
         ("listen 80 default_server;", f"listen 127.0.0.1:{port}; {whence}"),
         ("listen [::]:80 default_server;", f"client_body_temp_path {folder}/bodies;"),
