@@ -339,37 +339,48 @@ install_files() {
   [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run place 0644 $NGINX $NGINX.before-irisab
   sed "s/^user .*/user $web_user;/" "$from/nginx/nginx.conf" >"$scratch/nginx.conf"
   [[ ! $keys ]] || make_page_key
-  lock_page "$from"
+  [[ ! -s $ETC/page.key ]] || lock_page "$from"
   put 0644 "$scratch/nginx.conf" $NGINX
+  give_page_key
 }
 
 # The page's key opens all that the API has, so root alone reads the file. The unit hands it over.
 make_page_key() {
-  [[ ! $dry_run && ! -s $ETC/page.key ]] || return 0
+  [[ ! -s $ETC/page.key ]] || return 0
+  if [[ $dry_run ]]; then run irisab key add page; return; fi
   # A run that was killed here has a key that nobody knows.
   irisab_cli key add page --scope predict,feedback,read,force >"$scratch/page.key" 2>/dev/null ||
     irisab_cli key rotate page >"$scratch/page.key"
   place 0600 "$scratch/page.key" $ETC/page.key
 }
 
-# lock_page RELEASE: a page with a key is behind the password, whatever release serves it; without
-# one it is not.
+# lock_page RELEASE: puts the page behind the password; an earlier release has no file and no line.
 lock_page() {
+  [[ ! -e $1/nginx/page.conf ]] || put 0644 "$1/nginx/page.conf" $ETC/page.conf
+  grep -q "include $ETC/page" "$scratch/nginx.conf" ||
+    sed -i "s|^ *location / {|&\n            include $ETC/page*.conf;|" "$scratch/nginx.conf"
+}
+
+# The lock comes before the key, and goes with it.
+give_page_key() {
   if [[ ! -s $ETC/page.key ]]; then
     [[ ! -e $ETC/page.conf ]] || run rm -f $ETC/page.conf $PAGE_DROP_IN
     return
   fi
-  # An earlier release has neither the file nor the line.
-  [[ ! -e $1/nginx/page.conf ]] || put 0644 "$1/nginx/page.conf" $ETC/page.conf
-  grep -q "include $ETC/page" "$scratch/nginx.conf" ||
-    sed -i "s|^ *location / {|&\n            include $ETC/page*.conf;|" "$scratch/nginx.conf"
+  page_is_locked || die "$NGINX is yours, and does not ask for the page's password. Below" \
+    "\`location / {\` it needs the line: include $ETC/page*.conf;  Then run this again."
   printf '[Service]\nLoadCredential=key:%s\n' $ETC/page.key >"$scratch/page"
   cmp -s "$scratch/page" $PAGE_DROP_IN || run place 0644 "$scratch/page" $PAGE_DROP_IN
 }
 
+page_is_locked() {
+  [[ $dry_run || $(nginx -T 2>/dev/null) == *"# configuration file $ETC/page.conf:"* ]]
+}
+
 # require_keys: sets [auth] require in the INI, where it does not say feedback or all already.
 require_keys() {
-  if closed || [[ $dry_run ]]; then return; fi
+  ! closed || return 0
+  if [[ $dry_run ]]; then say "  + require = all below [auth] in $INI"; return; fi
   cp -p $INI "$scratch/before"
   cp -p $INI $INI.part
   awk '
@@ -465,10 +476,8 @@ start_services() {
   apply restart irisab.socket $SYSTEMD/irisab.socket
   apply restart irisab.service $SYSTEMD/irisab.service $OPT/current/RELEASE
   [[ ! $keys ]] || require_keys
-  # The password comes before the key.
+  # The page's password comes before its key.
   run nginx -t -q
-  page_is_locked || die "$NGINX is yours, and does not ask for the page's password. Below" \
-    "\`location / {\` it needs the line: include $ETC/page*.conf;  Then run this again."
   apply reload nginx.service $NGINX $ETC/page.conf $ETC/tls.{conf,crt,key}
   apply restart irisab-ui.service $SYSTEMD/irisab-ui.service $OPT/current/RELEASE \
     $PAGE_DROP_IN $ETC/page.key
@@ -477,12 +486,6 @@ start_services() {
   apply restart irisab-drift.timer $SYSTEMD/irisab-drift.timer
   apply restart irisab-retrain.timer $SYSTEMD/irisab-retrain.timer
   apply restart irisab-rollout.timer $SYSTEMD/irisab-rollout.timer
-}
-
-# A page without a key needs no lock.
-page_is_locked() {
-  [[ $dry_run || ! -s $ETC/page.key ||
-    $(nginx -T 2>/dev/null) == *"# configuration file $ETC/page.conf:"* ]]
 }
 
 check() { if "${@:2}" >/dev/null 2>&1; then say "  ✔ $1"; else say "  ✘ $1"; failed=yes; fi; }

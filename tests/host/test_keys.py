@@ -63,6 +63,7 @@ def opened_again(debian: Installed) -> Iterator[Host]:
 def test_one_command_closes_the_door(opened_again: Host) -> None:
     """--keys: a key for each request, the page behind the password; so it stays, come what may."""
     host = opened_again
+    refuse_an_edited_front_door(host)
     said = host.run("/opt/irisab/current/bootstrap.sh --keys")
     assert "✘" not in said
     client = said.split("\n")[-1]
@@ -84,6 +85,16 @@ def test_one_command_closes_the_door(opened_again: Host) -> None:
     assert_smoke_passes(host)
     secrets = f"{client}|$(cat /etc/irisab/page.key)"
     assert host.code(f'journalctl -q --no-pager | grep -qE "{secrets}"') == 1
+
+
+def refuse_an_edited_front_door(host: Host) -> None:
+    """Where nginx would not ask for the password, the page gets no key, and the line is named."""
+    conf = "/etc/nginx/nginx.conf"
+    host.run(f"cp -p {conf} /root/kept; sed -i '/include .etc.irisab.page/d' {conf}")
+    seen = host.run("/opt/irisab/current/bootstrap.sh --keys", check=False)
+    assert "it needs the line: include /etc/irisab/page*.conf;" in seen
+    host.run(f"mv /root/kept {conf}; systemctl daemon-reload; systemctl restart irisab-ui")
+    assert host.code("test -e /run/credentials/irisab-ui.service/key") == 1
 
 
 def assert_closed(host: Host, client: str) -> None:
