@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import os
 import re
 import shutil
 import socket
@@ -65,7 +64,7 @@ class Front:
 
     port: int
     password: str
-    pid: int  # of nginx' first process
+    log: Path  # of its errors and warnings
 
     def ask(
         self,
@@ -93,12 +92,6 @@ class Front:
     def status(self, path: str, **options: Any) -> int:
         return self.ask(path, **options)[0]
 
-    def stored(self) -> int:
-        """How many bodies nginx has on the disk; they have no name there any more."""
-        processes = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        files = [file for each in processes for file in Path(f"/proc/{each}/fd").iterdir()]
-        return sum("/bodies/" in os.readlink(file) for file in files)
-
     def open(self, by: str, *lines: str) -> socket.socket:
         """A connection on which a request has begun: these lines, with the client's address."""
         line = socket.create_connection(("127.0.0.1", self.port), timeout=60)
@@ -124,7 +117,7 @@ def front(folder: Path, *, keys: bool = False, origin: str = "") -> Iterator[Fro
     started = [needs("nginx"), "-e", folder / "early.log", "-c", config]
     with subprocess.Popen(started) as nginx:
         try:
-            yield Front(wait_for(port, nginx), password, nginx.pid)
+            yield Front(wait_for(port, nginx), password, folder / "error.log")
         finally:
             nginx.terminate()
             nginx.wait()
