@@ -91,7 +91,7 @@ def test_bodies_that_trickle_are_bounded(front_door: Front) -> None:
 
 
 def test_bodies_that_the_api_takes_are_not_written_to_the_disk(front_door: Front) -> None:
-    """nginx says of each that it writes: none of those of 65,536 bytes, the most that the API takes."""
+    """nginx says when it writes one: none of up to 65,536 bytes, the most that the API takes."""
     for size, written in (65_536, False), (100_000, True):
         by = f"198.51.100.{40 + written}"
         assert front_door.status("/predict", by=by, method="POST", body=b"x" * size) == 200
