@@ -643,7 +643,7 @@ ask_for_moved() {
 }
 
 uninstall() {
-  local unit elsewhere=()
+  local unit path elsewhere=()
   [[ ! $purge ]] || ask_for_moved
   say "Removing irisab${purge:+, its data, models and settings}"
   # Masked by an install: nginx until it was configured, Debian's Prometheus for good. Unmasked, it
@@ -669,8 +669,8 @@ uninstall() {
   else
     say "Kept: $INI, $ETC, $DATA, /var/lib/irisab-prometheus (--uninstall --purge removes them)."
   fi
-  for unit in "$SYSTEMD"/irisab*.d; do
-    [[ ! -d $unit ]] || say "Kept: $unit, which is not ours."
+  for path in "$SYSTEMD"/irisab*.d/*; do
+    [[ ! -e $path || $path == "$PAGE_DROP_IN" ]] || say "Kept: $path, which is not ours."
   done
   say "The packages of the distribution stay; nginx is off, with its own configuration."
 }

@@ -169,7 +169,7 @@ def test_purge_deletes_what_is_ours_wherever_it_is(host: Host) -> None:
     seen = host.run("/root/src/bootstrap.sh --uninstall --purge --yes")
     assert host.run("ls /srv/moved") == "theirs"
     for drop_in in "irisab.service.d", "irisab-other.service.d":
-        assert f"Kept: /etc/systemd/system/{drop_in}, which is not ours." in seen
+        assert f"Kept: /etc/systemd/system/{drop_in}/mine.conf, which is not ours." in seen
         host.run(
             f"rm /etc/systemd/system/{drop_in}/mine.conf && rmdir /etc/systemd/system/{drop_in}"
         )
