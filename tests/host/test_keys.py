@@ -147,8 +147,6 @@ def test_a_command_of_root_s_is_shut_in(debian: Installed) -> None:
         assert at_a_terminal.split() == ["irisab", "NoNewPrivs:1", "Seccomp:2", "tty:no", *"011"]
         assert debian.host.code(f"{irisab} exit") == 7
         assert debian.host.run(f"echo through | {irisab} cat") == "through"
-        # An import shuts itself in further, and finds nothing missing for it.
-        assert debian.host.run(f"{irisab} shut") == "[]"
 
 
 def test_a_command_of_root_s_ends_with_ctrl_c(debian: Installed) -> None:
@@ -183,8 +181,6 @@ SPY = r"""#!/bin/bash
 case $4 in
   exit) exit 7 ;;
   cat) exec cat ;;
-  shut) cd /opt/irisab/current || exit; exec venv/bin/python -c \
-    'from irisab.lifecycle import sandbox; print(sandbox.shut())' ;;
   wait) trap 'echo interrupted; exit 130' INT; echo ready; while :; do sleep 0.1; done ;;
 esac
 id -un
