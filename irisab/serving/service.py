@@ -149,7 +149,7 @@ class Service:
                     return control, instead
             # A request on which all fail is a bad one, and speaks against none of them.
             scored = [each.bundle.version for each in others if _scores(each, request.rows)]
-            self.recorder.fail(Failure(serving.revision.id, version, scored))
+            self.recorder.fail(Failure(serving.revision.id, version, time.time(), scored))
         raise ModelFailure(f"model version {version} failed on this request") from error
 
     def _encode(

@@ -20,6 +20,7 @@ _KEYS = {
     "pairs": ("one", "two"),
     "units": ("one", "two"),
     "failures": ("one", "two"),
+    "timeline": ("seconds", "at", "version"),
     "tally": ("one", "two", "shown"),
     "class_tally": ("one", "two", "shown", "label"),
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 
 from irisab.store.revision import Revision
+from irisab.store.timeline import Drift
 from irisab.store.writer import QUEUE_ROWS, Failure, Item, Record, Writer
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,11 @@ class Recorder:
 
     def fail(self, item: Failure) -> None:
         """Queue a failed request."""
+        if len(self._queue) < QUEUE_ROWS:
+            self._queue.append(item)
+
+    def drift(self, item: Drift) -> None:
+        """Queue how far the input has drifted."""
         if len(self._queue) < QUEUE_ROWS:
             self._queue.append(item)
 

@@ -97,7 +97,7 @@ def test_requests_are_counted_by_version(writer: Recorder, history: History) -> 
         prediction(version="v2", forced=True),
     ):
         writer.record(item)
-    writer.fail(Failure("r1", "v2"))
+    writer.fail(Failure("r1", "v2", NOW))
     writer.flush()
     counts = history.version_counts("r1")
     assert {name: each["requests"] for name, each in counts.items()} == {"v1": 2, "v2": 1}
@@ -224,7 +224,7 @@ def test_the_queue_is_bounded_in_rows(writer: Recorder, history: History) -> Non
         writer.record(batch._replace(request_id=number.to_bytes(16, "big")))
     assert writer.dropped == 5000
     for _ in range(QUEUE_ROWS + 5):
-        writer.fail(Failure("r1", "v1"))
+        writer.fail(Failure("r1", "v1", NOW))
     writer.flush()
     assert stored(writer._path) <= QUEUE_ROWS
     assert history.version_counts("r1")["v1"]["requests"] == 20
