@@ -35,8 +35,8 @@ LAYERS = {
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "
     "answer schema sink",
-    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
-    "drift exact sketch",
+    "stats": "paired unpaired | votes harm metric | comparison tally fall | "
+    "sequential ratio chance | drift exact sketch",
     "config": "",
     "versions": "",
     "ini": "",

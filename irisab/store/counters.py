@@ -21,6 +21,7 @@ _KEYS = {
     "units": ("one", "two"),
     "failures": ("one", "two"),
     "timeline": ("seconds", "at", "version"),
+    "model_days": ("model", "day"),
     "tally": ("one", "two", "shown"),
     "class_tally": ("one", "two", "shown", "label"),
 }

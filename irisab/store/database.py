@@ -147,6 +147,11 @@ CREATE TABLE IF NOT EXISTS drift_timeline (   -- the most that was seen in each 
     score REAL NOT NULL, features TEXT NOT NULL,   -- JSON: score by feature
     PRIMARY KEY (seconds, at)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS model_days (   -- first labels of users by the day of their prediction
+    model TEXT, day INTEGER,         -- its hash, and days since 1970
+    labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (model, day)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rollouts (   -- what became of each rollout, step by step
     number INTEGER PRIMARY KEY,      -- the last one holds
     content TEXT NOT NULL            -- JSON

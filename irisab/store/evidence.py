@@ -154,10 +154,11 @@ def _count_version(
         counts["version_classes", key, "correct"] += right
     if seen.first_label(first.revision, first.user):
         key = (*version, _class_of(answers[0], revision))
+        right = revision.alike(answers[0].said, answers[0].label)
         counts["version_classes", key, "units"] += 1
-        counts["version_classes", key, "units_correct"] += revision.alike(
-            answers[0].said, answers[0].label
-        )
+        counts["version_classes", key, "units_correct"] += right
+        if revision.task == "classification":
+            timeline.first_label(counts, revision.models[first.version], first.time, right)
 
 
 def _class_of(answer: Answer, revision: Revision) -> float:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from irisab.stats.fall import Day
 from irisab.store import counts, timeline
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
@@ -273,6 +274,11 @@ class History:
         """Return figures and drift in steps so long, from `since` on (seconds since 1970)."""
         with self._reading() as connection:
             return timeline.read(connection, seconds, since)
+
+    def days(self, model: str) -> list[Day]:
+        """Return how often a model, by its hash, was right, by the day of the prediction."""
+        with self._reading() as connection:
+            return timeline.read_days(connection, model)
 
     def label(
         self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from irisab.stats import sketch
+from irisab.stats.fall import Day
 from irisab.store.counters import Counts
 
 HOUR, DAY = 3600, 86_400
@@ -151,9 +152,16 @@ def label(counts: Counts, version: str, at: float, column: str, number: Any = 1)
         counts[TABLE, (seconds, start(at, seconds), version), column] += number
 
 
+def first_label(counts: Counts, model: str, at: float, right: bool) -> None:
+    """Count the label by which a user (else request) counts, on the day of its prediction."""
+    day = model, int(at // DAY)
+    counts["model_days", day, "labelled"] += 1
+    counts["model_days", day, "correct"] += right
+
+
 def leave_out(counts: Counts) -> None:
     """Leave out what labels of an older irisab would have counted here: it knew no steps."""
-    for key in [key for key in counts if key[0] == TABLE]:
+    for key in [key for key in counts if key[0] in (TABLE, "model_days")]:
         del counts[key]
 
 
@@ -174,6 +182,16 @@ def note(connection: sqlite3.Connection, looks: Sequence[Drift]) -> None:
                 " VALUES (?, ?, ?, ?)",
                 (*key, score, features),
             )
+
+
+def read_days(connection: sqlite3.Connection, model: str) -> list[Day]:
+    """Return the days that a model has labels of, the oldest first."""
+    rows = connection.execute(
+        "SELECT day, labelled, correct FROM model_days WHERE model = ? AND labelled > 0"
+        " ORDER BY day",
+        (model,),
+    )
+    return [*map(Day._make, rows)]
 
 
 def read(connection: sqlite3.Connection, seconds: int, since: float) -> Timeline:
