@@ -1013,6 +1013,7 @@ def test_long_answers_are_asked_for_by_who_shows_them(
 
     monkeypatch.setattr(api, "get", get)
     monkeypatch.setattr(latest, "AGE", 0)
+    monkeypatch.setattr(latest, "LONG", 1e9)
     path = "/timeline?hours=24"
     latest.forget()
     latest.look()

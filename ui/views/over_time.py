@@ -126,7 +126,7 @@ def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
         "The most that was seen in each stretch: 0 the same as in training, 1 nothing in common. "
         f"Orange: the alarm, at {words.number(alarm)} or what chance reaches.{others}"
     )
-    _numbers("drift", course.table(told, names, course.drifted, any_of=["drift"]))
+    _numbers("drift", course.table(told, shown, course.drifted, any_of=["drift"]))
 
 
 def _events(events: list[dict[str, Any]]) -> None:
