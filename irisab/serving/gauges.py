@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar, get_args
 
 from irisab import __version__
 from irisab.errors import HistoryError
-from irisab.model.bundle import Bundle
 from irisab.serving import report
 from irisab.serving.metrics import Gauges
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
@@ -42,8 +41,8 @@ def collect(source: Source) -> Gauges:
     known = _known(source.report)
     _add_serving(gauges, source)
     _add_drift(gauges, snapshot, known and known["drift"])
-    _add_experiment(gauges, snapshot, known["comparisons"] if known else [])
     _add_fall(gauges, source)
+    _add_experiment(gauges, snapshot, known["comparisons"] if known else [])
     _add_rollout(gauges, source.rollout())
     gauges.add(
         "experiment_sample_ratio_ok",
@@ -115,6 +114,24 @@ def _add_drift(gauges: Gauges, snapshot: Snapshot, drift: report.Json | None) ->
     )
 
 
+def _add_fall(gauges: Gauges, source: Source) -> None:
+    bundles = source.snapshot.bundles
+
+    def fallen(task: str, model: str) -> float | None:
+        """Return nothing for a regression: its errors have no bound, and no bet is safe."""
+        if task == "regression":
+            return None
+        return sequential.e_value(fall.log_e_fall(source.history.days(model)))
+
+    gauges.add_by(
+        "version",
+        "accuracy_fall_e_value",
+        "Evidence that a version is right less often than it was; above 20 it is an alarm.",
+        _known(lambda: {name: fallen(each.task, each.sha256) for name, each in bundles.items()})
+        or dict.fromkeys(bundles),
+    )
+
+
 def _add_experiment(gauges: Gauges, snapshot: Snapshot, comparisons: list[report.Json]) -> None:
     by_version = {each["challenger"]: each for each in comparisons}
     gauges.add_by(
@@ -139,24 +156,6 @@ def _add_experiment(gauges: Gauges, snapshot: Snapshot, comparisons: list[report
             for each in get_args(comparison.Verdict)
         },
     )
-
-
-def _add_fall(gauges: Gauges, source: Source) -> None:
-    bundles = source.snapshot.bundles
-    gauges.add_by(
-        "version",
-        "accuracy_fall_e_value",
-        "Evidence that a version is right less often than it was; above 20 it is an alarm.",
-        _known(lambda: {name: _fall(source.history, each) for name, each in bundles.items()})
-        or dict.fromkeys(bundles),
-    )
-
-
-def _fall(history: History, bundle: Bundle) -> float | None:
-    """Return nothing for a regression: its errors have no bound, and no bet is safe."""
-    if bundle.task == "regression":
-        return None
-    return sequential.e_value(fall.log_e_fall(history.days(bundle.sha256)))
 
 
 def _add_rollout(gauges: Gauges, rollout: Rollout | None) -> None:

@@ -69,6 +69,28 @@ def test_a_locked_history_can_still_be_read(served: Served) -> None:
     other.close()
 
 
+def test_a_fall_of_the_accuracy_shows(served: Served) -> None:
+    """Labels of predictions that were right for a week and are wrong now are evidence; the other
+    version has none, and a label that is corrected is none any more."""
+    revision = served.service.snapshot.revision_id
+    now = time.time()
+    asked = [
+        prediction([{"v1": 0}], revision=revision, rows=[ROW], at=now - (9 - number // 20) * 86_400)
+        for number in range(200)
+    ]
+    for item in asked:
+        served.recorder.record(item)
+    served.flush()
+    wrong = [each.request_id for each in asked[140:]]
+    for item in asked:
+        served.history.label(item.request_id, [int(item.request_id in wrong)])
+    found = collect(served)["accuracy_fall_e_value"]
+    assert found["v1",] > 1e6 and found["v2",] == 0
+    for each in wrong:
+        served.history.label(each, [0], correct=True)
+    assert collect(served)["accuracy_fall_e_value"] == {("v1",): 0, ("v2",): 0}
+
+
 def test_a_refused_reload_shows(served: Served) -> None:
     """The flag falls, and the time stays that of the configuration that serves."""
     accepted = served.service.reload.accepted
@@ -137,25 +159,3 @@ def test_the_build_is_named(served: Served) -> None:
     ((version, python),) = collect(served)["irisab_build_info"]
     assert version == __version__
     assert python.startswith("3.")
-
-
-def test_a_fall_of_the_accuracy_shows(served: Served) -> None:
-    """Labels of predictions that were right for a week and are wrong now are evidence; the other
-    version has none, and a label that is corrected is none any more."""
-    revision = served.service.snapshot.revision_id
-    now = time.time()
-    asked = [
-        prediction([{"v1": 0}], revision=revision, rows=[ROW], at=now - (9 - number // 20) * 86_400)
-        for number in range(200)
-    ]
-    for item in asked:
-        served.recorder.record(item)
-    served.flush()
-    wrong = [each.request_id for each in asked[140:]]
-    for item in asked:
-        served.history.label(item.request_id, [int(item.request_id in wrong)])
-    found = collect(served)["accuracy_fall_e_value"]
-    assert found["v1",] > 1e6 and found["v2",] == 0
-    for each in wrong:
-        served.history.label(each, [0], correct=True)
-    assert collect(served)["accuracy_fall_e_value"] == {("v1",): 0, ("v2",): 0}
