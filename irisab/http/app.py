@@ -240,7 +240,10 @@ class App:
         return _json(settings.public(self._service.snapshot, self._service.rollout()))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
-        return _json(self._service.report())
+        report = self._service.report()
+        candidate = self._inventory.candidate(self._service.snapshot)
+        drift = {**report["drift"], "candidate": candidate}
+        return _json({**report, "drift": drift, "command": self._command})
 
     def _timeline(self, environ: WSGIEnvironment) -> Response:
         hours = buckets.hours(environ.get("QUERY_STRING", ""))
