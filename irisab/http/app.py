@@ -28,7 +28,7 @@ from irisab.errors import (
     UnsupportedMediaType,
 )
 from irisab.http import auth, openapi, problem
-from irisab.http.dispatch import ARRIVED
+from irisab.http.exchange import ARRIVED
 from irisab.http.key_file import LastUse, beside
 from irisab.lifecycle.inventory import Inventory
 from irisab.rfc3339 import timestamp
