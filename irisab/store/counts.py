@@ -53,8 +53,8 @@ def of_scored(
     scored = " AND ".join("json_type(votes, ?) IS NOT NULL" for _ in versions)
     requests, by_all = connection.execute(
         f"SELECT count(*), coalesce(sum({scored}), 0) FROM (SELECT * FROM predictions"
-        " ORDER BY request_id DESC, row DESC LIMIT ?)"
-        " WHERE row = 0 AND forced = 0 AND revision = ?",
+        " WHERE forced = 0 ORDER BY request_id DESC, row DESC LIMIT ?)"
+        " WHERE row = 0 AND revision = ?",
         (*(f'$."{name}"' for name in versions), limit, revision),
     ).fetchone()
     return requests, by_all

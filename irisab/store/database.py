@@ -122,6 +122,7 @@ CREATE TABLE IF NOT EXISTS own_ids (   -- what callers call their requests
     PRIMARY KEY (id, request_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS own_ids_request ON own_ids (request_id);
+CREATE INDEX IF NOT EXISTS forced_rows ON predictions (request_id) WHERE forced = 1;
 CREATE TABLE IF NOT EXISTS version_errors (   -- labels of a regression
     revision TEXT, version TEXT,
     labelled INTEGER NOT NULL DEFAULT 0,
@@ -147,7 +148,7 @@ CREATE TABLE IF NOT EXISTS events (   -- the newest `events.KEEP` of them
     by TEXT NOT NULL                 -- operator, timer, irisab
 );
 """
-TABLES = frozenset(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + LATER))
+MADE = frozenset(re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", SCHEMA + LATER))
 
 
 def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
@@ -181,7 +182,7 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
         )
     if version < VERSION:
         connection.execute("PRAGMA journal_mode = WAL")
-    if version < VERSION or not tables(connection) >= TABLES:
+    if version < VERSION or not made(connection) >= MADE:
         with transaction(connection):
             # Not executescript, which commits whatever transaction is open.
             for statement in (SCHEMA + LATER).split(";"):
@@ -190,9 +191,9 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def tables(connection: sqlite3.Connection) -> frozenset[str]:
-    """Return the names of the tables that are there."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+def made(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the names of the tables and indexes that are there."""
+    rows = connection.execute("SELECT name FROM sqlite_master")
     return frozenset(name for (name,) in rows)
 
 

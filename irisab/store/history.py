@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +29,8 @@ PAGE = 1000
 # Looking further would read the whole history at each scrape after a change of features.
 LOOK_BACK = 100
 ACTIVE_SECONDS = 15 * 60
+# Of a drift window: what one request or one user may fill of it.
+SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +52,17 @@ class History:
     """
 
     def __init__(self, path: Path) -> None:
-        # Two connections, so that a label on its way to the disk keeps no report waiting.
+        # Three connections: neither keeps a label on its way to the disk a report waiting, nor a
+        # report a label that looks for its prediction.
         self._reader = Reader(path)
+        self._finder = Reader(path)
         self._labels = LabelWriter(path)
         self._reading = self._reader.reading
 
     def close(self) -> None:
-        """Close both connections."""
+        """Close the connections."""
         self._reader.close()
+        self._finder.close()
         self._labels.close()
 
     # -- reading ----------------------------------------------------------------------------
@@ -74,9 +80,11 @@ class History:
 
         Numbers and booleans come as float64, NaN where they are missing; with other `types` among
         them, all come as objects. Rows of forced versions, or of models with other features, are
-        not traffic to look at; they are passed over as far as `LOOK_BACK` times the window.
+        not traffic to look at. No request and no user has more than `share_of` the window: what is
+        beyond is passed over, as far as `LOOK_BACK` times the window.
         """
         types = types or ["number"] * len(features)
+        share = share_of(size)
         with self._reading() as connection:
             alike = {
                 revision
@@ -85,16 +93,14 @@ class History:
                 )
             }
             cursor = connection.execute(
-                "SELECT features, forced, revision FROM predictions"
+                "SELECT features, revision, user FROM predictions WHERE forced = 0 AND row < ?"
                 " ORDER BY request_id DESC, row DESC LIMIT ?",
-                (LOOK_BACK * size,),
+                (share, LOOK_BACK * size),
             )
             # Read no further than needed, and leave no statement open, which would hold the log.
             with closing(cursor):
-                blobs = (
-                    blob for blob, forced, revision in cursor if not forced and revision in alike
-                )
-                newest = [*islice(blobs, size)]
+                traffic = ((blob, user) for blob, revision, user in cursor if revision in alike)
+                newest = [*islice(_shared(traffic, share), size)]
         if is_numeric(types):
             return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
         rows = np.empty((len(newest), len(features)), dtype=object)
@@ -109,8 +115,8 @@ class History:
             # thread it takes longer to come back than to read a thousand.
             rows = connection.execute(
                 "SELECT version, json_group_array(latency) FROM (SELECT * FROM predictions"
-                " ORDER BY request_id DESC, row DESC LIMIT ?)"
-                " WHERE row = 0 AND forced = 0 AND revision = ? GROUP BY version",
+                " WHERE forced = 0 ORDER BY request_id DESC, row DESC LIMIT ?)"
+                " WHERE row = 0 AND revision = ? GROUP BY version",
                 (limit, revision),
             ).fetchall()
         return {version: json.loads(seconds) for version, seconds in rows}
@@ -250,7 +256,7 @@ class History:
 
     def find(self, request_id: bytes) -> RecordedRequest | None:
         """Return what is recorded under a request id, or None."""
-        with self._reading() as connection:
+        with self._finder.reading() as connection:
             rows = connection.execute(
                 "SELECT r.content, p.version, p.prediction, p.label FROM predictions AS p"
                 " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
@@ -268,7 +274,7 @@ class History:
 
     def request_of(self, own_id: str) -> bytes | None:
         """Return the newest request that a caller has called so, None where there is none."""
-        with self._reading() as connection:
+        with self._finder.reading() as connection:
             (newest,) = connection.execute(
                 "SELECT max(request_id) FROM own_ids WHERE id = ?", (own_id,)
             ).fetchone()
@@ -296,3 +302,19 @@ class History:
         `ValueError` where other labels are.
         """
         return self._labels.add(request_id, labels, correct=correct)
+
+
+def share_of(window: int) -> int:
+    """Return how many rows of a drift window one request, or one user, may have."""
+    return max(1, int(SHARE * window))
+
+
+def _shared(traffic: Iterable[tuple[bytes, bytes | None]], share: int) -> Iterator[bytes]:
+    """Yield rows with their users, of each user so many at the most."""
+    rows_of: Counter[bytes] = Counter()
+    for blob, user in traffic:
+        if user is not None:
+            rows_of[user] += 1
+            if rows_of[user] > share:
+                continue
+        yield blob

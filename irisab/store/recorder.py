@@ -59,9 +59,13 @@ class Recorder:
         self._thread.start()
 
     def record(self, item: Record) -> None:
-        """Queue a prediction; never blocks and never raises."""
+        """Queue a prediction; never blocks and never raises.
+
+        Rows of a version that was asked for by name leave half of the queue to the others.
+        """
         with self._counting:
-            if self._queued_rows + len(item.rows) > QUEUE_ROWS:
+            room = QUEUE_ROWS // 2 if item.forced and self._queued_rows else QUEUE_ROWS
+            if self._queued_rows + len(item.rows) > room:
                 self.dropped += len(item.rows)
                 return
             self._queued_rows += len(item.rows)

@@ -123,7 +123,8 @@ def test_gauges_follow_what_happens(served: Served) -> None:
     """Users and drift are computed at the scrape, from the history."""
     for number in range(7):
         served.predict(user_id=f"u{number % 3}")
-    served.predict([ROW] * 100)
+    for _ in range(100):
+        served.predict(ROW)
     served.flush()
     found = samples(served)
     assert found["prediction_active_users"][0][1] == 3

@@ -41,7 +41,7 @@ def test_everything_about_a_prediction_is_kept(writer: Recorder, history: Histor
     assert (first["time"], first["latency"]) == (sent.time, sent.latency)
     assert (first["revision"], first["version"], first["forced"]) == ("r1", "v2", 0)
     assert first["user"] is first["label"] is None
-    assert history.window(2, features=["length", "width"]).tolist() == rows[::-1]
+    assert history.window(20, features=["length", "width"]).tolist() == rows[::-1]
 
 
 def test_a_thread_writes_without_being_told(path: Path, history: History) -> None:
