@@ -29,7 +29,7 @@ LAYERS = {
     "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
     "snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
-    "upgrade | evidence | seen | counters counts | database revision | rows",
+    "upgrade | evidence | seen | counters counts window | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "

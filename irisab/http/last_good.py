@@ -7,7 +7,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import BundleError
-from irisab.files import replace_durably
+from irisab.files import read_regular, replace_durably
 from irisab.http import systemd
 from irisab.model import publish
 from irisab.serving import snapshot
@@ -44,7 +44,7 @@ def models_of(last_good: Path) -> Path:
 def find(path: Path) -> Path | None:
     """Find the last good INI beside the history, wherever a mistake in the INI says that it is."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_regular(path).decode(errors="replace")
     except OSError:
         text = ""
     folders = [config.history_path(text, base=path.absolute().parent).parent]

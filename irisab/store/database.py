@@ -206,6 +206,21 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def log_of(path: Path) -> Path:
+    """Return where SQLite writes first: its write-ahead log."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def write_back(connection: sqlite3.Connection) -> None:
+    """Put what is committed into the file itself, and return when it is on the disk.
+
+    Raises `sqlite3.OperationalError` where others hold it up for `BUSY_SECONDS`.
+    """
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("its write-ahead log is gone, and it is in use")
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit what the block does, or nothing of it."""

@@ -8,29 +8,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from irisab.store import counts
+from irisab.store import counts, window
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
-from irisab.store.rows import columns, decode, is_numeric
 
 PAGE = 1000
-# Looking further would read the whole history at each scrape after a change of features.
-LOOK_BACK = 100
 ACTIVE_SECONDS = 15 * 60
-# Of a drift window: what one request or one user may fill of it.
-SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,35 +69,10 @@ class History:
     ) -> NDArray[Any]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
 
-        Numbers and booleans come as float64, NaN where they are missing; with other `types` among
-        them, all come as objects. Rows of forced versions, or of models with other features, are
-        not traffic to look at. No request and no user has more than `share_of` the window: what is
-        beyond is passed over, as far as `LOOK_BACK` times the window.
+        Whose they may be, and in which form they come, says `window.newest`.
         """
-        types = types or ["number"] * len(features)
-        share = share_of(size)
         with self._reading() as connection:
-            alike = {
-                revision
-                for (revision,) in connection.execute(
-                    "SELECT revision FROM revisions WHERE features = ?", (columns(features, types),)
-                )
-            }
-            cursor = connection.execute(
-                "SELECT features, revision, user FROM predictions WHERE forced = 0 AND row < ?"
-                " ORDER BY request_id DESC, row DESC LIMIT ?",
-                (share, LOOK_BACK * size),
-            )
-            # Read no further than needed, and leave no statement open, which would hold the log.
-            with closing(cursor):
-                traffic = ((blob, user) for blob, revision, user in cursor if revision in alike)
-                newest = [*islice(_shared(traffic, share), size)]
-        if is_numeric(types):
-            return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
-        rows = np.empty((len(newest), len(features)), dtype=object)
-        for number, blob in enumerate(newest):
-            rows[number] = decode(blob, types)
-        return rows
+            return window.newest(connection, size, features=features, types=types)
 
     def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
         """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""
@@ -302,19 +268,3 @@ class History:
         `ValueError` where other labels are.
         """
         return self._labels.add(request_id, labels, correct=correct)
-
-
-def share_of(window: int) -> int:
-    """Return how many rows of a drift window one request, or one user, may have."""
-    return max(1, int(SHARE * window))
-
-
-def _shared(traffic: Iterable[tuple[bytes, bytes | None]], share: int) -> Iterator[bytes]:
-    """Yield rows with their users, of each user so many at the most."""
-    rows_of: Counter[bytes] = Counter()
-    for blob, user in traffic:
-        if user is not None:
-            rows_of[user] += 1
-            if rows_of[user] > share:
-                continue
-        yield blob
