@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Collection, Iterable
 from typing import Protocol, TypeVar
+
+log = logging.getLogger(__name__)
 
 # Connections at the most: each turn looks at every one of them.
 MOST = 900
@@ -29,9 +32,16 @@ C = TypeVar("C", bound=Connection)
 
 
 def limit() -> int:
-    """Return how many connections there may be: systemd gives a service 1,024 files."""
+    """Return how many connections there may be: `MOST` of the 1,024 files that systemd gives."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(1, min(MOST, files - RESERVE))
+    connections = min(MOST, max(files - RESERVE, files // 2))
+    if connections < MOST:
+        log.warning(
+            "this process may open %s files, so it takes %s connections; for %s of them it needs "
+            "%s, as in LimitNOFILE=%s of its unit",
+            *(files, connections, MOST, MOST + RESERVE, MOST + RESERVE),
+        )
+    return connections
 
 
 def dispensable(connections: Iterable[C], *, waiting: Collection[C], now: float) -> list[C]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 from types import SimpleNamespace
 
+import pytest
+
 from irisab.http import crowd
 
 NOW = 1_763_800_000.0
@@ -44,8 +46,8 @@ def test_who_does_not_read_may_go() -> None:
     assert names(stuck, waiting=(stuck,)) == ["stuck"]
 
 
-def test_files_are_left_for_the_rest_of_the_service() -> None:
-    """However few a process may have open, and however many."""
+def test_files_are_left_for_the_rest_of_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    """However few a process may have open, and however many; where they are few it is said."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         limits = []
@@ -54,4 +56,6 @@ def test_files_are_left_for_the_rest_of_the_service() -> None:
             limits.append(crowd.limit())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert limits == [900, 200, 1]
+    assert limits == [900, 200, 25]
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "300 files, so it takes 200 connections" in first and "LimitNOFILE=1000" in second
