@@ -99,7 +99,8 @@ class Attack:
                 with suppress(ConnectionResetError):
                     self._expect(own, *next(_answers(answers)))
                     # Not before: to waitress, who will send no more has gone.
-                    connection.shutdown(socket.SHUT_WR)
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_WR)
                     for status, body in _answers(answers):
                         self._count(status, body, allowed=(NOT_IMPLEMENTED,))
 

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 # What answers may take of the main thread at once: meanwhile it reads nothing.
 TURN_SECONDS = 0.01
+# Of that, what answers may take whose clients had others in the same go: whoever comes meanwhile is
+# read, and then answered, in the next turns.
+FURTHER_SECONDS = 0.002
 # After one that takes more it leaves everything to the workers for so many times as long.
 REST = 100
 # Who has so many bytes of answers left to read gets no further one; more than waitress holds back
@@ -146,7 +149,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             now = thread_time()
             if now - before > TURN_SECONDS:
                 self._rest(now - before)
-            elif now - started > TURN_SECONDS:
+            elif now - started > (TURN_SECONDS if self._here else FURTHER_SECONDS):
                 break
             before = now
         self._answering = False

@@ -24,6 +24,8 @@ def keep(accepted: Snapshot) -> None:
     try:
         publish.link(models_of(path), accepted.bundles.values())
         replace_durably(path, accepted.config.text.encode())
+        # Not before: until then the INI of before may ask for them.
+        publish.unlink_others(models_of(path), accepted.bundles.keys())
     except OSError as error:
         log.error("%s cannot be written: %s", path, error)
 

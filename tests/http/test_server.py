@@ -193,6 +193,16 @@ def test_a_restart_on_a_damaged_bundle_serves_the_last_good_one(
         assert process.get("/health").json["revision"] == revision
 
 
+def test_a_version_that_has_left_leaves_no_link(config: Path, port: int) -> None:
+    """The folder of what was accepted last has that, and no more."""
+    with running(config, port) as process:
+        folder = config.parent / "last-good"
+        assert {each.name for each in folder.iterdir()} == {"v1", "v2"}
+        replace_in(config, "v1 = 50\nv2 = 50\n", "v2 = 100\n")
+        assert process.run("reload").returncode == 0
+        assert [each.name for each in folder.iterdir()] == ["v2"]
+
+
 def changed(models: Path, version: str, pickled: bytes | None = None, **says: object) -> None:
     """Make a bundle current that differs in its manifest, and is served from this pickle."""
     folder = models / version / "current"
@@ -332,9 +342,11 @@ def test_a_stop_answers_what_was_accepted(number: signal.Signals, config: Path, 
         for connection in connections:  # an answer shows that it was accepted
             connection.request("GET", "/health")
             connection.getresponse().read()
+        process.signal(signal.SIGSTOP)  # or it might have answered all before it is told to stop
         for connection in connections:
             connection.request("POST", "/predict", rows, JSON)
         process.signal(number)
+        process.signal(signal.SIGCONT)
         answers = [connection.getresponse() for connection in connections]
         assert [answer.status for answer in answers] == [200] * 30
         assert all(len(json.loads(each.read())["predictions"]) == 1000 for each in answers)
