@@ -116,21 +116,9 @@ class History:
 
     def active_users(self, *, now: float) -> int:
         """Return how many distinct users asked in the last 15 minutes."""
-        # Up to now: a clock that was ahead has left users of the future.
-        within = (now - ACTIVE_SECONDS, now + 1)
         with self._reading() as connection:
-            count, first, last = connection.execute(
-                "SELECT count(*), min(revision), max(revision) FROM users"
-                " WHERE last_seen BETWEEN ? AND ?",
-                within,
-            ).fetchone()
-            # Of one revision each row is another user; to compare them takes 30 times as long.
-            if first != last:
-                (count,) = connection.execute(
-                    "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?",
-                    within,
-                ).fetchone()
-        return int(count)
+            # Up to now: a clock that was ahead has left users of the future.
+            return counts.of_users(connection, now - ACTIVE_SECONDS, now + 1)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
         """Return how many users (else requests) two models, by their hashes, scored, disagreed on
@@ -196,7 +184,7 @@ class History:
         They are read in pages: one long read would keep the write-ahead log from being reset.
         """
         # An id is never older than its row, but may be newer: see `Service._new_request_id`.
-        last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
+        last = (counts.oldest_id(since), -1)
         while page := self._page(last, labelled=labelled):
             yield from (row for row in page if row["time"] >= since)
             last = (page[-1]["request_id"], page[-1]["row"])
