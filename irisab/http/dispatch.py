@@ -221,7 +221,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         if channel.total_outbufs_len > UNREAD_BYTES:
             self._unread.add(channel)
         else:
-            super().add_task(channel)
+            self.task_dispatcher.add_task(channel)
 
     def _go_on(self) -> None:
         """Answer those who have read meanwhile; the main thread alone sends what is left over."""
@@ -230,7 +230,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
                 continue
             self._unread.discard(each)
             if each.connected:
-                super().add_task(each)
+                self.task_dispatcher.add_task(each)
 
     def maintenance(self, now: float) -> None:
         """Close idle connections, and those whose answers nobody reads."""
