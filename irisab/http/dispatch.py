@@ -39,7 +39,7 @@ TURN_SECONDS = 0.01
 # Of that, what answers may take whose clients had others in the same go: whoever comes meanwhile is
 # read, and then answered, in the next turns.
 FURTHER_SECONDS = 0.002
-# After one that takes more it leaves everything to the workers for so many times as long.
+# After two in a row that take more it leaves everything to the workers for so many times as long.
 REST = 100
 # Who has so many bytes of answers left to read gets no further one; more than waitress holds back
 # by itself (its send_bytes), or nothing would ever be sent of them.
@@ -114,6 +114,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._here: deque[Channel] = deque()
         self._further: deque[Channel] = deque()
         self._answering = False
+        self._slow = 0
         self._not_before = 0.0
 
     def add_task(self, channel: Channel) -> None:
@@ -133,8 +134,9 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         """Answer quick requests for `TURN_SECONDS`; tells whether some are left.
 
         The caller holds no lock of theirs. Who sent many in one go gets the next answer after those
-        that others wait for. If one takes longer than it should, the workers get the rest, and all
-        that comes for a while: a model may turn slow on some rows.
+        that others wait for. If two in a row take longer than they should, the workers get the
+        rest, and all that comes for a while: a model may turn slow on some rows. Not after one,
+        which may have met a look for garbage: beside a crowd, workers make the main thread slow.
         """
         if not (self._here or self._further):
             return False
@@ -147,7 +149,8 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             except Exception:
                 log.exception("a request was not answered")
             now = thread_time()
-            if now - before > TURN_SECONDS:
+            self._slow = self._slow + 1 if now - before > TURN_SECONDS else 0
+            if self._slow > 1:
                 self._rest(now - before)
             elif now - started > (TURN_SECONDS if self._here else FURTHER_SECONDS):
                 break

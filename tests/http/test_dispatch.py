@@ -166,12 +166,13 @@ def test_headers_are_waitresss_own(
 
 
 def test_a_quick_request_that_is_not_rests_the_main_thread() -> None:
-    """What takes longer than promised is a worker's next time, so that reading goes on."""
+    """What takes longer than promised, twice, is a worker's next time: reading goes on."""
     running = Running()
     try:
         running.go.set()
-        with running.ask("/tardy") as connection:
-            assert read(connection, 1) == ["/tardy True"]
+        for _ in range(2):
+            with running.ask("/tardy") as connection:
+                assert read(connection, 1) == ["/tardy True"]
         with running.ask("/quick") as connection:
             assert read(connection, 1) == ["/quick False"]
     finally:
