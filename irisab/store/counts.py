@@ -132,3 +132,11 @@ def of_requests(
     ).fetchone()
     alone = (one or 0, two or 0) if pair[0] == control else (two or 0, one or 0)
     return scored or 0, *alone
+
+
+def of_errors(connection: sqlite3.Connection, revision: str) -> dict[str, dict[str, float]]:
+    names = ("labelled", "absolute", "squared")
+    rows = connection.execute(
+        f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?", (revision,)
+    )
+    return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}

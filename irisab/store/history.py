@@ -15,10 +15,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from irisab.store import counts, window
+from irisab.stats.fall import Day
+from irisab.store import counts, timeline, window
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
+from irisab.store.timeline import Timeline
 
 PAGE = 1000
 ACTIVE_SECONDS = 15 * 60
@@ -236,13 +238,18 @@ class History:
 
     def error_sums(self, revision: str) -> dict[str, dict[str, float]]:
         """Return labelled rows, absolute and squared errors of each version of a regression."""
-        names = ("labelled", "absolute", "squared")
         with self._reading() as connection:
-            rows = connection.execute(
-                f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?",
-                (revision,),
-            ).fetchall()
-        return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+            return counts.of_errors(connection, revision)
+
+    def timeline(self, seconds: int, *, since: float) -> Timeline:
+        """Return figures and drift in steps so long, from `since` on (seconds since 1970)."""
+        with self._reading() as connection:
+            return timeline.read(connection, seconds, since)
+
+    def days(self, model: str) -> list[Day]:
+        """Return how often a model, by its hash, was right, by the day of the prediction."""
+        with self._reading() as connection:
+            return timeline.read_days(connection, model)
 
     def label(
         self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False
