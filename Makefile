@@ -147,6 +147,10 @@ FUZZ ?= 2000
 fuzz: venv ## random estimators against scikit-learn; FUZZ=2000 of them take an hour
 	$(BIN)/python -m bench.fuzz $(FUZZ)
 
+FUZZ_HTTP ?= 1000000
+fuzz-http: venv ## spoilt bodies and bytes against a running service; FUZZ_HTTP=1000000 take half an hour
+	$(BIN)/python -m bench.fuzz_http $(FUZZ_HTTP)
+
 .venv-bench/ready: bench/requirements.txt setup.cfg
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --require-hashes -r bench/requirements.txt
@@ -158,4 +162,4 @@ clean: ## remove what make made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help venv install train run test test-3.13 test-jenkins test-terraform test-ui test-host test-power all release deploy rollback smoke \
-	pins wheels simulate simulate-rollouts lives figures pictures growthbook lint format clean bench matrix fuzz
+	pins wheels simulate simulate-rollouts lives figures pictures growthbook lint format clean bench matrix fuzz fuzz-http

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import ConfigError
+from irisab.files import read_regular
 from irisab.ini import Seconds, Sections, read_section, read_sections
 from irisab.versions import ModelOptions, read_models, read_split
 
@@ -154,12 +155,13 @@ def load(path: Path, *, base: Path | None = None) -> Config:
     Raises `ConfigError` for anything that is not understood completely.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text: byte {error.start}") from error
-    return parse(text, source=path, base=base or path.absolute().parent)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return parse(lines, source=path, base=base or path.absolute().parent)
 
 
 def parse(text: str, *, source: Path, base: Path) -> Config:

@@ -6,6 +6,7 @@ import errno
 import grp
 import os
 import stat
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -62,6 +63,36 @@ def replace_for_all(path: Path, text: str) -> None:
     except OSError:
         new.unlink(missing_ok=True)
         raise
+
+
+# Errors of a disk, a quota or a process that has no room for what is written.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def leave_note(path: Path, *texts: str) -> None:
+    """Replace a short-lived file in one step with a text for `read_note`; raises `OSError`.
+
+    Where the disk is full, with a link that points nowhere but is the text, as a link takes no
+    room; the further texts are shorter ones, of which a link can hold one of some fifty characters.
+    """
+    try:
+        return replace_for_all(path, texts[0])
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        full = error
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    for text in texts:
+        with suppress(OSError):
+            new.symlink_to(text)
+            new.replace(path)
+            return None
+    raise full
+
+
+def read_note(path: Path) -> str:
+    """Return what `leave_note` has left; raises `OSError`."""
+    return str(path.readlink()) if path.is_symlink() else path.read_text()
 
 
 def replace_for_group(path: Path, data: bytes, *, group: str) -> None:

@@ -19,7 +19,7 @@ LAYERS = {
     "train imports service reports key history backup models evaluate events | "
     "noting | text asking | arguments output typed",
     "http": "server | app control | openapi | auth last_good starts listener handshake heap | "
-    "key_file dispatch systemd | problem journal",
+    "key_file dispatch systemd | exchange crowd | problem journal",
     "lifecycle": "looking inventory | rollout importing retrain rejected due | "
     "material sitting vetoes | labelled | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
@@ -30,7 +30,7 @@ LAYERS = {
     "comparisons | snapshot | "
     "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
-    "upgrade | evidence | seen timeline | counters counts | database revision | rows",
+    "upgrade | evidence | seen timeline | counters counts window | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "

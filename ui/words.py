@@ -22,6 +22,11 @@ UNEVEN = (
     "The versions do not get the users they should. Something outside the service decides who is "
     "answered by whom, so figures that compare groups of users can't be trusted."
 )
+# Where that needs no key: who could have done it.
+INVENTED = (
+    "Predictions need no key here, so whoever reaches the API can have invented users until it is "
+    "so. [auth] require = all in the INI file changes that."
+)
 
 ANYBODY = (
     "Labels need no key here, so whoever reaches the API has a vote. [auth] require = feedback in "

@@ -17,6 +17,7 @@ from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError, KeysError
+from irisab.files import read_regular
 from irisab.http.key_file import beside, last_use
 from irisab.keys import SCOPES, Key
 from irisab.rfc3339 import seconds, timestamp
@@ -194,6 +195,6 @@ def _history(options: argparse.Namespace) -> Path:
 def _text(options: argparse.Namespace) -> str:
     """Return the INI, also where it is refused: a key can be revoked whatever else is wrong."""
     try:
-        return str(options.config.read_text(encoding="utf-8", errors="replace"))
+        return read_regular(options.config).decode(errors="replace")
     except OSError as error:
         raise ConfigError(f"{options.config}: cannot be read: {error.strerror}") from error

@@ -82,10 +82,16 @@ def _verdict(options: argparse.Namespace) -> int:
         else verdict_text(experiment, comparison, config=options.config)
     )
     say(text)
+    if not options.json and accepted.auth.require != "all" and _is_uneven(experiment):
+        say(auth.ANYBODY_ASKS)
     # Only where somebody is about to act on it.
     if not options.json and accepted.auth.require == "no" and comparison["verdict"] in DECIDED:
         say(auth.ANYBODY_VOTES)
     return VERDICT_EXIT[comparison["verdict"]]
+
+
+def _is_uneven(experiment: report.Json) -> bool:
+    return not experiment["sample_ratio"]["ok"]
 
 
 def _earlier(history: History, name: str) -> Revision:

@@ -14,6 +14,7 @@ from irisab.cli.arguments import add
 from irisab.cli.output import say
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError, IrisabError, NotRunning
+from irisab.files import read_regular
 from irisab.http import auth, journal, systemd
 from irisab.http.handshake import Handshake
 from irisab.model.footprint import MEGABYTE
@@ -118,7 +119,7 @@ def _state_folders(path: Path) -> list[Path]:
 def _history_path(path: Path) -> Path:
     """Where the history is, also where the INI is refused: the service is to say why it is."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_regular(path).decode(errors="replace")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     return config.history_path(text, base=path.absolute().parent)

@@ -28,14 +28,14 @@ from irisab.errors import (
     UnsupportedMediaType,
 )
 from irisab.http import auth, openapi, problem
-from irisab.http.dispatch import ARRIVED
+from irisab.http.exchange import ARRIVED
 from irisab.http.key_file import LastUse, beside
 from irisab.lifecycle.inventory import Inventory
 from irisab.rfc3339 import timestamp
 from irisab.serving import buckets, settings
 from irisab.serving.service import ModelFailure, Service
 from irisab.serving.shadow import Answered
-from irisab.serving.snapshot import ReloadOutcome
+from irisab.serving.snapshot import ReloadOutcome, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class App:
         self._service = service
         self._command = command
         self._inventory = Inventory(service.history)
+        self._described: tuple[Snapshot, Response] | None = None
         self._used = LastUse(beside(service.snapshot.config.data.history))
         self._open: Routes = {
             "/predict": ("POST", self._predict),
@@ -258,7 +259,11 @@ class App:
         return Response(HTTPStatus.OK, body, content_type)
 
     def _describe(self, environ: WSGIEnvironment) -> Response:
-        return _json(openapi.described(self._service.snapshot))
+        snapshot, known = self._service.snapshot, self._described
+        if known is None or known[0] is not snapshot:
+            # Once, however often it is asked for: it takes as long as a hundred predictions.
+            self._described = known = snapshot, _json(openapi.described(snapshot))
+        return known[1]
 
 
 _NO_HISTORY = "the history cannot be used now; try again, the log of irisab says why"

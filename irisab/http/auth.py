@@ -30,6 +30,12 @@ ANYBODY_VOTES = (
     "Labels need no key here, so whoever reaches the API has a vote: [auth] require = feedback"
 )
 
+# Said where users are spread oddly over the versions.
+ANYBODY_ASKS = (
+    "Predictions need no key here, so whoever reaches the API can have invented users until it is "
+    "so: [auth] require = all"
+)
+
 
 def scopes(options: AuthOptions) -> Mapping[str, str]:
     """Return the scope that each path needs, for the paths that need one."""

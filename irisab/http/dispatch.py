@@ -1,20 +1,23 @@
-"""waitress, with a short way for short work. Start at `create()`.
+"""waitress, with a short way for short work, and fair turns. Start at `create()`.
 
 waitress reads requests in its main thread and hands each to a worker. For a forest's answer that
 costs more than the answer: two threads wake each other, and fight for the interpreter. So a request
 that takes microseconds and waits for nothing is answered by the main thread, where it was read.
 Labels that wait for the disk, reports, batches, and models that compute for milliseconds go to the
 workers, and hold nobody up.
+
+Whoever sends many requests in one go gets an answer, and then waits for those who came meanwhile;
+whoever does not read gets no more; and of too many connections the idle ones are closed.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from http import HTTPStatus
 from time import monotonic, thread_time, time
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -22,25 +25,29 @@ from wsgiref.types import WSGIApplication
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import BadRequest, build_http_date
+from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import build_http_date
 
-from irisab.http.problem import CONTENT_TYPE, problem
+from irisab.http import crowd
+from irisab.http.exchange import Refusal, Request, Task
 
 log = logging.getLogger(__name__)
 
-# What the environ says: when the request's first byte came, in seconds since 1970.
-ARRIVED = "irisab.arrived"
-# The first byte of a TLS connection (RFC 8446, 5.1), and of no HTTP request.
-TLS_HANDSHAKE = b"\x16"
-# Of a GET, which should have none: bytes that cost nothing.
-SHORT_BODY = 4096
 # What answers may take of the main thread at once: meanwhile it reads nothing.
 TURN_SECONDS = 0.01
-# After more than that it leaves everything to the workers for so many times as long.
+# Of that, what answers may take whose clients had others in the same go: whoever comes meanwhile is
+# read, and then answered, in the next turns.
+FURTHER_SECONDS = 0.002
+# After two in a row that take more it leaves everything to the workers for so many times as long.
 REST = 100
+# Who has so many bytes of answers left to read gets no further one; more than waitress holds back
+# by itself (its send_bytes), or nothing would ever be sent of them.
+UNREAD_BYTES = 65_536
+# Who reads nothing for so long is not waited for.
+UNREAD_SECONDS = 30.0
+# No file for another connection, and no connection to spare: nobody is accepted for so long.
+FULL_SECONDS = 0.1
 
 # Method, path, and bytes of the body -> whether the main thread may answer.
 IsQuick = Callable[[str, str, int], bool]
@@ -66,14 +73,48 @@ def create(
     )
 
 
+class TwoLines:
+    """Two lines of channels that take turns: in one the first request of each, in the other what
+    came in one go with it.
+
+    waitress's workers take from it what they do next; it holds the lock then.
+    """
+
+    def __init__(self, main_thread: int) -> None:
+        self._main_thread = main_thread
+        self._first: deque[Channel] = deque()
+        self._further: deque[Channel] = deque()
+        self._turn_of_further = False
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._further)
+
+    def append(self, channel: Channel) -> None:
+        """Let a channel wait: the main thread has read its request, a worker goes on with it."""
+        here = threading.get_ident() == self._main_thread
+        (self._first if here else self._further).append(channel)
+
+    def popleft(self) -> Channel:
+        """Return whose turn it is."""
+        self._turn_of_further = not self._turn_of_further
+        one, other = self._first, self._further
+        if self._turn_of_further:
+            one, other = other, one
+        return (one or other).popleft()
+
+
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
     """Sorts requests between the main thread and the workers."""
 
     def __init__(self, is_quick: IsQuick) -> None:
         super().__init__()
         self.main_thread = threading.get_ident()
+        self.queue = TwoLines(self.main_thread)
         self._is_quick = is_quick
         self._here: deque[Channel] = deque()
+        self._further: deque[Channel] = deque()
+        self._answering = False
+        self._slow = 0
         self._not_before = 0.0
 
     def add_task(self, channel: Channel) -> None:
@@ -85,112 +126,43 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
             and monotonic() >= self._not_before
             and self._is_quick(request.command, request.path, request.content_length)
         ):
-            self._here.append(channel)
+            (self._further if self._answering else self._here).append(channel)
         else:
             super().add_task(channel)
 
-    def answer_here(self) -> None:
-        """Answer the quick requests; the caller holds no lock of theirs.
+    def answer_here(self) -> bool:
+        """Answer quick requests for `TURN_SECONDS`; tells whether some are left.
 
-        If they take longer than they should, the workers get the rest, and all that comes for a
-        while: a model may turn slow on some rows.
+        The caller holds no lock of theirs. Who sent many in one go gets the next answer after those
+        that others wait for. If two in a row take longer than they should, the workers get the
+        rest, and all that comes for a while: a model may turn slow on some rows. Not after one,
+        which may have met a look for garbage: beside a crowd, workers make the main thread slow.
         """
-        if not self._here:
-            return
+        if not (self._here or self._further):
+            return False
         # Of this thread's own work: what other programs take must not count.
-        started = thread_time()
-        while self._here:
+        started = before = thread_time()
+        self._answering = True
+        while waiting := self._here or self._further:
             try:
-                self._here.popleft().service()
+                waiting.popleft().service()
             except Exception:
                 log.exception("a request was not answered")
-            spent = thread_time() - started
-            if spent > TURN_SECONDS:
-                self._not_before = monotonic() + spent * REST
-                while self._here:
-                    super().add_task(self._here.popleft())
+            now = thread_time()
+            self._slow = self._slow + 1 if now - before > TURN_SECONDS else 0
+            if self._slow > 1:
+                self._rest(now - before)
+            elif now - started > (TURN_SECONDS if self._here else FURTHER_SECONDS):
+                break
+            before = now
+        self._answering = False
+        return bool(self._here or self._further)
 
-
-class Task(WSGITask):  # type: ignore[misc]
-    """Sends short answers in one piece, and the last ones with Connection: close."""
-
-    wrote_header: bool
-
-    def get_environment(self) -> dict[str, Any]:
-        """Return the WSGI environ, with when the request arrived."""
-        environ: dict[str, Any] = super().get_environment()
-        environ[ARRIVED] = self.request.arrived
-        return environ
-
-    def build_response_header(self) -> bytes:
-        """Build what waitress would, in a fifth of the time where nothing is unusual."""
-        server = self.channel.server
-        if server.draining:
-            self.set_close_on_finish()
-        elif self.version == "1.1" and "CONNECTION" not in self.request.headers:
-            match self.response_headers:
-                case [("Content-Type", kind), ("Content-Length", length)]:
-                    return (
-                        f"HTTP/1.1 {self.status}\r\nContent-Length: {length}\r\n"
-                        f"Content-Type: {kind}\r\nDate: {server.date(self.start_time)}\r\n"
-                        f"Server: {server.adj.ident}\r\n\r\n"
-                    ).encode("latin-1")
-        header: bytes = super().build_response_header()
-        return header
-
-    def write(self, data: bytes) -> None:
-        """Write header and body with one call to the kernel, where waitress makes two."""
-        if self.wrote_header or len(data) != self.content_length or not self.has_body:
-            super().write(data)
-            return
-        header = self.build_response_header()
-        self.wrote_header = True
-        self.content_bytes_written = len(data)
-        self.channel.write_soon(header + data)
-
-
-class Refusal(ErrorTask):  # type: ignore[misc]
-    """Answers what waitress itself cannot accept, in the form of all other errors."""
-
-    def execute(self) -> None:
-        """Write the answer, and close the connection after it."""
-        error = self.request.error
-        status = HTTPStatus(error.code)
-        body = problem(status, str(error.body))
-        self.status = f"{status.value} {status.phrase}"
-        self.response_headers += [("Content-Type", CONTENT_TYPE)]
-        self.content_length = len(body)
-        self.set_close_on_finish()
-        self.write(body)
-
-
-class Request(HTTPRequestParser):  # type: ignore[misc]
-    """A request as it comes; `arrived` is when its first byte did, in seconds since 1970."""
-
-    def __init__(self, adj: Adjustments) -> None:
-        super().__init__(adj)
-        self.arrived = time()
-        self._begun = False
-
-    def received(self, data: bytes) -> int:
-        """Take what came; who speaks TLS is told at once, instead of waiting for its answer."""
-        if not self._begun and data.startswith(TLS_HANDSHAKE):
-            self.error = BadRequest("this port speaks HTTP, not HTTPS: use http://")
-            self.completed = True
-            return len(data)
-        self._begun = True
-        taken: int = super().received(data)
-        return taken
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Read the header; refuse a GET that announces a body, before any of it is stored.
-
-        A short one is read and means nothing (RFC 9110, 9.3.1).
-        """
-        super().parse_header(header_plus)
-        long = self.chunked or self.content_length > SHORT_BODY
-        if long and self.command in ("GET", "HEAD"):
-            raise ParsingError(f"{self.command} takes no body")
+    def _rest(self, spent: float) -> None:
+        self._not_before = monotonic() + spent * REST
+        for waiting in self._here, self._further:
+            while waiting:
+                super().add_task(waiting.popleft())
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -208,6 +180,13 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     draining = False
     turns = 0
     _second = (0, "")
+    _is_more_to_do = False
+    _accept_from = 0.0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # Who has not read what they got. A set's own methods are one step to threads.
+        self._unread: set[Channel] = set()
+        super().__init__(*arguments, **options)
 
     def date(self, now: float) -> str:
         """Return the HTTP date of `now`, in seconds since 1970; worked out once a second."""
@@ -223,12 +202,81 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         All sockets that are ready are read before the first request is answered. Answering in
         between would poll again for every request, and each poll costs a look at every connection.
         """
+        if len(self._map) >= self.adj.connection_limit:
+            self._make_room()
+        timeout = 0 if self._is_more_to_do else 1
         use_poll = self.adj.asyncore_use_poll
-        wasyncore.loop(timeout=1, use_poll=use_poll, map=self._map, count=1)
-        self.task_dispatcher.answer_here()
+        wasyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)
+        if self._unread:
+            self._go_on()
+        self._is_more_to_do = self.task_dispatcher.answer_here()
         self.turns += 1
 
     def pull_trigger(self) -> None:
         # It wakes the main thread, which is awake where it calls.
         if threading.get_ident() != self.task_dispatcher.main_thread:
             super().pull_trigger()
+
+    # -- who does not read ------------------------------------------------------------------
+
+    def add_task(self, channel: Channel) -> None:
+        """Let a request be answered, once the answers before it have been read."""
+        if channel.total_outbufs_len > UNREAD_BYTES:
+            self._unread.add(channel)
+        else:
+            self.task_dispatcher.add_task(channel)
+
+    def _go_on(self) -> None:
+        """Answer those who have read meanwhile; the main thread alone sends what is left over."""
+        for each in list(self._unread):
+            if each.connected and each.total_outbufs_len > UNREAD_BYTES:
+                continue
+            self._unread.discard(each)
+            if each.connected:
+                self.task_dispatcher.add_task(each)
+
+    def maintenance(self, now: float) -> None:
+        """Close idle connections, and those whose answers nobody reads."""
+        super().maintenance(now)
+        for each in list(self.active_channels.values()):
+            silent = now - each.last_activity > UNREAD_SECONDS
+            # waitress would wait until it can be written to.
+            if silent and each.total_outbufs_len and (not each.requests or each in self._unread):
+                each.handle_close()
+                self._unread.discard(each)
+
+    # -- too many connections ---------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """Tell whether somebody who waits may be accepted."""
+        return monotonic() >= self._accept_from and bool(super().readable())
+
+    def handle_accept(self) -> None:
+        """Accept all who wait, as far as there is room.
+
+        One in a turn, as waitress does, keeps the last of a crowd waiting for as many turns.
+        """
+        for _ in range(crowd.AT_ONCE):
+            known = len(self._map)
+            super().handle_accept()
+            if not known < len(self._map) < self.adj.connection_limit:
+                return
+
+    def accept(self) -> Any:
+        """Accept one; without a file for it, others make room, or it waits."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+                # It is there in the next turn, too: the main thread would do nothing else.
+                self._accept_from = monotonic() + FULL_SECONDS
+            raise
+
+    def _make_room(self) -> int:
+        channels = list(self.active_channels.values())
+        idle = crowd.dispensable(channels, waiting=self._unread, now=time())
+        for each in idle:
+            each.handle_close()
+        if idle:
+            log.warning("too many connections: %s idle ones were closed", len(idle))
+        return len(idle)

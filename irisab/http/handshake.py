@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from irisab.errors import ConfigError, NotRunning, ReloadRefused
-from irisab.files import replace_for_all
+from irisab.files import leave_note, read_note
 
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 60.0
+# A look at who runs takes no time; whoever holds the folder for longer asks, or hangs.
+LOOK_SECONDS = 2.0
+_DISK_FULL = "the disk is full, so that only the journal says why"
 
 
 class Handshake:
@@ -52,7 +55,7 @@ class Handshake:
             # `irisab reload` locks the pid file for a moment to see whether somebody holds it. At
             # that moment this lock would fail, as if another service ran; and the reader could see
             # a file that is emptied and not yet written. So the two take turns.
-            with self._alone():
+            with self._alone(LOOK_SECONDS):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._write_pid(file)
             yield
@@ -80,7 +83,7 @@ class Handshake:
     def running_pid(self) -> int | None:
         """Return the pid of the service that holds this folder, as far as it is seen from here."""
         try:
-            with self._alone():
+            with self._alone(LOOK_SECONDS):
                 return self._running_pid()
         except (NotRunning, OSError):
             return None
@@ -88,7 +91,7 @@ class Handshake:
     def request_id(self) -> str | None:
         """Return the id that waits for an answer, in the service."""
         try:
-            return self._request.read_text()
+            return read_note(self._request)
         except OSError:
             return None
 
@@ -96,9 +99,10 @@ class Handshake:
         """Leave the outcome of a reload, in the service."""
         if request_id is None:
             return
-        # A full disk is no reason to stop serving: who asked is told that nothing was answered.
+        # No reason to stop serving: who asked is told that nothing was answered.
         try:
-            replace_for_all(self._outcome, json.dumps({"id": request_id, **outcome}))
+            short = json.dumps({"id": request_id, "ok": outcome["ok"]})
+            leave_note(self._outcome, json.dumps({"id": request_id, **outcome}), short)
         except OSError as error:
             log.error("the outcome of a reload cannot be written: %s", error)
 
@@ -108,20 +112,23 @@ class Handshake:
         Raises `NotRunning` where no service runs, `ReloadRefused` with the reason otherwise.
         """
         try:
-            with self._alone():
+            with self._alone(timeout) as alone:
+                if not alone:
+                    raise ReloadRefused(_ANOTHER)
                 outcome = self._ask(timeout)
         except PermissionError as error:
             raise ReloadRefused(f"{error}; only root and the service's user may ask it") from None
         except OSError as error:
             raise ReloadRefused(f"the service cannot be asked: {error}") from None
         if not outcome["ok"]:
-            raise ReloadRefused(f"{outcome['error']} (the old configuration serves on)")
-        return str(outcome["revision"])
+            reason = outcome.get("error", _DISK_FULL)
+            raise ReloadRefused(f"{reason} (the old configuration serves on)")
+        return str(outcome.get("revision", "not known, as the disk is full"))
 
     def _ask(self, timeout: float) -> dict[str, Any]:
         pid = self._running_pid()
         request_id = uuid.uuid4().hex
-        replace_for_all(self._request, request_id)
+        leave_note(self._request, request_id)
         try:
             os.kill(pid, signal.SIGHUP)
             return self._wait(request_id, timeout)
@@ -131,16 +138,18 @@ class Handshake:
             self._request.unlink(missing_ok=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let those who start, ask or look wait for each other."""
+    def _alone(self, patience: float) -> Iterator[bool]:
+        """Let those who start, ask or look wait for each other; False after so many seconds.
+
+        Who asks may be suspended meanwhile, and must not keep a service from starting.
+        """
         try:
             folder = os.open(self._folder, os.O_RDONLY)
         except FileNotFoundError:
             raise NotRunning(f"no irisab service runs: there is no {self._folder}") from None
         # The folder itself is the lock: root and the service's user can both open it.
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
+            yield _locked(folder, patience)
         finally:
             os.close(folder)
 
@@ -162,7 +171,7 @@ class Handshake:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
-                outcome: dict[str, Any] = json.loads(self._outcome.read_text())
+                outcome: dict[str, Any] = json.loads(read_note(self._outcome))
             except (OSError, ValueError):
                 outcome = {}
             if outcome.get("id") == request_id:
@@ -170,3 +179,22 @@ class Handshake:
             self._running_pid()
             time.sleep(0.02)
         raise ReloadRefused(f"the service did not answer within {timeout:g} seconds")
+
+
+_ANOTHER = (
+    "another irisab reload has been at it all the time; it may be suspended: see 'jobs', or "
+    "'pgrep -af \"irisab.* reload\"'"
+)
+
+
+def _locked(file: int, patience: float) -> bool:
+    """Tell whether a file could be locked within so many seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)

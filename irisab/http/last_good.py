@@ -7,7 +7,7 @@ from pathlib import Path
 
 from irisab import config
 from irisab.errors import BundleError
-from irisab.files import replace_durably
+from irisab.files import read_regular, replace_durably
 from irisab.http import systemd
 from irisab.model import publish
 from irisab.serving import snapshot
@@ -24,6 +24,8 @@ def keep(accepted: Snapshot) -> None:
     try:
         publish.link(models_of(path), accepted.bundles.values())
         replace_durably(path, accepted.config.text.encode())
+        # Not before: until then the INI of before may ask for them.
+        publish.unlink_others(models_of(path), accepted.bundles.keys())
     except OSError as error:
         log.error("%s cannot be written: %s", path, error)
 
@@ -44,7 +46,7 @@ def models_of(last_good: Path) -> Path:
 def find(path: Path) -> Path | None:
     """Find the last good INI beside the history, wherever a mistake in the INI says that it is."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_regular(path).decode(errors="replace")
     except OSError:
         text = ""
     folders = [config.history_path(text, base=path.absolute().parent).parent]

@@ -9,12 +9,12 @@ from typing import Any
 
 from irisab import config
 from irisab.errors import ConfigError
-from irisab.http import systemd
+from irisab.http import crowd, systemd
 
 # Connections that may wait during a restart, as in irisab.socket.
 BACKLOG = 1024
-# Each connection is a file; systemd gives a service 1,024 of them.
-CONNECTION_LIMIT = 900
+# More than any answer: none goes through a file, which is a descriptor that a connection needs.
+NO_FILE = 2**30
 
 
 def adjustments(options: config.ServerOptions) -> dict[str, Any]:
@@ -22,8 +22,11 @@ def adjustments(options: config.ServerOptions) -> dict[str, Any]:
     return {
         "threads": options.threads,
         "backlog": BACKLOG,
-        "connection_limit": CONNECTION_LIMIT,
+        "connection_limit": crowd.limit(),
         "max_request_body_size": config.HARD_BODY_LIMIT,
+        # `exchange.Body` keeps so much of a body.
+        "inbuf_overflow": options.max_body_bytes,
+        "outbuf_overflow": NO_FILE,
         # select() cannot see a file beyond the 1,024th.
         "asyncore_use_poll": True,
         # nginx passes no header that we use, and this saves a look at each request.

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -183,11 +183,19 @@ def _needs_format_2(estimator: Any, about: Mapping[str, Any]) -> bool:
 
 
 def link(models: Path, bundles: Iterable[Bundle]) -> None:
-    """Make `models` a folder from which just these bundles are loaded; raises `OSError`."""
+    """Make `models` a folder from which these bundles are loaded; raises `OSError`."""
     for each in bundles:
         home = models / each.version
         home.mkdir(parents=True, exist_ok=True)
         make_current(home, each.folder)
+
+
+def unlink_others(models: Path, versions: Collection[str]) -> None:
+    """Remove from a folder that `link` has made the links of other versions; raises `OSError`."""
+    for home in models.iterdir():
+        if home.name not in versions:
+            (home / CURRENT).unlink(missing_ok=True)
+            home.rmdir()
 
 
 def make_current(home: Path, target: Path | str) -> None:

@@ -1,6 +1,7 @@
 """What Prometheus sees. Start at `Metrics`.
 
-Counters and histograms are kept from load time on and outlive every reload. Gauges are not kept at
+Counters and histograms are kept from load time on and outlive every reload, until their version has
+left the configuration. Gauges are not kept at
 all: one collector asks for the truth when it is scraped.
 """
 
@@ -44,6 +45,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._versions: set[str] = set()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "prediction_requests", "Answered /predict requests.", registry=self.registry
@@ -146,6 +148,7 @@ class Metrics:
 
     def prepare(self, version: str, *, class_names: Iterable[str], challenger: bool) -> None:
         """Make every series of a version exist, at 0 where it is new."""
+        self._versions.add(version)
         self.version_requests.labels(version)
         self.latency.labels(version)
         self.shadow_errors.labels(version)
@@ -157,6 +160,20 @@ class Metrics:
             self.feedback.labels(version, outcome)
         if challenger:
             self.disagreements.labels(version)
+
+    def retire(self, version: str) -> None:
+        """Forget every series of a version that is served no more."""
+        for each in (
+            *(self.version_requests, self.latency, self.classes, self.feedback, self.fallbacks),
+            *(self.disagreements, self.shadow_latency, self.shadow_errors),
+        ):
+            each.remove_by_labels({"version": version})
+        self._versions.discard(version)
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """Those that have series."""
+        return sorted(self._versions)
 
     def watch(self, read: Callable[[], Gauges]) -> None:
         """Register the collector of all gauges; `read` is called at each scrape."""

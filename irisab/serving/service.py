@@ -55,6 +55,7 @@ class Service:
         self._ids = RequestIds(_newest_id(history), now=now)
         # Answered, but not with the recorder yet. A set's own methods are one step to threads.
         self.pending: set[bytes] = set()
+        self._known: set[str] = set()
         self._shadow = Shadow(metrics, self._record, self.recorder.fail)
         self._feedback = Feedback(history, recorder, metrics, self.pending)
         self.swap(snapshot)
@@ -74,9 +75,18 @@ class Service:
     def swap(self, snapshot: Snapshot) -> None:
         """Serve from `snapshot` from the next request on."""
         serving = prepare(snapshot, self.metrics)
+        self._retire({*snapshot.config.models, *snapshot.bundles})
         self.recorder.announce(serving.revision)
         self.recorder.keep_rows = snapshot.config.data.keep_rows
         self._serving = serving
+
+    def _retire(self, known: set[str]) -> None:
+        """Forget the series of versions that neither this nor the last configuration knows: the
+        last requests of the latter may not be counted yet."""
+        for version in self.metrics.versions:
+            if version not in known | self._known:
+                self.metrics.retire(version)
+        self._known = known
 
     def predict(self, body: bytes) -> bytes:
         """Answer the body of POST /predict with a body, and follow it: see `answer`."""

@@ -17,6 +17,30 @@ def of_versions(connection: sqlite3.Connection, revision: str) -> dict[str, Coun
     return {version: dict(zip(names, counts, strict=True)) for version, *counts in rows}
 
 
+def of_users(connection: sqlite3.Connection, since: float, until: float) -> int:
+    """Return how many distinct users were last seen between two moments."""
+    (revisions,) = connection.execute(
+        "SELECT count(*) FROM newest_rows WHERE request_id >= ?", (oldest_id(since),)
+    ).fetchone()
+    if revisions != 1:
+        (users,) = connection.execute(
+            "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?", (since, until)
+        ).fetchone()
+        return int(users)
+    # Of one revision each row is another user, and to compare them takes 30 times as long. SQLite
+    # counts what an index ends with ten times as fast as what stands between.
+    seen, future = (
+        connection.execute(f"SELECT count(*) FROM users WHERE last_seen {later} ?", (moment,))
+        for later, moment in ((">=", since), (">", until))
+    )
+    return int(seen.fetchone()[0] - future.fetchone()[0])
+
+
+def oldest_id(moment: float) -> bytes:
+    """Return what no id of a request is below that came at a moment, or later."""
+    return int(max(moment, 0) * 1000).to_bytes(6, "big") + bytes(10)
+
+
 def of_classes(connection: sqlite3.Connection, revision: str) -> dict[str, dict[int, Counts]]:
     names = ("labelled", "correct", "units", "units_correct")
     rows = connection.execute(
@@ -53,8 +77,8 @@ def of_scored(
     scored = " AND ".join("json_type(votes, ?) IS NOT NULL" for _ in versions)
     requests, by_all = connection.execute(
         f"SELECT count(*), coalesce(sum({scored}), 0) FROM (SELECT * FROM predictions"
-        " ORDER BY request_id DESC, row DESC LIMIT ?)"
-        " WHERE row = 0 AND forced = 0 AND revision = ?",
+        " WHERE forced = 0 ORDER BY request_id DESC, row DESC LIMIT ?)"
+        " WHERE row = 0 AND revision = ?",
         (*(f'$."{name}"' for name in versions), limit, revision),
     ).fetchone()
     return requests, by_all
@@ -116,16 +140,3 @@ def of_errors(connection: sqlite3.Connection, revision: str) -> dict[str, dict[s
         f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?", (revision,)
     )
     return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
-
-
-def of_users(connection: sqlite3.Connection, within: tuple[float, float]) -> int:
-    count, first, last = connection.execute(
-        "SELECT count(*), min(revision), max(revision) FROM users WHERE last_seen BETWEEN ? AND ?",
-        within,
-    ).fetchone()
-    # Of one revision each row is another user; to compare them takes 30 times as long.
-    if first != last:
-        (count,) = connection.execute(
-            "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?", within
-        ).fetchone()
-    return int(count)

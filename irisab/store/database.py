@@ -122,6 +122,7 @@ CREATE TABLE IF NOT EXISTS own_ids (   -- what callers call their requests
     PRIMARY KEY (id, request_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS own_ids_request ON own_ids (request_id);
+CREATE INDEX IF NOT EXISTS forced_rows ON predictions (request_id) WHERE forced = 1;
 CREATE TABLE IF NOT EXISTS version_errors (   -- labels of a regression
     revision TEXT, version TEXT,
     labelled INTEGER NOT NULL DEFAULT 0,
@@ -166,7 +167,7 @@ CREATE TABLE IF NOT EXISTS events (   -- the newest `events.KEEP` of them
     by TEXT NOT NULL                 -- operator, timer, irisab
 );
 """
-TABLES = frozenset(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + LATER))
+MADE = frozenset(re.findall(r"CREATE (?:TABLE|INDEX) IF NOT EXISTS (\w+)", SCHEMA + LATER))
 
 
 def connect(path: Path, *, synchronous: str, create: bool = True) -> sqlite3.Connection:
@@ -200,7 +201,7 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
         )
     if version < VERSION:
         connection.execute("PRAGMA journal_mode = WAL")
-    if version < VERSION or not tables(connection) >= TABLES:
+    if version < VERSION or not made(connection) >= MADE:
         with transaction(connection):
             # Not executescript, which commits whatever transaction is open.
             for statement in (SCHEMA + LATER).split(";"):
@@ -209,9 +210,9 @@ def _prepare(connection: sqlite3.Connection, synchronous: str) -> None:
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def tables(connection: sqlite3.Connection) -> frozenset[str]:
-    """Return the names of the tables that are there."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+def made(connection: sqlite3.Connection) -> frozenset[str]:
+    """Return the names of the tables and indexes that are there."""
+    rows = connection.execute("SELECT name FROM sqlite_master")
     return frozenset(name for (name,) in rows)
 
 
@@ -222,6 +223,21 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def log_of(path: Path) -> Path:
+    """Return where SQLite writes first: its write-ahead log."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def write_back(connection: sqlite3.Connection) -> None:
+    """Put what is committed into the file itself, and return when it is on the disk.
+
+    Raises `sqlite3.OperationalError` where others hold it up for `BUSY_SECONDS`.
+    """
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("its write-ahead log is gone, and it is in use")
 
 
 @contextmanager

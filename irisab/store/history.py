@@ -9,26 +9,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from irisab.stats.fall import Day
-from irisab.store import counts, timeline
+from irisab.store import counts, timeline, window
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
-from irisab.store.rows import columns, decode, is_numeric
 from irisab.store.timeline import Timeline
 
 PAGE = 1000
-# Looking further would read the whole history at each scrape after a change of features.
-LOOK_BACK = 100
 ACTIVE_SECONDS = 15 * 60
 
 
@@ -51,14 +45,17 @@ class History:
     """
 
     def __init__(self, path: Path) -> None:
-        # Two connections, so that a label on its way to the disk keeps no report waiting.
+        # Three connections: neither keeps a label on its way to the disk a report waiting, nor a
+        # report a label that looks for its prediction.
         self._reader = Reader(path)
+        self._finder = Reader(path)
         self._labels = LabelWriter(path)
         self._reading = self._reader.reading
 
     def close(self) -> None:
-        """Close both connections."""
+        """Close the connections."""
         self._reader.close()
+        self._finder.close()
         self._labels.close()
 
     # -- reading ----------------------------------------------------------------------------
@@ -74,35 +71,10 @@ class History:
     ) -> NDArray[Any]:
         """Return the features of the last `size` rows, newest first: shape (n_rows, n_features).
 
-        Numbers and booleans come as float64, NaN where they are missing; with other `types` among
-        them, all come as objects. Rows of forced versions, or of models with other features, are
-        not traffic to look at; they are passed over as far as `LOOK_BACK` times the window.
+        Whose they may be, and in which form they come, says `window.newest`.
         """
-        types = types or ["number"] * len(features)
         with self._reading() as connection:
-            alike = {
-                revision
-                for (revision,) in connection.execute(
-                    "SELECT revision FROM revisions WHERE features = ?", (columns(features, types),)
-                )
-            }
-            cursor = connection.execute(
-                "SELECT features, forced, revision FROM predictions"
-                " ORDER BY request_id DESC, row DESC LIMIT ?",
-                (LOOK_BACK * size,),
-            )
-            # Read no further than needed, and leave no statement open, which would hold the log.
-            with closing(cursor):
-                blobs = (
-                    blob for blob, forced, revision in cursor if not forced and revision in alike
-                )
-                newest = [*islice(blobs, size)]
-        if is_numeric(types):
-            return np.frombuffer(b"".join(newest), dtype="<f8").reshape(-1, len(features))
-        rows = np.empty((len(newest), len(features)), dtype=object)
-        for number, blob in enumerate(newest):
-            rows[number] = decode(blob, types)
-        return rows
+            return window.newest(connection, size, features=features, types=types)
 
     def latencies(self, revision: str, *, limit: int) -> dict[str, list[float]]:
         """Return, by version, the seconds of `revision`'s requests among the last `limit` rows."""
@@ -111,8 +83,8 @@ class History:
             # thread it takes longer to come back than to read a thousand.
             rows = connection.execute(
                 "SELECT version, json_group_array(latency) FROM (SELECT * FROM predictions"
-                " ORDER BY request_id DESC, row DESC LIMIT ?)"
-                " WHERE row = 0 AND forced = 0 AND revision = ? GROUP BY version",
+                " WHERE forced = 0 ORDER BY request_id DESC, row DESC LIMIT ?)"
+                " WHERE row = 0 AND revision = ? GROUP BY version",
                 (limit, revision),
             ).fetchall()
         return {version: json.loads(seconds) for version, seconds in rows}
@@ -146,10 +118,9 @@ class History:
 
     def active_users(self, *, now: float) -> int:
         """Return how many distinct users asked in the last 15 minutes."""
-        # Up to now: a clock that was ahead has left users of the future.
-        within = (now - ACTIVE_SECONDS, now + 1)
         with self._reading() as connection:
-            return counts.of_users(connection, within)
+            # Up to now: a clock that was ahead has left users of the future.
+            return counts.of_users(connection, now - ACTIVE_SECONDS, now + 1)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
         """Return how many users (else requests) two models, by their hashes, scored, disagreed on
@@ -215,7 +186,7 @@ class History:
         They are read in pages: one long read would keep the write-ahead log from being reset.
         """
         # An id is never older than its row, but may be newer: see `Service._new_request_id`.
-        last = (int(max(since, 0) * 1000).to_bytes(6, "big") + bytes(10), -1)
+        last = (counts.oldest_id(since), -1)
         while page := self._page(last, labelled=labelled):
             yield from (row for row in page if row["time"] >= since)
             last = (page[-1]["request_id"], page[-1]["row"])
@@ -241,7 +212,7 @@ class History:
 
     def find(self, request_id: bytes) -> RecordedRequest | None:
         """Return what is recorded under a request id, or None."""
-        with self._reading() as connection:
+        with self._finder.reading() as connection:
             rows = connection.execute(
                 "SELECT r.content, p.version, p.prediction, p.label FROM predictions AS p"
                 " JOIN revisions AS r USING (revision) WHERE p.request_id = ? ORDER BY p.row",
@@ -259,7 +230,7 @@ class History:
 
     def request_of(self, own_id: str) -> bytes | None:
         """Return the newest request that a caller has called so, None where there is none."""
-        with self._reading() as connection:
+        with self._finder.reading() as connection:
             (newest,) = connection.execute(
                 "SELECT max(request_id) FROM own_ids WHERE id = ?", (own_id,)
             ).fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from irisab.errors import HistoryError
 from irisab.store import evidence
-from irisab.store.database import BUSY_SECONDS, identity, transaction
+from irisab.store.database import BUSY_SECONDS, identity, log_of, transaction, write_back
 from irisab.store.reader import explained
 from irisab.store.upgrade import open_history
+
+log = logging.getLogger(__name__)
 
 # How long a label waits for a locked file when the label before it has already waited the whole
 # BUSY_SECONDS in vain: a lock that stays would otherwise hold every thread for seconds each.
@@ -27,6 +30,7 @@ class LabelWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._identity: tuple[int, int] | None = None
+        self._log: tuple[int, int] | None = None
         self._lock = threading.Lock()
         self._failing = False
         self._connection: sqlite3.Connection | None = None
@@ -49,10 +53,26 @@ class LabelWriter:
         with self._in_turn(), explained(self._path):
             if self._connection is None:
                 self._connection = open_history(self._path, synchronous="FULL")
+                self._log = identity(log_of(self._path))
             patience = RETRY_SECONDS if self._failing else BUSY_SECONDS
             self._connection.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._connection):
-                return evidence.add(self._connection, request_id, labels, correct=correct)
+                new = evidence.add(self._connection, request_id, labels, correct=correct)
+            if identity(log_of(self._path)) != self._log:
+                self._keep_without_log(self._connection)
+            return new
+
+    def _keep_without_log(self, connection: sqlite3.Connection) -> None:
+        """Put a label where it is found again: its write-ahead log has been deleted.
+
+        SQLite goes on with the deleted file, of which nothing is left once the process ends.
+        """
+        log.error(
+            "%s: its -wal file was deleted or replaced; labels are kept, each in more time, until "
+            "systemctl restart irisab",
+            self._path,
+        )
+        write_back(connection)
 
     def _notice_another_file(self) -> None:
         """Begin anew where the file was removed or replaced: what is open has no name any more."""

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import NamedTuple
 
 from irisab.store.counters import Pair
 from irisab.store.revision import Revision
 
 # Users of one table at a time: a large deletion would keep labels waiting.
 USERS_AT_ONCE = 20_000
+
+
+class Pruned(NamedTuple):
+    """How many rows were deleted, and how many of them were forced."""
+
+    rows: int
+    forced: int
+
+    def and_forced(self, rows: int) -> Pruned:
+        """Return it with more forced rows."""
+        return Pruned(self.rows + rows, self.forced + rows)
 
 
 class Pruner:
@@ -21,19 +33,32 @@ class Pruner:
     def __init__(self) -> None:
         self._users_may_be_left = True
 
-    def prune(self, connection: sqlite3.Connection, rows: int, serving: Revision | None) -> int:
-        """Delete at least so many rows, whole requests; returns how many there were."""
-        deleted = connection.execute(
-            "DELETE FROM predictions WHERE request_id < (SELECT request_id FROM predictions"
-            " ORDER BY request_id, row LIMIT 1 OFFSET ?)",
-            (rows,),
-        )
+    def prune(self, connection: sqlite3.Connection, rows: int, serving: Revision | None) -> Pruned:
+        """Delete the oldest rows, so many or a few less: whole requests."""
+        kept = _after(connection, rows, "TRUE")
+        (forced,) = connection.execute(
+            "SELECT count(*) FROM predictions WHERE forced = 1 AND request_id < ?", (kept,)
+        ).fetchone()
+        deleted = connection.execute("DELETE FROM predictions WHERE request_id < ?", (kept,))
         for table in ("counted", "own_ids"):
             connection.execute(
                 f"DELETE FROM {table} WHERE request_id < (SELECT min(request_id) FROM predictions)"
             )
         if serving is not None:
             self._prune_users(connection, serving)
+        return Pruned(deleted.rowcount, forced)
+
+    def prune_forced(self, connection: sqlite3.Connection, rows: int) -> int:
+        """Delete the oldest forced rows; returns how many."""
+        kept = _after(connection, rows, "forced = 1")
+        connection.execute(
+            "DELETE FROM own_ids WHERE request_id IN"
+            " (SELECT request_id FROM predictions WHERE forced = 1 AND request_id < ?)",
+            (kept,),
+        )
+        deleted = connection.execute(
+            "DELETE FROM predictions WHERE forced = 1 AND request_id < ?", (kept,)
+        )
         return deleted.rowcount
 
     def _prune_users(self, connection: sqlite3.Connection, serving: Revision) -> None:
@@ -43,6 +68,15 @@ class Pruner:
                 connection.execute("DELETE FROM newest_rows WHERE revision = ?", (revision,))
         if self._users_may_be_left:
             self._users_may_be_left = _prune_pairs(connection, serving)
+
+
+def _after(connection: sqlite3.Connection, rows: int, which: str) -> bytes | None:
+    """Return the request in which the row stands that comes after the oldest `rows`."""
+    row = connection.execute(
+        f"SELECT request_id FROM predictions WHERE {which} ORDER BY request_id LIMIT 1 OFFSET ?",
+        (rows,),
+    ).fetchone()
+    return None if row is None else bytes(row[0])
 
 
 def note_rows(connection: sqlite3.Connection, revision: str, request_id: bytes) -> None:

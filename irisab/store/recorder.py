@@ -64,9 +64,15 @@ class Recorder:
         self._thread.start()
 
     def record(self, item: Record) -> None:
-        """Queue a prediction; never blocks and never raises."""
+        """Queue a prediction; never blocks and never raises.
+
+        Batches, and rows of a version that was asked for by name, leave about half of the queue to
+        requests of one row: it is rows that fill it.
+        """
+        yields = item.forced or len(item.rows) > 1
         with self._counting:
-            if self._queued_rows + len(item.rows) > QUEUE_ROWS:
+            queued = self._queued_rows
+            if queued + len(item.rows) > QUEUE_ROWS or (yields and queued > QUEUE_ROWS // 2):
                 self.dropped += len(item.rows)
                 return
             self._queued_rows += len(item.rows)

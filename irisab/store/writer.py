@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from irisab.store import timeline, traffic
 from irisab.store.database import identity, transaction
-from irisab.store.pruning import Pruner, note_rows
+from irisab.store.pruning import Pruned, Pruner, note_rows
 from irisab.store.revision import Revision
 from irisab.store.rows import encode, is_numeric
 from irisab.store.timeline import Drift
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 # Rows: about three seconds of the fastest traffic, 10 MB at the most. It bounds what one flush
 # writes and prunes as well, so that pruning keeps up and never ends inside the oldest request.
 QUEUE_ROWS = 20_000
+# Of `keep_rows`: what rows of versions that were asked for by name may take of it. They count for
+# nothing, and must not push out what somebody will label.
+FORCED_SHARE = 0.1
 # One statement per row would give up and take the interpreter's lock for each; one statement for
 # 64 rows leaves the interpreter to the requests.
 ROWS_PER_STATEMENT = 64
@@ -64,10 +67,15 @@ _Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, fl
 
 
 class Writer:
-    """One connection that writes predictions; `stored_rows` is how many the file holds."""
+    """One connection that writes predictions.
+
+    `stored_rows` is how many the file holds, `forced_rows` how many of these are of versions that
+    were asked for by name.
+    """
 
     def __init__(self, path: Path) -> None:
         self.stored_rows = 0
+        self.forced_rows = 0
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -87,11 +95,13 @@ class Writer:
             revisions = [each for each in items if isinstance(each, Revision)]
             self._write_revisions(self._connection, revisions)
             predictions = [each for each in items if isinstance(each, Record)]
-            stored = self._insert(predictions)
+            self._insert(predictions)
             self._count(predictions, [each for each in items if isinstance(each, Failure)])
             timeline.note(self._connection, [each for each in items if isinstance(each, Drift)])
-            pruned = self._prune(self.stored_rows + stored - keep_rows)
-        self.stored_rows += stored - pruned
+            stored = self.stored_rows + sum(len(each.rows) for each in predictions)
+            forced = self.forced_rows + sum(len(each.rows) for each in predictions if each.forced)
+            pruned = self._prune(stored, forced, keep_rows)
+        self.stored_rows, self.forced_rows = stored - pruned.rows, forced - pruned.forced
 
     def _current(self) -> sqlite3.Connection:
         """Return the connection to the file that has the name now."""
@@ -106,6 +116,9 @@ class Writer:
         try:
             (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
             (self.stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
+            (self.forced_rows,) = connection.execute(
+                "SELECT count(*) FROM predictions WHERE forced = 1"
+            ).fetchone()
             with transaction(connection):
                 self._write_revisions(connection, list(self._revisions.values()))
         except BaseException:
@@ -133,20 +146,17 @@ class Writer:
                 (each.id, time.time(), each.columns, each.to_json()),
             )
 
-    def _insert(self, predictions: Sequence[Record]) -> int:
+    def _insert(self, predictions: Sequence[Record]) -> None:
         rows = chain.from_iterable(map(self._values, predictions))
-        stored = 0
         # Made as they are needed: all at once, they would hold the interpreter for milliseconds.
         while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
             self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
-            stored += len(chunk)
         for each in predictions:
             if each.own_id is not None:
                 self._execute(
                     "INSERT INTO own_ids (id, request_id) VALUES (?, ?)",
                     (each.own_id, each.request_id),
                 )
-        return stored
 
     def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
@@ -189,13 +199,17 @@ class Writer:
         for each in {each.revision: each for each in predictions}.values():
             note_rows(self._connection, each.revision, each.request_id)
 
-    def _prune(self, excess: int) -> int:
-        """Delete the oldest rows beyond `keep_rows`, not too many at a time."""
-        if excess <= 0:
-            return 0
+    def _prune(self, stored: int, forced: int, keep_rows: int) -> Pruned:
+        """Delete the oldest rows beyond `keep_rows`, and forced ones beyond their share of it; not
+        too many at a time."""
         assert self._connection is not None
+        too_many = min(forced - int(FORCED_SHARE * keep_rows), QUEUE_ROWS)
+        apart = self._pruner.prune_forced(self._connection, too_many) if too_many > 0 else 0
+        excess = min(stored - apart - keep_rows, QUEUE_ROWS)
+        if excess <= 0:
+            return Pruned(apart, apart)
         serving = next(reversed(self._revisions.values()), None)
-        return self._pruner.prune(self._connection, min(excess, QUEUE_ROWS), serving)
+        return self._pruner.prune(self._connection, excess, serving).and_forced(apart)
 
 
 def _insert_statement(rows: int) -> str:

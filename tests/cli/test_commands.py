@@ -384,12 +384,14 @@ def test_drift_exits_by_what_it_found(served: Served, capsys: pytest.CaptureFixt
     assert command(served.config, "drift") == 3
     text = capsys.readouterr().out
     assert "Status: NOT ENOUGH DATA (37 of 100 rows)" in text and "Drift Score" not in text
-    served.predict(training_rows(100))
+    for row in training_rows(100):
+        served.predict(row)
     served.flush()
     assert command(served.config, "drift") == 0
     text = capsys.readouterr().out
     assert "Status: OK" in text and "✅ No significant drift detected." in text
-    served.predict([ROW] * 100)
+    for _ in range(100):
+        served.predict(ROW)
     served.flush()
     assert command(served.config, "drift") == 1
     text = capsys.readouterr().out

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from irisab import keys
 from irisab.__main__ import run
-from irisab.http.auth import ANYBODY_VOTES
+from irisab.http.auth import ANYBODY_ASKS, ANYBODY_VOTES
 from irisab.keys import Key
 from irisab.lifecycle import training
 from irisab.lifecycle.dataset import load_iris
@@ -76,3 +76,23 @@ def test_check_says_whether_anybody_votes(
     keys.edit(tmp_path / "keys", lambda _: [Key("shop", "1" * 64, ("feedback",))])
     assert run(command) == 0
     assert ANYBODY_VOTES not in capsys.readouterr().out
+
+
+def test_an_odd_spread_of_users_says_who_could_have_made_it(
+    tmp_path: Path, iris_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """150 users chosen so that one version gets them all; with keys for predictions nobody can."""
+    served = Served(write_config(tmp_path, iris_models, OPEN))
+    choose = served.service.snapshot.split.choose
+    chosen = [name for name in map(str, range(400)) if choose(name) == "v1"][:150]
+    for name in chosen:
+        served.predict(user_id=name)
+    served.flush()
+    served.close()
+    command = ["--config", str(served.config), "verdict"]
+    assert run(command) == 3
+    assert ANYBODY_ASKS in capsys.readouterr().out
+    served.config.write_text(served.config.read_text().replace("= no", "= all"))
+    assert run(command) == 3
+    printed = capsys.readouterr().out
+    assert "Users are not spread as the split says" in printed and ANYBODY_ASKS not in printed

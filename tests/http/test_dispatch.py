@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
+from traffic import wait_until
 from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
-from irisab.http import dispatch
+from irisab.http import dispatch, exchange
+
+LARGE = 1_000_000
 
 
 class Running:
@@ -31,7 +37,8 @@ class Running:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
             self._server = server = dispatch.create(
-                self._app, listener, is_quick=lambda method, path, length: path != "/slow",
+                self._app, listener,
+                is_quick=lambda method, path, length: path not in ("/slow", "/large"),
                 threads=1, ident="irisab",
             )  # fmt: skip
             self._ready.set()
@@ -50,6 +57,9 @@ class Running:
             started = time.thread_time()
             while time.thread_time() < started + 2 * dispatch.TURN_SECONDS:
                 pass
+        if path == "/large":
+            start_response("200 OK", [("Content-Length", str(LARGE))])
+            return [bytes(LARGE)]
         if path == "/broken":
             raise RuntimeError("broken on purpose")
         body = f"{path} {threading.current_thread() is self._thread}".encode()
@@ -146,8 +156,8 @@ def test_headers_are_waitresss_own(
     request = HTTPRequestParser(Adjustments())
     request.received("\r\n".join([*lines, "", ""]).encode())
     found = []
-    for build in dispatch.Task.build_response_header, WSGITask.build_response_header:
-        task = dispatch.Task(running.channel(), request)
+    for build in exchange.Task.build_response_header, WSGITask.build_response_header:
+        task = exchange.Task(running.channel(), request)
         task.start_time = 1764072000.5
         task.status, task.content_length = "200 OK", 2 if len(headers) > 1 else None
         task.response_headers = list(headers)
@@ -156,13 +166,146 @@ def test_headers_are_waitresss_own(
 
 
 def test_a_quick_request_that_is_not_rests_the_main_thread() -> None:
-    """What takes longer than promised is a worker's next time, so that reading goes on."""
+    """What takes longer than promised, twice, is a worker's next time: reading goes on."""
     running = Running()
     try:
         running.go.set()
-        with running.ask("/tardy") as connection:
-            assert read(connection, 1) == ["/tardy True"]
+        for _ in range(2):
+            with running.ask("/tardy") as connection:
+                assert read(connection, 1) == ["/tardy True"]
         with running.ask("/quick") as connection:
             assert read(connection, 1) == ["/quick False"]
     finally:
         running.stop()
+
+
+# -- many at once ---------------------------------------------------------------------------
+
+
+class ByHand:
+    """A server in this thread, which turns when told to. An answer takes a millisecond of it."""
+
+    def __init__(self, **options: object) -> None:
+        self.answered: list[str] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.server = dispatch.create(
+            self._app, self.listener, is_quick=lambda method, path, length: True,
+            threads=1, asyncore_use_poll=True, **options,
+        )  # fmt: skip
+
+    def _app(self, environ, start_response):
+        started = time.thread_time()
+        while time.thread_time() < started + 0.001:
+            pass
+        self.answered.append(environ["PATH_INFO"])
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    def connect(self, sent: bytes = b"") -> socket.socket:
+        connection = socket.create_connection(self.listener.getsockname(), timeout=20)
+        connection.sendall(sent)
+        return connection
+
+    def turn(self, until: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 20
+        while not until():
+            assert time.monotonic() < deadline, "it did not come to pass"
+            # A second's wait for sockets is for those who have nothing to do.
+            self.server.trigger.pull_trigger()
+            self.server.turn()
+
+    def close(self) -> None:
+        self.server.task_dispatcher.shutdown()
+        dispatch.wasyncore.close_all(self.server._map)
+
+
+@pytest.fixture
+def by_hand() -> Iterator[ByHand]:
+    made = ByHand()
+    yield made
+    made.close()
+
+
+GET = b"GET /%b HTTP/1.1\r\n\r\n"
+
+
+def test_who_sends_many_requests_waits_for_who_sends_one(by_hand: ByHand) -> None:
+    """An answer of a pipeline comes after those of all who came meanwhile."""
+    with by_hand.connect(GET % b"a" * 100) as _, by_hand.connect(GET % b"a" * 100) as _:
+        by_hand.turn(lambda: by_hand.answered)
+        with by_hand.connect(GET % b"b") as one:
+            before = len(by_hand.answered)
+            by_hand.turn(lambda: "/b" in by_hand.answered)
+            assert one.recv(1000).startswith(b"HTTP/1.1 200 OK")
+            # Two turns to accept and to read it, of ten milliseconds each.
+            assert len(by_hand.answered) - before < 60
+        by_hand.turn(lambda: by_hand.answered.count("/a") == 200)
+
+
+def test_workers_take_turns_as_well() -> None:
+    """What came in one go with a request waits in a line of its own."""
+    lines = dispatch.TwoLines(threading.get_ident())
+    for number in range(3):
+        lines.append(number)
+    pipelining = threading.Thread(target=lambda: [lines.append(f"more {n}") for n in range(5)])
+    pipelining.start()
+    pipelining.join()
+    assert len(lines) == 8
+    taken = [lines.popleft() for _ in range(8)]
+    assert taken == ["more 0", 0, "more 1", 1, "more 2", 2, "more 3", "more 4"]
+    assert not lines
+
+
+def test_no_worker_waits_for_who_does_not_read(running: Running) -> None:
+    """It gets what it asked for when it reads, and meanwhile the worker is there for others."""
+    with running.ask(*["/large"] * 40) as unread:
+        wait_until(lambda: running._server._unread)
+        for _ in range(3):
+            running.go.set()
+            with running.ask("/slow") as other:
+                assert read(other, 1) == ["/slow False"]
+        left = 40 * LARGE
+        while left > 0:
+            left -= len(unread.recv(1 << 20))
+
+
+def test_who_never_reads_is_closed(running: Running) -> None:
+    """A moment after it has taken the last byte."""
+    server = running._server
+    with running.ask(*["/large"] * 40):
+        wait_until(lambda: server._unread)
+        (channel,) = server._unread
+        channel.last_activity -= dispatch.UNREAD_SECONDS + 1
+        server.next_channel_cleanup = 0
+        server.pull_trigger()
+        wait_until(lambda: not server.active_channels and not server._unread)
+
+
+def test_idle_connections_make_room() -> None:
+    """Of too many, the idle ones go; who asks is answered, however many there are."""
+    by_hand = ByHand(connection_limit=30)
+    try:
+        with ExitStack() as idle:
+            for _ in range(200):
+                idle.enter_context(by_hand.connect())
+            with by_hand.connect(GET % b"me") as connection:
+                by_hand.turn(lambda: by_hand.answered)
+                assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+            assert len(by_hand.server._map) <= 30
+    finally:
+        by_hand.close()
+
+
+def test_without_a_file_nobody_is_accepted_for_a_moment(by_hand: ByHand) -> None:
+    """The main thread does other things meanwhile, and accepts as soon as there is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with by_hand.connect(GET % b"me") as connection:
+        with open(os.devnull) as lowest:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno(), hard))
+        try:
+            by_hand.server.turn()
+            assert not by_hand.server.active_channels and not by_hand.server.readable()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        by_hand.turn(lambda: by_hand.answered)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")

@@ -30,6 +30,7 @@ import pytest
 from processes import ROW, Process, free_port, irisab, replace_in, running, write_config
 from sklearn.tree import DecisionTreeClassifier
 from slow import Slow
+from traffic import wait_until
 
 from irisab.errors import ReloadRefused
 from irisab.http.handshake import Handshake
@@ -192,6 +193,16 @@ def test_a_restart_on_a_damaged_bundle_serves_the_last_good_one(
         assert "is not the manifest" in process.log.read_text()
         assert process.run("reload").returncode == 2
         assert process.get("/health").json["revision"] == revision
+
+
+def test_a_version_that_has_left_leaves_no_link(config: Path, port: int) -> None:
+    """The folder of what was accepted last has that, and no more."""
+    with running(config, port) as process:
+        folder = config.parent / "last-good"
+        assert {each.name for each in folder.iterdir()} == {"v1", "v2"}
+        replace_in(config, "v1 = 50\nv2 = 50\n", "v2 = 100\n")
+        assert process.run("reload").returncode == 0
+        assert [each.name for each in folder.iterdir()] == ["v2"]
 
 
 def changed(models: Path, version: str, pickled: bytes | None = None, **says: object) -> None:
@@ -698,7 +709,7 @@ def test_a_locked_history_holds_nobody_up(config: Path, port: int, tmp_path: Pat
 
 
 def test_a_full_disk_costs_no_prediction(config: Path, port: int) -> None:
-    """Labels get a 503 and a reload a sentence; with room again, nothing is lost."""
+    """Nor a reload. Labels get a 503; with room again, nothing is lost."""
     with running(config, port) as process:
         ids = recorded(process, 2)
         _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
@@ -708,16 +719,24 @@ def test_a_full_disk_costs_no_prediction(config: Path, port: int) -> None:
             assert process.post("/feedback", {"request_id": each, "label": 0}).status == 503
         for path in "/health", "/metrics", "/report":
             assert process.get(path).status == 200
+        full = ["prlimit", "--fsize=0", *irisab(config, "reload")]
+        done = subprocess.run(full, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout[:19]) == (0, "reloaded: revision "), done.stderr
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
         for each in ids:
             label_until_matched(process, each)
-        refused = subprocess.run(
-            ["prlimit", "--fsize=0", *irisab(config, "reload")],
-            stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
-        assert refused.returncode == 2
-        assert refused.stderr.startswith("irisab: the service cannot be asked: [Errno 27] ")
         assert process.run("reload").returncode == 0
+
+
+def test_a_pipe_is_no_ini_file(config: Path, port: int) -> None:
+    """It is refused, and not waited for: the service hears the stop after it."""
+    with running(config, port) as process:
+        config.unlink()
+        os.mkfifo(config)
+        process.signal(signal.SIGHUP)
+        wait_until(lambda: not process.get("/health").json["reload"]["ok"])
+        assert "irisab.ini: cannot be read: not a regular file" in process.log.read_text()
+        assert process.stop() == 0
 
 
 def test_a_full_disk_keeps_no_service_from_starting(config: Path, port: int) -> None:

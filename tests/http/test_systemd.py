@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from irisab.errors import ConfigError, NotRunning, ReloadRefused
+from irisab.files import read_note
 from irisab.http import systemd
 from irisab.http.handshake import Handshake
 
@@ -202,7 +204,7 @@ def test_a_look_at_the_lock_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / "irisab.pid").write_text("stale")
 
     def look() -> None:
-        with handshake._alone(), (tmp_path / "irisab.pid").open() as file:
+        with handshake._alone(10), (tmp_path / "irisab.pid").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             looking.set()
             time.sleep(0.2)
@@ -215,6 +217,33 @@ def test_a_look_at_the_lock_is_waited_for(tmp_path: Path) -> None:
     with handshake.running():
         assert looked.is_set()
         assert (tmp_path / "irisab.pid").read_text() == f"{os.getpid()}\n"
+
+
+# Asks, and is suspended while it waits for the answer.
+SUSPENDED = """
+import os, signal, sys
+from pathlib import Path
+from irisab.http.handshake import Handshake
+handshake = Handshake(Path(sys.argv[1]))
+with handshake._alone(10):
+    print("asking", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_a_suspended_reload_keeps_no_service_from_starting(tmp_path: Path) -> None:
+    """It has been asked from a terminal, and somebody pressed Ctrl-Z; others are told so."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SUSPENDED, tmp_path], stdout=subprocess.PIPE
+    ) as child:
+        try:
+            assert child.stdout is not None and child.stdout.readline() == b"asking\n"
+            with Handshake(tmp_path).running():
+                assert Handshake(tmp_path).running_pid() == os.getpid()
+                with pytest.raises(ReloadRefused, match="another irisab reload has been at it"):
+                    Handshake(tmp_path).reload(timeout=0.1)
+        finally:
+            child.kill()
 
 
 def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
@@ -237,6 +266,25 @@ def test_an_outcome_that_cannot_be_written_is_logged(
     assert "the outcome of a reload cannot be written" in caplog.text
     Handshake(tmp_path).answer(None, GOOD)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("room", [0, 60])
+def test_a_full_disk_refuses_no_reload(room: int, tmp_path: Path) -> None:
+    """The answer takes no room on the disk, so it comes; only its reason may not fit."""
+    outcome = tmp_path / "irisab.outcome"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+        for said in GOOD, BAD, BAD | {"error": "x" * 5000}:
+            Handshake(tmp_path).answer("an-id", said)
+            found = json.loads(read_note(outcome))
+            assert found in ({"id": "an-id", **said}, {"id": "an-id", "ok": said["ok"]})
+            assert outcome.is_symlink() == (len(json.dumps({"id": "an-id", **said})) > room)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert found == {"id": "an-id", "ok": False}
+    Handshake(tmp_path).answer("an-id", GOOD)
+    assert not outcome.is_symlink()
 
 
 # Import first: another user may not be allowed to read the package.

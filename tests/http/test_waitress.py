@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
+from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+
+from irisab.http import dispatch
 
 
 class Plain:
@@ -118,6 +122,38 @@ def test_one_request_is_executed_at_a_time(plain: Plain) -> None:
         channel.service()
         assert connection.recv(1000).count(b"HTTP/1.1 200") == 1
         assert not channel.requests
+
+
+def test_a_channel_says_whether_it_ever_had_an_answer(plain: Plain) -> None:
+    """Whose answers have been sent has none to read, and had one."""
+    with closing(plain.connect(GET % 1)) as connection:
+        plain.turn(lambda: plain.dispatcher.given)
+        channel = plain.dispatcher.given.pop()
+        assert channel.current_outbuf_count == 0
+        channel.service()
+        connection.recv(1000)
+        plain.turn(lambda: channel.total_outbufs_len == 0)
+        assert channel.current_outbuf_count > 0 and not channel.requests
+
+
+def test_what_a_body_is_kept_in_can_be_replaced(plain: Plain) -> None:
+    """Once the header is read, and before the body is."""
+    for header in "Content-Length: 5", "Transfer-Encoding: chunked":
+        request = HTTPRequestParser(plain.server.adj)
+        request.received(f"POST / HTTP/1.1\r\n{header}\r\n\r\n".encode())
+        assert len(request.body_rcv.buf) == 0
+        request.body_rcv.buf = kept = OverflowableBuffer(100)
+        request.received(b"hello" if "5" in header else b"5\r\nhello\r\n0\r\n\r\n")
+        assert request.completed and kept.getfile().read() == b"hello"
+        assert request.get_body_stream() is kept.getfile()
+
+
+def test_a_server_can_be_told_whom_to_accept() -> None:
+    """These are asked, and asked in each turn, or called for each connection."""
+    for name in ("readable", "handle_accept", "accept", "maintenance", "add_task"):
+        assert callable(getattr(TcpWSGIServer, name)), name
+    assert callable(HTTPChannel.handle_close) and HTTPChannel.last_activity == 0
+    assert Adjustments().send_bytes < dispatch.UNREAD_BYTES < Adjustments().outbuf_high_watermark
 
 
 def test_a_body_is_closed_after_it_was_sent(plain: Plain) -> None:

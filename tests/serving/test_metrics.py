@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from processes import ROW, Served, write_config
+from processes import ROW, Served, replace_in, write_config
 from prometheus_client.parser import text_string_to_metric_families
 
 from irisab.serving.metrics import Metrics
@@ -124,7 +124,8 @@ def test_gauges_follow_what_happens(served: Served) -> None:
     """Users and drift are computed at the scrape, from the history."""
     for number in range(7):
         served.predict(user_id=f"u{number % 3}")
-    served.predict([ROW] * 100)
+    for _ in range(100):
+        served.predict(ROW)
     served.flush()
     found = samples(served)
     assert found["prediction_active_users"][0][1] == 3
@@ -143,6 +144,22 @@ def test_labels_never_come_from_a_client(served: Served) -> None:
     served.predict(user_id="somebody")
     served.client.get("/nowhere")
     assert {(name, len(values)) for name, values in samples(served).items()} == before
+
+
+def test_a_version_that_has_left_leaves_no_series(served: Served) -> None:
+    """Not with the reload that takes it out, when requests of it may not be counted yet, but with
+    the next one; what stays goes on counting."""
+    served.predict(model_version="v1")
+    served.predict(model_version="v2")
+    replace_in(served.config, "v1 = 90\nv2 = 10", "v1 = 100")
+    served.reload()
+    assert served.sample("model_version_requests_total", version="v2") == 1
+    served.reload()
+    found = samples(served)
+    assert not [
+        name for name, each in found.items() for labels, _ in each if "v2" in labels.values()
+    ]
+    assert served.sample("model_version_requests_total", version="v1") == 1
 
 
 words = st.sampled_from(

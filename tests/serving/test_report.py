@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -42,6 +42,12 @@ class World:
         self.recorder.record(item)
         self.recorder.flush()
         return item.request_id
+
+    def ask_each(self, rows: Sequence[Sequence[float]]) -> None:
+        """Let so many clients ask, each about one row."""
+        for row in rows:
+            self.recorder.record(prediction(rows=[list(row)], revision=self.snapshot.revision_id))
+        self.recorder.flush()
 
     @property
     def report(self) -> Any:
@@ -128,14 +134,14 @@ def test_an_empty_history_is_a_whole_report(start: Start) -> None:
 
 
 def test_there_is_no_score_before_the_window_is_full(start: Start) -> None:
-    """99 rows of 100 are not enough, 100 are; a batch enters row by row."""
+    """99 rows of 100 are not enough, 100 are."""
     world = start()
     rows = load_iris().rows[np.random.default_rng(1).integers(150, size=100)].tolist()
-    world.ask([{"v1": 0, "v2": 0}] * 99, rows=rows[:99])
+    world.ask_each(rows[:99])
     found = world.report["drift"]
     assert (found["rows"], found["status"], found["score"]) == (99, "NOT ENOUGH DATA", None)
     assert set(found["features"].values()) == {None}
-    world.ask(rows=rows[99:])
+    world.ask_each(rows[99:])
     found = world.report["drift"]
     expected = drift.measure(np.array(rows[::-1]), world.snapshot.reference)
     assert (found["rows"], found["status"]) == (100, "OK")
@@ -144,14 +150,50 @@ def test_there_is_no_score_before_the_window_is_full(start: Start) -> None:
         assert sum(each["window"]) == pytest.approx(1)
 
 
-def test_of_a_large_batch_the_last_rows_count(start: Start) -> None:
+def test_the_newest_rows_count(start: Start) -> None:
     """The window is the newest rows, whatever came before them."""
     world = start("[drift]\nwindow = 50\n")
-    rows = [[90.0] * 4] * 70 + world.snapshot.reference.mean.reshape(1, 4).tolist() * 50
-    world.ask([{"v1": 0, "v2": 0}] * 120, rows=rows)
+    world.ask_each([[90.0] * 4] * 70 + world.snapshot.reference.mean.reshape(1, 4).tolist() * 50)
     found = world.report["drift"]
     assert (found["rows"], found["window"]) == (50, 50)
     assert found["score"] == pytest.approx(0, abs=1e-12)
+
+
+FAR_OUT = [1e6, -1e6, 1e6, 1e6]
+
+
+@pytest.mark.parametrize("who", ["a request", "a user"])
+def test_nobody_makes_drift_alone(who: str, start: Start) -> None:
+    """Of a window neither one request nor one user has more than a tenth, however many rows they
+    send, and that is not enough for a warning; nor does it keep others from being looked at."""
+    world = start()
+    calm = load_iris().rows[np.random.default_rng(1).integers(150, size=100)].tolist()
+    if who == "a request":
+        world.ask([{"v1": 0, "v2": 0}] * 1000, rows=[FAR_OUT] * 1000)
+    else:
+        for _ in range(300):
+            world.ask(rows=[FAR_OUT], user_id="the same")
+    found = world.report["drift"]
+    assert (found["rows"], found["status"]) == (10, "NOT ENOUGH DATA")
+    world.ask_each(calm)
+    assert world.report["drift"]["status"] == "OK"
+    if who == "a request":
+        world.ask([{"v1": 0, "v2": 0}] * 1000, rows=[FAR_OUT] * 1000)
+    else:
+        for _ in range(300):
+            world.ask(rows=[FAR_OUT], user_id="the same")
+    found = world.report["drift"]
+    assert (found["rows"], found["status"], found["above"]) == (100, "OK", [])
+
+
+def test_forced_rows_hide_no_drift(start: Start) -> None:
+    """However many rows of a version that was asked for by name come after it."""
+    world = start("[drift]\nwindow = 10\n")
+    world.ask_each([[90.0] * 4] * 10)
+    for _ in range(3):
+        world.ask([{"v1": 0, "v2": 0}] * 1000, forced=True)
+    found = world.report["drift"]
+    assert (found["rows"], found["status"]) == (10, "WARNING")
 
 
 def test_one_feature_is_enough_for_a_warning(start: Start) -> None:
@@ -159,7 +201,7 @@ def test_one_feature_is_enough_for_a_warning(start: Start) -> None:
     world = start("[drift]\nthreshold = 0.9\n")
     rows = load_iris().rows[np.random.default_rng(1).integers(150, size=100)]
     rows[:, 2] += 9
-    world.ask([{"v1": 0, "v2": 0}] * 100, rows=rows.tolist())
+    world.ask_each(rows.tolist())
     for threshold, status in ((0.9, "WARNING"), (1.0, "OK")):
         options = replace(world.snapshot.config.drift, threshold=threshold)
         changed = replace(world.snapshot.config, drift=options)
@@ -175,14 +217,14 @@ def test_a_small_window_must_exceed_what_chance_reaches(start: Start) -> None:
     random, seen = np.random.default_rng(2), []
     for _ in range(20):
         rows = load_iris().rows[random.integers(150, size=10)]
-        world.ask([{"v1": 0, "v2": 0}] * 10, rows=rows.tolist())
+        world.ask_each(rows.tolist())
         seen.append(world.report["drift"])
     assert sum(max(each["features"].values()) > 0.3 for each in seen) > 5
     assert {each["status"] for each in seen} == {"OK"}
     (limit,) = {limit for each in seen for limit in each["limits"].values()}
     assert 0.5 < limit < 0.8
     rows[:, 2] += 9
-    world.ask([{"v1": 0, "v2": 0}] * 10, rows=rows.tolist())
+    world.ask_each(rows.tolist())
     found = world.report["drift"]
     assert (found["status"], found["above"]) == ("WARNING", ["petal_length"])
 

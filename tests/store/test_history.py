@@ -76,22 +76,26 @@ def test_a_request_is_found_with_what_its_label_means(
 
 
 def test_the_window_is_the_newest_traffic(history: History, writer: Recorder) -> None:
-    """Newest rows first, a batch row by row; forced rows and rows of models with other features
-    are not looked at."""
+    """Newest rows first; forced rows and rows of models with other features are not looked at, and
+    of a batch no more rows than a tenth of the window."""
     writer.announce(revision("r2", features=["length", "width", "height"]))
     writer.announce(revision("r3", experiment="another"))
     for options in (
         {"rows": [[1.0, 1.0]]},
-        {"votes": [AGREE] * 3, "rows": [[2.0, 1.0], [2.0, 2.0], [2.0, 3.0]]},
+        {"votes": [AGREE] * 3, "rows": [[2.0, 3.0], [2.0, 2.0], [2.0, 1.0]]},
         {"rows": [[3.0, 1.0]], "forced": True},
         {"rows": [[4.0, 1.0, 1.0]], "revision": "r2"},
         {"rows": [[5.0, 1.0]], "revision": "r3"},
     ):
         writer.record(prediction(**options))
     writer.flush()
-    everything = [[5.0, 1.0], [2.0, 3.0], [2.0, 2.0], [2.0, 1.0], [1.0, 1.0]]
+    newest = [[5.0, 1.0], [2.0, 3.0], [1.0, 1.0]]
     for size in range(7):
-        assert history.window(size, features=FEATURES).tolist() == everything[:size]
+        assert history.window(size, features=FEATURES).tolist() == newest[:size]
+    batch = [[2.0, 1.0], [2.0, 2.0], [2.0, 3.0]]
+    for size, rows in ((20, batch[1:]), (30, batch)):
+        found = history.window(size, features=FEATURES).tolist()
+        assert found == [newest[0], *rows, newest[2]]
     assert history.window(9, features=["length", "width", "height"]).tolist() == [[4.0, 1.0, 1.0]]
     assert history.window(9, features=["width", "length"]).shape == (0, 2)
 

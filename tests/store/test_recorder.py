@@ -42,7 +42,7 @@ def test_everything_about_a_prediction_is_kept(writer: Recorder, history: Histor
     assert (first["time"], first["latency"]) == (sent.time, sent.latency)
     assert (first["revision"], first["version"], first["forced"]) == ("r1", "v2", 0)
     assert first["user"] is first["label"] is None
-    assert history.window(2, features=["length", "width"]).tolist() == rows[::-1]
+    assert history.window(20, features=["length", "width"]).tolist() == rows[::-1]
 
 
 def test_a_thread_writes_without_being_told(path: Path, history: History) -> None:
@@ -220,18 +220,57 @@ def test_a_request_id_that_is_there_already_is_lost(writer: Recorder, history: H
 
 def test_the_queue_is_bounded_in_rows(writer: Recorder, history: History) -> None:
     """What does not fit is dropped and counted; once written there is room again."""
-    batch = prediction([{"v1": 0, "v2": 0}] * 1000)
-    for number in range(25):
+    batch = prediction([{"v1": 0, "v2": 0}] * 10_000)
+    for number in range(3):
         writer.record(batch._replace(request_id=number.to_bytes(16, "big")))
-    assert writer.dropped == 5000
+    assert writer.dropped == 10_000
     for _ in range(QUEUE_ROWS + 5):
         writer.fail(Failure("r1", "v1", NOW))
     writer.flush()
     assert stored(writer._path) <= QUEUE_ROWS
-    assert history.version_counts("r1")["v1"]["requests"] == 20
+    assert history.version_counts("r1")["v1"]["requests"] == 2
     assert history.version_counts("r1")["v1"]["errors"] <= QUEUE_ROWS
     writer.record(prediction())
-    assert writer.dropped == 5000
+    assert writer.dropped == 10_000
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_many_rows_leave_room_for_one(forced: bool, writer: Recorder, history: History) -> None:
+    """Whoever fills the queue with batches, or with rows of a version that was asked for by name,
+    drops their own: the label of an honest request finds its prediction."""
+    for _ in range(60):
+        writer.record(prediction([{"v1": 0, "v2": 0}] * 1000, forced=forced))
+    honest = prediction()
+    dropped = writer.dropped
+    writer.record(honest)
+    writer.flush()
+    assert writer.dropped == dropped == 49_000
+    assert history.label(honest.request_id, [0])
+
+
+def test_forced_rows_evict_no_others(path: Path, history: History) -> None:
+    """They have a tenth of `keep_rows`, the newest of them; honest rows stay, and get labels."""
+    writer = Recorder(path, keep_rows=1000)
+    writer.announce(revision())
+    honest = [prediction() for _ in range(500)]
+    for each in honest:
+        writer.record(each)
+    writer.flush()
+    for _ in range(4):
+        for _ in range(50):
+            writer.record(prediction([{"v1": 0, "v2": 0}] * 20, forced=True))
+        writer.flush()
+    assert stored(path, "sum(forced = 0)") == 500
+    assert stored(path, "sum(forced = 1)") == 100
+    assert history.label(honest[0].request_id, [0])
+    writer.close()
+    again = Recorder(path, keep_rows=500)  # which counts what the file has
+    again.announce(revision())
+    again.record(prediction(forced=True))
+    again.flush()
+    again.flush()
+    assert (stored(path), stored(path, "sum(forced = 1)")) == (500, 61)  # whole requests
+    again.close()
 
 
 def test_a_locked_database_costs_nothing_but_time(

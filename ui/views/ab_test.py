@@ -33,7 +33,8 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
     if report["sample_ratio"]["ok"]:
         st.empty()
     else:
-        st.warning(words.UNEVEN, icon=":material/warning:")
+        invented = "" if config["auth"]["require"] == "all" else words.plain(words.INVENTED)
+        st.warning(f"{words.UNEVEN} {invented}", icon=":material/warning:")
     _versions(report, config)
     _evidence(report, config)
     if config["auth"]["require"] == "no":

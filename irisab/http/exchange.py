@@ -1,0 +1,138 @@
+"""A request as it is read, and an answer as it is written. Start at `Request`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from io import BytesIO
+from time import time
+from typing import Any
+
+from waitress.adjustments import Adjustments
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import BadRequest
+
+from irisab.http.problem import CONTENT_TYPE, problem
+
+# What the environ says: when the request's first byte came, in seconds since 1970.
+ARRIVED = "irisab.arrived"
+# The first byte of a TLS connection (RFC 8446, 5.1), and of no HTTP request.
+TLS_HANDSHAKE = b"\x16"
+# Of a GET, which should have none: bytes that cost nothing.
+SHORT_BODY = 4096
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """Sends short answers in one piece, and the last ones with Connection: close."""
+
+    wrote_header: bool
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environ, with when the request arrived."""
+        environ: dict[str, Any] = super().get_environment()
+        environ[ARRIVED] = self.request.arrived
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """Build what waitress would, in a fifth of the time where nothing is unusual."""
+        server = self.channel.server
+        if server.draining:
+            self.set_close_on_finish()
+        elif self.version == "1.1" and "CONNECTION" not in self.request.headers:
+            match self.response_headers:
+                case [("Content-Type", kind), ("Content-Length", length)]:
+                    return (
+                        f"HTTP/1.1 {self.status}\r\nContent-Length: {length}\r\n"
+                        f"Content-Type: {kind}\r\nDate: {server.date(self.start_time)}\r\n"
+                        f"Server: {server.adj.ident}\r\n\r\n"
+                    ).encode("latin-1")
+        header: bytes = super().build_response_header()
+        return header
+
+    def write(self, data: bytes) -> None:
+        """Write header and body with one call to the kernel, where waitress makes two."""
+        if self.wrote_header or len(data) != self.content_length or not self.has_body:
+            super().write(data)
+            return
+        header = self.build_response_header()
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+        self.channel.write_soon(header + data)
+
+
+class Refusal(ErrorTask):  # type: ignore[misc]
+    """Answers what waitress itself cannot accept, in the form of all other errors."""
+
+    def execute(self) -> None:
+        """Write the answer, and close the connection after it."""
+        error = self.request.error
+        status = HTTPStatus(error.code)
+        body = problem(status, str(error.body))
+        self.status = f"{status.value} {status.phrase}"
+        self.response_headers += [("Content-Type", CONTENT_TYPE)]
+        self.content_length = len(body)
+        self.set_close_on_finish()
+        self.write(body)
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request as it comes; `arrived` is when its first byte did, in seconds since 1970."""
+
+    def __init__(self, adj: Adjustments) -> None:
+        super().__init__(adj)
+        self.arrived = time()
+        self._begun = False
+
+    def received(self, data: bytes) -> int:
+        """Take what came; who speaks TLS is told at once, instead of waiting for its answer."""
+        if not self._begun and data.startswith(TLS_HANDSHAKE):
+            self.error = BadRequest("this port speaks HTTP, not HTTPS: use http://")
+            self.completed = True
+            return len(data)
+        self._begun = True
+        taken: int = super().received(data)
+        return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header; refuse a GET that announces a body, before any of it is stored.
+
+        A short one is read and means nothing (RFC 9110, 9.3.1).
+        """
+        super().parse_header(header_plus)
+        long = self.chunked or self.content_length > SHORT_BODY
+        if long and self.command in ("GET", "HEAD"):
+            raise ParsingError(f"{self.command} takes no body")
+        if self.body_rcv is not None:
+            self.body_rcv.buf = Body(self.adj.inbuf_overflow)
+
+
+class Body:
+    """What came of a body, up to `limit` bytes; of a longer one, only how long it was.
+
+    Its sender gets to read why it is refused, and it takes neither memory nor a file.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._length = 0
+        self._file = BytesIO()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, data: bytes) -> None:
+        """Add what has come."""
+        self._length += len(data)
+        if self._length <= self._limit:
+            self._file.write(data)
+        elif self._file.tell():
+            self._file = BytesIO()
+
+    def getfile(self) -> BytesIO:
+        """Return what there is, to be read from its beginning."""
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Forget it."""
+        self._file.close()
