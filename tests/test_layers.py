@@ -26,8 +26,8 @@ LAYERS = {
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
-    "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
+    "serving": "service | feedback shadow gauges settings | candidates report prepared labels | "
+    "comparisons | snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
