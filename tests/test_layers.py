@@ -27,7 +27,8 @@ LAYERS = {
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings | candidates report prepared labels | "
-    "comparisons | snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
+    "comparisons | snapshot | effective room advice split payload encoder cost ids metrics "
+    "unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen | counters counts | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
