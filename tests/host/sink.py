@@ -59,10 +59,11 @@ class Mail(StreamRequestHandler):
             lines.append(line.removeprefix(b"."))
         message = email.message_from_bytes(b"".join(lines))
         texts = [part for part in message.walk() if not part.is_multipart()]
+        bodies = [part.get_payload(decode=True) for part in texts]
         keep(
             "email", login=login, to=message["To"], sender=message["From"],
             subject=message["Subject"], kinds=[part.get_content_type() for part in texts],
-            text="".join(part.get_payload(decode=True).decode() for part in texts),
+            text="".join(body.decode() for body in bodies if isinstance(body, bytes)),
         )  # fmt: skip
 
 
