@@ -676,8 +676,8 @@ install_all() {
   remember_good
   remove_old
   urls
-  doors
   told
+  doors
 }
 
 rollback() {
@@ -768,7 +768,9 @@ read_password() {
   local file=$smtp_password
   [[ $file != - ]] || file=/dev/stdin
   [[ -r $file ]] || die "--smtp-password: $smtp_password cannot be read."
-  IFS= read -r smtp_password <"$file" || true
+  # It asks, and hides what is typed, where that is a person.
+  IFS= read -rsp "Password of $smtp_user at $smtp: " smtp_password <"$file" || true
+  [[ ! -t 0 ]] || say ""
   [[ $smtp_password ]] || die "--smtp-password: there is no password in $file."
 }
 
