@@ -17,6 +17,7 @@ import pages
 import pytest
 from actions import INSTALL, Installed, ask, state
 from bed import HERE, Host
+from test_operate import set_split
 
 RULES, SCRAPES = "/etc/irisab/alerts.yml", "/etc/irisab/prometheus.yml"
 NOTIFY = "/etc/irisab/alertmanager"
@@ -92,6 +93,7 @@ def told(debian: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Told(host, output, file)
     finally:
         host.run(f"rm -r {NOTIFY} {RULES} {SCRAPES} /root/smtp-password")
+        set_split(host, 50, 50)
         assert "Nobody is told of alerts." in host.run(INSTALL)
 
 
@@ -152,12 +154,12 @@ def test_what_happens_is_told_once_and_that_it_is_over(told: Told) -> None:
         refused = "The INI file was refused; an older one serves."
         rollback = "A rollout did not come to its end."
         ask(f"{host.url}/predict", {"features": [[9.0, 5.0, 9.0, 4.0]] * 1000})
-        host.run("printf '[split]\\nv1 = 70\\nv2 = 40\\n' >/etc/irisab.ini")
+        set_split(host, 70, 40)
         assert host.code("systemctl reload irisab") != 0
         set_rollout(host, "rolled_back")
         told.wait_for(drift, refused, rollback, f"over: {down}", f"over: {unit}")
 
-        host.run("printf '[split]\\nv1 = 50\\nv2 = 50\\n' >/etc/irisab.ini")
+        set_split(host, 50, 50)
         host.run("systemctl reload irisab")
         # What the hourly look finds is told by the rule, and by that alone.
         assert host.code("systemctl start irisab-drift") == 1
@@ -175,6 +177,21 @@ def test_what_happens_is_told_once_and_that_it_is_over(told: Told) -> None:
     assert "Drift of petal_length: the score is 1.00, above" in mail["text"]
     assert f"Look at      {host.url}/drift\n" in mail["text"]
     assert "On the host  sudo /usr/local/bin/irisab drift\n" in mail["text"]
+
+
+def test_a_release_before_it_is_gone_back_to(told: Told) -> None:
+    """One that knows no Alertmanager serves all the same, and leaves ours as it is."""
+    host = told.host
+    host.copy_tree()
+    with (host.root / "root/src/irisab/__init__.py").open("a") as file:
+        file.write("# a newer release\n")
+    host.run(INSTALL)
+    unknown = "alertmanager bin/irisab-failed systemd/irisab-{alertmanager,failed@}.service"
+    host.run(f"cd /opt/irisab/current/previous && rm -r {unknown}")
+    for _ in range(2):
+        assert "✘" not in host.run("/opt/irisab/current/bootstrap.sh --rollback")
+        assert host.code("systemctl is-active -q irisab-alertmanager") == 0
+    host.copy_tree()
 
 
 def ask_like_the_training_data(host: Host) -> None:
