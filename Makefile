@@ -50,7 +50,10 @@ run: venv .run/irisab.ini ## serve the API and the browser page until Ctrl-C
 	printf '[data]\nmodels = models\nhistory = history.sqlite3\n\n[split]\nv1 = 50\nv2 = 50\n' >$@
 
 test: venv ## unit and functional tests; no root, under six minutes
-	$(BIN)/pytest --junit-xml=build/reports/tests.xml $(ARGS)
+	$(BIN)/pytest -m 'not slow' --junit-xml=build/reports/tests.xml $(ARGS)
+
+test-slow: venv ## those left out above: pages that are followed, crashes, simulations; minutes
+	$(BIN)/pytest -m slow $(ARGS)
 
 # What is not counted again: how often chance alone gives a verdict or a drift, in thousands of runs.
 # That is the formulas', which are tried again, whichever Python works them out.
@@ -96,7 +99,7 @@ POWER := 6-0.4
 test-power: venv ## deploys that lose power at every step, not at one only; root, half an hour
 	$(BIN)/pytest tests/host/test_deploy.py -k power $(ARGS)
 
-all: lint test test-3.13 test-jenkins test-terraform test-ui test-host test-power ## all tests; for the night
+all: lint test test-slow test-3.13 test-jenkins test-terraform test-ui test-host test-power ## all tests; for the night
 
 test-terraform: .venv-terraform/ready ## the Terraform module, a minute; APPLY=1: made in a simulated AWS, ten
 	.venv-terraform/bin/pytest --confcutdir tests/terraform tests/terraform $(if $(APPLY),--apply) $(ARGS)

@@ -274,10 +274,12 @@ build_venv() {
   run rm -rf "$1"
   run "$python" -m venv "$1"
   # Wheels only: no compiler is needed, and nothing in them runs before their hashes are checked.
-  # Not in /tmp: on Amazon Linux that is memory.
-  TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+  # Not in /tmp: on Amazon Linux that is memory. In here, what a cut installation leaves goes with it.
+  run mkdir "$1/tmp"
+  TMPDIR=$1/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --no-deps --only-binary=:all: --require-hashes -r "$2"
   [[ ! -e ${3:-} ]] || add_packages "$1" "$3"
+  run rm -rf "$1/tmp"
   run sync -f "$1"
   run place 0644 "$2" "$1/complete"
 }
@@ -286,7 +288,7 @@ build_venv() {
 # and hashes count where they are given.
 add_packages() {
   run "$1/bin/pip" freeze --all >"$scratch/pinned"
-  TMPDIR=/var/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+  TMPDIR=$1/tmp run "$1/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --only-binary=:all: --constraint "$scratch/pinned" -r "$2" ||
     die "$2 cannot be installed, see above; what served before still does."
 }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from random import SystemRandom
@@ -232,6 +232,25 @@ class Process:
 
     def signal(self, number: signal.Signals) -> None:
         self._child.send_signal(number)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the process: what is sent meanwhile comes to it at once, however busy we are."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+    @contextmanager
+    def accepted(self, count: int) -> Iterator[list[HTTPConnection]]:
+        """Make connections that the service has accepted, and close them."""
+        with ExitStack() as stack:
+            connections = [stack.enter_context(closing(self.connect())) for _ in range(count)]
+            for connection in connections:  # an answer shows that it was accepted
+                connection.request("GET", "/health")
+                connection.getresponse().read()
+            yield connections
 
     def wait(self, timeout: float = 30) -> int:
         return self._child.wait(timeout)

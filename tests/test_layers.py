@@ -18,7 +18,7 @@ LAYERS = {
     "cli": "retrain | rollout | looks | standing | "
     "train imports service reports key history backup models evaluate events | "
     "noting | text asking | arguments output typed",
-    "http": "server | app | openapi | auth last_good starts listener handshake | "
+    "http": "server | app | openapi | auth last_good starts listener handshake heap | "
     "key_file dispatch systemd | problem journal",
     "lifecycle": "looking inventory | rollout importing retrain due | material sitting vetoes | "
     "labelled | sealed | adopting | trial | "

@@ -35,7 +35,10 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
             HTTPConnection("127.0.0.1", int(port), timeout=5).connect()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [each if each == "README.md" else pytest.param(each, marks=pytest.mark.slow) for each in PAGES],
+)
 def test_every_command_prints_what_the_page_shows(page: str, newcomer: Newcomer) -> None:
     """From top to bottom, each block that is not for a host is typed, or written to its file."""
     for block in pages.blocks(page, "console", "ini", "python"):

@@ -172,6 +172,7 @@ def files_of(folder: Path) -> Iterator[Path]:
             yield path
 
 
+@pytest.mark.slow
 def test_a_manifest_that_was_changed_accepts_nothing(
     unpacked: Path, refusal: Callable[[], str]
 ) -> None:

@@ -76,6 +76,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
         yield served
 
 
+@pytest.mark.slow
 def test_equal_versions_get_no_verdict(found: Laboratory) -> None:
     """Looked at all day, with a history far smaller than the experiment: at most 2 of 10 err."""
     world = World(name="equal", keep_rows=100)
@@ -83,6 +84,7 @@ def test_equal_versions_get_no_verdict(found: Laboratory) -> None:
     assert sum(end in DECIDED for end in ends) <= 2
 
 
+@pytest.mark.slow
 def test_a_better_version_is_found_with_fewer_labels_than_a_split_needs(found: Laboratory) -> None:
     """Right in 75 % of the disagreements ends better, sooner than the unpaired test can tell."""
     world = World(name="better", challenger_right=0.75, disagreeing=0.2, unpaired=True)
@@ -93,6 +95,7 @@ def test_a_better_version_is_found_with_fewer_labels_than_a_split_needs(found: L
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percent", [90, 50])
 def test_reported_mistakes_alone_give_no_verdict(percent: int, found: Laboratory) -> None:
     """Users who report only mistakes cause no verdict, and the report says why."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from irisab import config, invocation
 from irisab.errors import ConfigError, HistoryError, IrisabError
-from irisab.http import auth, dispatch, last_good, starts, systemd
+from irisab.http import auth, dispatch, heap, last_good, starts, systemd
 from irisab.http.app import App
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
@@ -55,6 +55,7 @@ def serve(path: Path) -> None:
     # What the imports made is never garbage: looking through it took 7 ms each time, under load.
     gc.freeze()
     first, reload = _first_snapshot(path)
+    heap.share()
     handshake = Handshake(first.config.data.history.parent)
     try:
         with handshake.running():
@@ -236,11 +237,12 @@ class Run:
 
     def _drain(self, commands: queue.SimpleQueue[str]) -> None:
         """Accept no more, answer what was accepted, and end; a second stop ends at once."""
+        # First: under load, each line of the log is a turn in which clients are told to send on.
+        self._service.draining = self._http.draining = True
         seconds = self._service.snapshot.config.server.drain_seconds
         log.info("stopping: answering what was accepted, for up to %g s", seconds)
         # systemd would cut off a longer drain than its unit expects.
         systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((seconds + FLUSH_SECONDS) * 1e6)}")
-        self._service.draining = self._http.draining = True
         self._http.accepting = False
         self._http.pull_trigger()
         deadline = time.monotonic() + seconds

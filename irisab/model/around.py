@@ -19,6 +19,9 @@ from irisab.model.plain import Plain, PlainModel
 from irisab.model.schema import FLOAT32_MAX
 
 _UNSEEN = "a category never seen"
+# Of a feature, that lead down to splits; each is tried by itself, however many there are. What
+# splits see of them grows with their square: 30,000 towns took 22 GB.
+MOST_CATEGORIES = 1000
 # Of each feature, which of the values to try lead down the way so far.
 Ways = dict[int, NDArray[np.bool_]]
 
@@ -51,18 +54,21 @@ class _Feature:
     """What to try in a feature, and what its columns make of it.
 
     `apart` are a gap, an unseen category and those that are known; `values` has all that is worth
-    trying, and `seen` what the model sees of each: shape (values, columns that begin with it).
+    trying at splits, and `seen` what these see of each: shape (values, columns that are tested).
     """
 
     def __init__(self, model: PlainModel, branches: Branches | None, at: int, like: Row) -> None:
         columns = model.columns
         sources = range(model.n_inputs) if columns is None else columns.sources
-        self.columns = [column for column, source in enumerate(sources) if source == at]
-        known = _known(model, self.columns)
+        begun = [column for column, source in enumerate(sources) if source == at]
+        known = _known(model, begun)
         gap = None if like[at] is None or isinstance(like[at], str) else math.nan
-        self.apart = [gap, *([_unlike(known)] if known else []), *known]
+        others = [gap, *([_unlike(known)] if known else [])]
+        self.apart = [*others, *known]
+        self.columns = _tested(branches, begun)
         near = [value for column in self.columns for value in _near(model, branches, column)]
-        taken = [value for value in self.apart if _takes(model, _with(like, {at: value}))]
+        told = [*others, *_known(model, self.columns)[:MOST_CATEGORIES]]
+        taken = [value for value in told if _takes(model, _with(like, {at: value}))]
         self.values = [*dict.fromkeys(near), *taken]
         self.seen = self._seen(model, at, like)
 
@@ -75,6 +81,14 @@ class _Feature:
 
     def of_column(self, column: int) -> NDArray[np.float64]:
         return self.seen[:, self.columns.index(column)]
+
+
+def _tested(branches: Branches | None, columns: Sequence[int]) -> list[int]:
+    """Return those of some columns that a split tests."""
+    if branches is None:
+        return []
+    tested = set(branches.nodes.feature[branches.split].tolist())
+    return [each for each in columns if each in tested]
 
 
 def _takes(model: PlainModel, row: Row) -> bool:

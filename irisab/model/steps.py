@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from irisab.model.arrays import Floats
 from irisab.model.known import NotPlain, chain, known_kind
 
 # A column: the feature it begins with, and the steps of `columns.Columns`.
 Column = tuple[Any, ...]
 # No column has learnt this.
 _UNKNOWN = "\0never learnt"
+# Values that an encoder may give at once: each of 30,000 categories has a column, so all of them
+# together are 7 GB.
+CELLS = 2**22
 
 
 class Prepared:
@@ -158,16 +162,19 @@ def _one_hot(prepared: Prepared, step: Any) -> None:
     prepared.columns, prepared.sparse = columns, bool(step.sparse_output)
 
 
-def _hot(row: Sequence[float]) -> float:
-    """Return which value is 1, -1 where none is."""
-    if sorted(row) not in ([0.0] * len(row), [0.0] * (len(row) - 1) + [1.0]):
+def _hot(rows: Floats) -> list[float]:
+    """Return which value of each row is 1, -1 where none is."""
+    ones = rows == 1
+    if (rows[~ones] != 0).any() or (ones.sum(axis=1) > 1).any():
         raise NotPlain("an encoder that gives other values than one 1")
-    return float(row.index(1.0)) if 1.0 in row else -1.0
+    places = ones.argmax(axis=1) if rows.size else 0
+    codes: list[float] = np.where(ones.any(axis=1), places, -1.0).tolist()
+    return codes
 
 
-def _alone(row: Sequence[float]) -> float:
-    (code,) = row
-    return code
+def _alone(rows: Floats) -> list[float]:
+    codes: list[float] = rows[:, 0].tolist()
+    return codes
 
 
 def _ordinal(prepared: Prepared, step: Any) -> None:
@@ -187,13 +194,13 @@ def _refuse_single_precision(step: Any) -> None:
 class _Asked:
     """What an encoder makes of the values of one column, the other ones being known to it.
 
-    `code` reads the part of a row of its output that comes from the column.
+    `codes` reads the part of its output's rows that comes from the column.
     """
 
     def __init__(
-        self, encoder: Any, column: int, code: Callable[[Sequence[float]], float], part: slice
+        self, encoder: Any, column: int, codes: Callable[[Floats], list[float]], part: slice
     ) -> None:
-        self._encoder, self._column, self._code, self._part = encoder, column, code, part
+        self._encoder, self._column, self._read, self._part = encoder, column, codes, part
         self._known = [each[0] for each in encoder.categories_]
 
     def table(self, gap: float | None) -> dict[str, Any]:
@@ -216,17 +223,24 @@ class _Asked:
         except ValueError:
             return None
 
-    def _codes(self, values: Iterable[Any]) -> list[float]:
-        given = list(values)
-        rows = np.empty((len(given), len(self._known)), dtype=object)
+    def _codes(self, values: Sequence[Any]) -> list[float]:
+        step = max(1, CELLS // max(1, self._part.stop - self._part.start))
+        return [
+            code
+            for begin in range(0, len(values), step)
+            for code in self._read(self._encoded(values[begin : begin + step]))
+        ]
+
+    def _encoded(self, values: Sequence[Any]) -> Floats:
+        rows = np.empty((len(values), len(self._known)), dtype=object)
         rows[:] = self._known
-        rows[:, self._column] = given
+        rows[:, self._column] = values
         with warnings.catch_warnings():
             # Of names that an array has not, and of what is unknown on purpose.
             warnings.simplefilter("ignore", UserWarning)
-            encoded = self._encoder.transform(rows)
+            encoded = self._encoder.transform(rows)[:, self._part]
         dense = encoded.toarray() if hasattr(encoded, "toarray") else np.asarray(encoded)
-        return [self._code(row[self._part]) for row in dense.astype(np.float64).tolist()]
+        return dense.astype(np.float64)
 
 
 def _told(code: float | None) -> float | str | None:

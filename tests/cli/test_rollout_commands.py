@@ -167,6 +167,7 @@ SERVES = {
 }
 
 
+@pytest.mark.slow
 def test_a_kill_between_state_and_reload_in_every_state(ini: Path, place: Any) -> None:
     """Killed there, the service comes back with the split of the state that was written."""
     port = port_of(ini)

@@ -110,6 +110,7 @@ def versions_of_users(process: Process) -> list[str]:
     return [process.post("/predict", row).json["model_version"] for row in rows]
 
 
+@pytest.mark.slow
 def test_reloads_under_load_lose_nothing(config: Path, port: int, models: Path) -> None:
     """40 reloads under 8 connections, a quarter of them refused: every answer is a 200."""
     good = (50, 50)
@@ -231,6 +232,7 @@ def test_a_start_that_does_not_fit_is_refused(config: Path, port: int, models: P
     assert "needs about" in process.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_start_that_is_killed_again_and_again_serves_the_last_good_one(
     config: Path, port: int, models: Path
 ) -> None:
@@ -324,23 +326,17 @@ def test_two_services_do_not_share_a_history(config: Path, port: int, tmp_path: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_answers_what_was_accepted(number: signal.Signals, config: Path, port: int) -> None:
-    """After SIGTERM or Ctrl-C what was accepted is answered, with Connection: close; exit 0."""
+    """After SIGTERM or Ctrl-C what was accepted is answered, however long it is; exit 0."""
     rows = json.dumps({"features": [ROW] * 1000}).encode()
-    with running(config, port) as process:
-        connections = [process.connect() for _ in range(30)]
-        for connection in connections:  # an answer shows that it was accepted
-            connection.request("GET", "/health")
-            connection.getresponse().read()
-        for connection in connections:
-            connection.request("POST", "/predict", rows, JSON)
-        process.signal(number)
+    with running(config, port) as process, process.accepted(30) as connections:
+        with process.held():
+            for connection in connections:
+                connection.request("POST", "/predict", rows, JSON)
+            process.signal(number)
         answers = [connection.getresponse() for connection in connections]
         assert [answer.status for answer in answers] == [200] * 30
         assert all(len(json.loads(each.read())["predictions"]) == 1000 for each in answers)
-        assert answers[-1].getheader("Connection") == "close"
         assert process.wait() == 0
-        for connection in connections:
-            connection.close()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert "not all requests" not in process.log.read_text()
@@ -385,40 +381,43 @@ def wait_for_log(process: Process, text: str) -> None:
 def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
     slow_config: Path, port: int
 ) -> None:
-    """A SIGHUP, or `irisab reload`, while the service stops: what was accepted is answered."""
-    with running(slow_config, port, before=FIND_SLOW) as process:
-        # Four threads need two seconds for these.
-        connections = [process.connect() for _ in range(24)]
-        for connection in connections:
-            connection.request("POST", "/predict", BODY, JSON)
-        time.sleep(0.1)
-        process.signal(signal.SIGTERM)
+    """A SIGHUP, or `irisab reload`, while the service stops: what was accepted is answered.
+
+    With Connection: close, so that no client sends a further request there.
+    """
+    with (
+        running(slow_config, port, before=FIND_SLOW) as process,
+        process.accepted(24) as connections,
+    ):
+        with process.held():
+            for connection in connections:  # four threads need two seconds for these
+                connection.request("POST", "/predict", BODY, JSON)
+            process.signal(signal.SIGTERM)
         wait_for_log(process, "stopping: answering what was accepted")
         process.signal(signal.SIGHUP)
         with pytest.raises(ReloadRefused, match="the service is stopping"):
             Handshake(slow_config.parent).reload()
         answers = [connection.getresponse() for connection in connections]
         assert [answer.status for answer in answers] == [200] * 24
+        assert answers[-1].getheader("Connection") == "close"
         assert process.wait() == 0
-        for connection in connections:
-            connection.close()
     assert "not all requests" not in process.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_second_stop_ends_at_once(slow_config: Path, port: int) -> None:
     """Whoever presses Ctrl-C twice does not want to wait for the answers."""
-    with running(slow_config, port, before=FIND_SLOW) as process:
-        # Four threads need six seconds for these.
-        connections = [process.connect() for _ in range(80)]
-        for connection in connections:
-            connection.request("POST", "/predict", BODY, JSON)
-        time.sleep(0.1)
-        process.signal(signal.SIGINT)
+    with (
+        running(slow_config, port, before=FIND_SLOW) as process,
+        process.accepted(80) as connections,
+    ):
+        with process.held():
+            for connection in connections:  # four threads need six seconds for these
+                connection.request("POST", "/predict", BODY, JSON)
+            process.signal(signal.SIGINT)
         wait_for_log(process, "stopping: answering what was accepted")
         process.signal(signal.SIGINT)
         code = process.wait()
-        for connection in connections:
-            connection.close()
     assert code == 0
     assert "not all requests were answered in time" in process.log.read_text()
 
@@ -462,6 +461,7 @@ def test_a_stop_writes_the_history(config: Path, port: int) -> None:
     assert [line.split(",")[0] for line in lines[1:]] == [each["request_id"] for each in found]
 
 
+@pytest.mark.slow
 def test_connections_wait_while_the_service_restarts(config: Path, port: int) -> None:
     """With an inherited socket, restarts under requests refuse no connection."""
     statuses: list[int] = []
@@ -603,6 +603,7 @@ class Forked(Process):
         assert int(self._child.stdout.readline()) == signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_acknowledged_labels_survive_a_crash(config: Path, port: int) -> None:
     """kill -9 right after an acknowledged label, 100 times, loses none of them."""
     acknowledged = []
@@ -782,32 +783,31 @@ def test_an_ini_that_names_no_history_is_refused_by_the_service(
 
 def test_chunked_bodies_are_read(shared: Process) -> None:
     """A body without a length, in chunks, is a body."""
-    connection = shared.connect()
-    connection.request("POST", "/predict", iter([BODY[:10], BODY[10:]]), JSON, encode_chunked=True)
-    response = connection.getresponse()
-    assert response.status == 200 and json.loads(response.read())["prediction"] == 0
-    connection.close()
+    with closing(shared.connect()) as connection:
+        connection.request(
+            "POST", "/predict", iter([BODY[:10], BODY[10:]]), JSON, encode_chunked=True
+        )
+        response = connection.getresponse()
+        assert response.status == 200 and json.loads(response.read())["prediction"] == 0
 
 
 def test_a_10_mb_body_is_a_413(shared: Process) -> None:
     """A body far above the limit is refused with a sentence, over HTTP too."""
-    connection = shared.connect()
-    connection.request("POST", "/predict", b" " * 10_000_000, JSON)
-    response = connection.getresponse()
-    assert response.status == 413
-    assert "10000000 bytes" in json.loads(response.read())["detail"]
-    connection.close()
+    with closing(shared.connect()) as connection:
+        connection.request("POST", "/predict", b" " * 10_000_000, JSON)
+        response = connection.getresponse()
+        assert response.status == 413
+        assert "10000000 bytes" in json.loads(response.read())["detail"]
 
 
 def test_head_answers_over_http(shared: Process) -> None:
     """HEAD has no body on the wire, and the connection's next answer is its own."""
-    connection = shared.connect()
-    connection.request("HEAD", "/health")
-    response = connection.getresponse()
-    assert response.status == 200 and response.read() == b""
-    connection.request("GET", "/health")
-    assert json.loads(connection.getresponse().read())["status"] == "healthy"
-    connection.close()
+    with closing(shared.connect()) as connection:
+        connection.request("HEAD", "/health")
+        response = connection.getresponse()
+        assert response.status == 200 and response.read() == b""
+        connection.request("GET", "/health")
+        assert json.loads(connection.getresponse().read())["status"] == "healthy"
 
 
 def test_serving_forests_does_not_import_scikit_learn(tmp_path: Path, iris_models: Path) -> None:

@@ -14,6 +14,7 @@ def test_what_should_be_learned_is_and_nothing_else(name: str) -> None:
     assert [lives.outcome(world, seed) for seed in range(3)] == [world.expected] * 3
 
 
+@pytest.mark.slow
 def test_an_exam_stays_an_exam() -> None:
     """After retraining again and again a tree that knows its rows by heart gets what is true: had
     a row changed sides, its exam would be a quarter too good."""

@@ -441,6 +441,7 @@ def test_the_same_bundle_twice_is_one(models: Path) -> None:
     assert len([*(models / "v").iterdir()]) == 2
 
 
+@pytest.mark.slow
 def test_readers_never_see_half_a_bundle(models: Path) -> None:
     """While bundles are written, each load gets a whole one, old or new."""
     write(models)

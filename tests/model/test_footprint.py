@@ -100,6 +100,7 @@ def folder_of(models: Path) -> Path:
     return (models / "v1" / "current").resolve()
 
 
+@pytest.mark.slow
 def test_writing_a_forest_takes_less_than_half_of_it_again(grown: tuple[Path, int, int]) -> None:
     """Fitted and written, at the most 1.5 times what scikit-learn's own arrays take."""
     _, peak, arrays = grown
@@ -118,6 +119,7 @@ def test_loading_a_forest_takes_less_than_half_of_it_again(grown: tuple[Path, in
     assert peak < 1.5 * size
 
 
+@pytest.mark.slow
 def test_a_forest_whose_leaves_are_not_sure_fits_too(tmp_path: Path) -> None:
     """There each leaf keeps its own probabilities."""
     run(_GROW + _WRITE, tmp_path, 12, 60, 20_000, 2)

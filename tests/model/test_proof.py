@@ -21,6 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
+from irisab.model import around, steps
+from irisab.model import plain as plain_forms
 from irisab.model.around import rows_around
 from irisab.model.bundle import FOREST, PICKLE, PLAIN
 from irisab.model.estimator import Estimator
@@ -186,6 +188,34 @@ def test_forests_with_gaps_have_the_newer_format() -> None:
     about = {"features": features, "class_names": ["x", "y", "z"]}
     found = formed(RandomForestClassifier(3).fit(*IRIS), about, IRIS[0], Memory())
     assert {*found.files} == {PICKLE, PLAIN}
+
+
+@pytest.mark.parametrize(
+    "estimator", [LogisticRegression(), DecisionTreeRegressor(max_depth=6)], ids=["line", "tree"]
+)
+def test_many_categories_are_taken_in_parts(
+    estimator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made of 300 towns at once is bounded, as the square of 30,000 fills any memory."""
+    monkeypatch.setattr(steps, "CELLS", 3000)
+    monkeypatch.setattr(plain_forms, "CELLS", 3000)
+    monkeypatch.setattr(around, "MOST_CATEGORIES", 20)
+    seen: list[int] = []
+    asked = OneHotEncoder.transform
+    monkeypatch.setattr(
+        OneHotEncoder, "transform", lambda self, x: (seen.append(len(x)), asked(self, x))[1]
+    )
+    towns = np.array([[f"town {each}"] for each in range(300)], dtype=object)
+    model = make_pipeline(OneHotEncoder(), estimator).fit(towns, np.arange(300) % 2)
+    seen.clear()
+    plain = flatten(model)
+    assert plain is not None and max(seen) == 10
+    scored = restore(plain.about, plain.arrays)
+    seen.clear()
+    tried = list(rows_around(plain, scored, towns.tolist()))
+    assert {town for (town,) in tried} >= {town for (town,) in towns} and len(tried) < 700
+    assert scored.score_rows(towns.tolist()) == [scored.score_row(row) for row in towns.tolist()]
+    assert proof(model, towns, nothing) is None
 
 
 def test_every_split_is_reached_on_both_sides() -> None:

@@ -401,6 +401,7 @@ class World:
         return "inconclusive"
 
 
+@pytest.mark.slow
 class TestLookingAllDay:
     @pytest.mark.parametrize("share", [0.5, 0.9])
     def test_equal_versions_rarely_get_a_verdict(self, share: float) -> None:
