@@ -160,10 +160,12 @@ install_packages() {
   # A run that was killed here leaves half-configured packages behind.
   [[ -z $(dpkg --audit) ]] || run settle_packages
   [[ ! -e $OPT/packages.part ]] || run repair_packages
-  if ! have nginx openssl curl prometheus prometheus-alertmanager || ! "$python" -c 'import ensurepip' 2>/dev/null; then
+  if ! have nginx openssl curl prometheus prometheus-alertmanager ||
+    ! "$python" -c 'import ensurepip' 2>/dev/null; then
     run update_lists
     run place 0644 /dev/null $OPT/packages.part
-    run apt_get install --no-install-recommends nginx openssl curl prometheus \
+    # What serves already stays as it is.
+    run apt_get install --no-install-recommends --no-upgrade nginx openssl curl prometheus \
       prometheus-alertmanager python3-venv
     run sync
     run rm -f $OPT/packages.part
@@ -338,8 +340,8 @@ install_files() {
   step "Units, nginx and rules"
   switch_release
   [[ ! $dry_run ]] || from=$TREE
-  for unit in irisab{,-ui,-prometheus,-alertmanager,-drift,-retrain,-rollout,-alert@,-failed@}.service irisab.socket \
-    irisab-{drift,retrain,rollout}.timer nginx.service.d/irisab.conf; do
+  for unit in irisab{,-ui,-prometheus,-alertmanager,-drift,-retrain,-rollout,-alert@,-failed@}.service \
+    irisab.socket irisab-{drift,retrain,rollout}.timer nginx.service.d/irisab.conf; do
     # An earlier release need not have it. It stays, and passes over what that one cannot do.
     [[ -e $from/systemd/$unit || $unit != irisab-@(r[eo]|alertm|failed)*.* ]] || continue
     put 0644 "$from/systemd/$unit" "$SYSTEMD/$unit"
@@ -412,7 +414,7 @@ mail_receiver() {
   to=$(kept email) server=$(kept smtp)
   [[ $to ]] || return 0
   # A mail server of this host itself has no certificate to show, and nobody listens in between.
-  [[ $server != @(localhost|127.*|\[::1\]):* ]] || tls=false
+  [[ $server != @(localhost|127.+([0-9.])|\[::1\]):* ]] || tls=false
   cat <<TEXT
     email_configs:
       - to: $(quoted "$to")
@@ -604,7 +606,9 @@ notify_test() {
     esac
     outcome "$by" "${before[$by]}" "${server:+ $server}" || failed=yes
   done
-  [[ ! $failed ]] || die "not everybody is told of alerts: docs/alerts.md, To a mail in three commands."
+  [[ ! $failed ]] ||
+    die "not everybody is told of alerts. Mend what is said above, or give --notify-email or" \
+      "--notify-webhook again: $OPT/current/docs/alerts.md"
 }
 
 test_alert() {
@@ -706,7 +710,8 @@ uninstall() {
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
   run systemctl stop --quiet 'irisab-failed@*'
-  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-drift,-retrain,-rollout,-alert@,-failed@}.{service,socket,timer}{,.new} \
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-alert@,-failed@}.{service,socket}{,.new} \
+    $SYSTEMD/irisab-{drift,retrain,rollout}.{service,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new}
   [[ ! -d $SYSTEMD/nginx.service.d ]] ||
     run rmdir --ignore-fail-on-non-empty $SYSTEMD/nginx.service.d
@@ -714,7 +719,8 @@ uninstall() {
   [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
   run rm -rf $OPT /usr/local/bin/irisab $NGINX.new $ETC/installed/*nginx.conf
   if [[ $purge ]]; then
-    run rm -rf $DATA $ETC $INI $SYSTEMD/irisab*.d /var/lib/{,private/}irisab-{ui,prometheus,alertmanager} \
+    run rm -rf $DATA $ETC $INI $SYSTEMD/irisab*.d \
+      /var/lib/{,private/}irisab-{ui,prometheus,alertmanager} \
       /var/lib/systemd/timers/stamp-irisab-{drift,retrain}.timer
     run userdel irisab || true
   else
@@ -750,16 +756,19 @@ parse() {
 }
 
 check_notify() {
-  local address='^[^[:space:]@]+@[^[:space:]@]+$' server='^([[:alnum:].-]+|\[[[:xdigit:]:]+\]):[0-9]+$'
+  local address='^[^[:space:]@]+@[^[:space:]@]+$'
+  local server='^([[:alnum:].-]+|\[[[:xdigit:]:]+\]):[0-9]+$'
   [[ ${notify_email:+given} == "${smtp:+given}" ]] ||
     die "--notify-email and --smtp go together: ADDRESS, and HOST:PORT of a mail server."
   [[ ${smtp_user:+given} == "${smtp_password:+given}" ]] ||
     die "--smtp-user and --smtp-password go together: NAME, and the FILE that has its password."
   [[ ! $smtp_user$smtp_from || $notify_email ]] ||
     die "--smtp-user and --smtp-from go with --notify-email and --smtp: say all of it again."
-  [[ ! $notify_email || $notify_email =~ $address ]] || die "--notify-email: $notify_email is no address."
+  [[ ! $notify_email || $notify_email =~ $address ]] ||
+    die "--notify-email: $notify_email is no address."
   [[ ! $smtp_from || $smtp_from =~ $address ]] || die "--smtp-from: $smtp_from is no address."
-  [[ ! $smtp || $smtp =~ $server ]] || die "--smtp: $smtp is not HOST:PORT, such as mail.example.org:587."
+  [[ ! $smtp || $smtp =~ $server ]] ||
+    die "--smtp: $smtp is not HOST:PORT, such as mail.example.org:587."
   [[ ! $notify_webhook || $notify_webhook =~ ^https?://[^[:space:]]+$ ]] ||
     die "--notify-webhook: $notify_webhook is not a URL, such as https://hooks.example.org/irisab."
   [[ ! $smtp_password ]] || read_password

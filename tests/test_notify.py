@@ -87,6 +87,7 @@ def test_what_was_given_stays_until_it_is_given_anew(host: Path) -> None:
     [
         ("mail.example.org:587", "true"),
         ("localhost.example.org:25", "true"),
+        ("127.example.org:25", "true"),
         ("localhost:25", "false"),
         ("127.0.0.1:2525", "false"),
         ("[::1]:25", "false"),

@@ -63,7 +63,9 @@ class Mail(StreamRequestHandler):
         keep(
             "email", login=login, to=message["To"], sender=message["From"],
             subject=message["Subject"], kinds=[part.get_content_type() for part in texts],
-            text="".join(body.decode() for body in bodies if isinstance(body, bytes)),
+            text="".join(
+                body.decode().replace("\r\n", "\n") for body in bodies if isinstance(body, bytes)
+            ),
         )  # fmt: skip
 
 
