@@ -143,7 +143,7 @@ def test_what_happens_is_told_once_and_that_it_is_over(told: Told) -> None:
     ask_like_the_training_data(host)
     told.file.unlink()
     with sink(host, told.file):
-        down, unit = "The API does not answer, or not for long.", "irisab-retrain.service failed."
+        down, unit = "The API does not answer, or not for long.", "irisab-ui.service failed."
         break_unit(host)
         host.run("systemctl stop irisab.socket irisab.service")
         told.wait_for(down, unit)
@@ -201,15 +201,15 @@ def ask_like_the_training_data(host: Host) -> None:
 
 
 def break_unit(host: Host) -> None:
-    drop_in = "/etc/systemd/system/irisab-retrain.service.d"
-    lines = "[Service]\\nExecStart=\\nExecStart=/bin/false\\nSuccessExitStatus=\\n"
+    drop_in = "/etc/systemd/system/irisab-ui.service.d"
+    lines = "[Service]\\nRestart=no\\nExecStart=\\nExecStart=/bin/false\\n"
     host.run(f"mkdir {drop_in}; printf '{lines}' >{drop_in}/fail.conf; systemctl daemon-reload")
-    assert host.code("systemctl start irisab-retrain") == 1
+    host.code("systemctl restart irisab-ui")
 
 
 def mend_unit(host: Host) -> None:
-    host.run("rm -r /etc/systemd/system/irisab-retrain.service.d; systemctl daemon-reload")
-    host.run("systemctl start irisab-retrain")
+    host.run("rm -r /etc/systemd/system/irisab-ui.service.d; systemctl daemon-reload")
+    host.run("systemctl start irisab-ui")
 
 
 def set_rollout(host: Host, to: str) -> None:
