@@ -562,7 +562,7 @@ urls() {
 Page         $address/
 API          $address/predict  (all of it: $address/openapi.json)
 Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/password, for root)
-Alerts       $address/alertmanager/  (the same)
+Alerts       $address/prometheus/alerts
 "
 }
 

@@ -87,6 +87,7 @@ def amazon_image(work: Path) -> Path:
         host.root / "srv/alertmanager.tar.gz",
         alertmanager="prometheus-alertmanager", amtool="amtool",
     )  # fmt: skip
+    bring_templates(host.root)
     return host.freeze()
 
 
@@ -112,6 +113,15 @@ def archive(target: Path, **programs: str) -> None:
         with tarfile.open(target, "w:gz", compresslevel=1) as tar:
             for name, found in programs.items():
                 tar.add(f"{folder}/usr/bin/{found}", f"some-version.linux-amd64/{name}")
+
+
+def bring_templates(root: Path) -> None:
+    """Debian's Alertmanager reads its own templates from files; upstream's has them inside."""
+    [deb] = bed.debs().glob("prometheus-alertmanager_*.deb")
+    with tempfile.TemporaryDirectory() as folder:
+        bed.sh("dpkg-deb", "-x", deb, folder)
+        templates = "usr/share/prometheus/alertmanager"
+        shutil.copytree(f"{folder}/{templates}", root / templates, symlinks=True)
 
 
 @pytest.fixture(scope="session")
