@@ -16,7 +16,7 @@ VERSION = 1
 # Longer than any transaction of ours, shorter than a client waits.
 BUSY_SECONDS = 2.0
 # SQLite's own 2,000 made nothing faster, and the operating system keeps the pages as well.
-CACHE_KIB = 512
+CACHE_KIB = 128
 
 # A request id is a UUIDv7 (RFC 9562), so the primary key is also the order of time: new rows are
 # appended, the newest are found from the end, the oldest are cut off the front.
