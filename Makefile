@@ -72,7 +72,7 @@ lives: venv ## a hundred simulated lives of a version in each of six worlds; two
 simulate-rollouts: venv ## the table of "Rolling a version out", through the code that decides; minutes
 	PYTHONPATH=tests $(BIN)/python tests/simulate_rollouts.py $(ARGS)
 
-figures: venv ## the pictures of "Which version is better"; a minute or two
+figures: venv ## the pictures of the course and of "Which version is better"; a minute or two
 	$(BIN)/python docs/figures.py
 
 pictures: venv ## the pictures of "The browser page", from the running system; needs Debian's chromium

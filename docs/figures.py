@@ -1,18 +1,23 @@
-"""Draw the pictures of docs/verdict.md: `make figures`.
+"""Draw the pictures of the pages: `make figures`.
 
-Each picture follows many simulated experiments whose truth is known. Every label is looked at by
-three tests: the textbook z-test, irisab without shadow, and irisab with shadow, and a line shows
-how many experiments a test has decided after so many labels.
+Those of the course are in figures_forest and figures_change. Each of docs/verdict.md follows many
+simulated experiments whose truth is known. Every label is looked at by three tests: the textbook
+z-test, irisab without shadow, and irisab with shadow, and a line shows how many experiments a test
+has decided after so many labels. What was decided when is kept in figures.json, so that
+tests/test_figures.py can tell whether pictures and table are still those of this irisab.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+import figures_change
+import figures_forest
 import numpy as np
 
 from irisab.stats.paired import Disagreement, Evidence, compare_paired
@@ -21,7 +26,10 @@ from irisab.stats.unpaired import Arms, compare_unpaired
 
 ALPHA, MARGIN = 0.05, 0.01
 EXPERIMENTS, EVERY, LABELS = 400, 25, 5000
-HERE = Path(__file__).parent / "figures"
+HERE = Path(__file__).parent
+SIMULATED = HERE / "figures.json"
+# Of each world and test, the labels after which each experiment was first decided, inf if never.
+Decided = dict[str, dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +92,56 @@ def arms(counts: np.ndarray) -> list[tuple[int, int]]:
 TESTS = {"z-test": z_test, "without shadow": without_shadow, "with shadow": with_shadow}
 
 
-def decided(world: World, *, seed: int) -> dict[str, np.ndarray]:
+def decided(world: World, *, seed: int, experiments: int = EXPERIMENTS) -> dict[str, np.ndarray]:
     """Return per test the labels after which each experiment was first decided, inf if never."""
     rng = np.random.default_rng(seed)
-    first = {name: np.full(EXPERIMENTS, np.inf) for name in TESTS}
-    for i in range(EXPERIMENTS):
+    first = {name: np.full(experiments, np.inf) for name in TESTS}
+    for i in range(experiments):
         for counts in world.looks(rng):
             for name, test in TESTS.items():
                 if np.isinf(first[name][i]) and test(counts):
                     first[name][i] = counts.sum()
     return first
+
+
+def worlds() -> Iterator[tuple[str, World, int]]:
+    """Yield the name, the truth and the seed of each world."""
+    yield "equal", World(challenger_only=0.035, control_only=0.035, neither=0.015), 1
+    for only_challenger, only_control in ((0.05, 0.0), (0.06, 0.01), (0.1, 0.05)):
+        for share in (0.5, 0.9):
+            name = (
+                f"{only_challenger + only_control:.0%}, {share * 100:.0f}/{100 - share * 100:.0f}"
+            )
+            world = World(
+                challenger_only=only_challenger,
+                control_only=only_control,
+                neither=0.05 - only_control,
+                control_share=share,
+            )
+            yield name, world, 2
+
+
+def simulate() -> None:
+    """Write what all experiments come to; the rest is drawn from that."""
+    found = {
+        name: {
+            test: [int(n) if np.isfinite(n) else None for n in first]
+            for test, first in decided(world, seed=seed).items()
+        }
+        for name, world, seed in worlds()
+    }
+    SIMULATED.write_text(json.dumps(found) + "\n")
+
+
+def simulated() -> Decided:
+    """Read what `simulate` wrote."""
+    return {
+        name: {
+            test: np.array([np.inf if n is None else n for n in first])
+            for test, first in tests.items()
+        }
+        for name, tests in json.loads(SIMULATED.read_text()).items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,53 +202,61 @@ def chart(title: str, lines: list[Line], *, top: int, y_title: str, guide: float
 COLOURS = {"z-test": "#c0392b", "without shadow": "#2471a3", "with shadow": "#1e8449"}
 
 
-def draw_peeking() -> None:
-    equal = decided(World(challenger_only=0.035, control_only=0.035, neither=0.015), seed=1)
-    lines = [Line(label=name, colour=COLOURS[name], first=first) for name, first in equal.items()]
+def draw_peeking() -> str:
+    lines = [
+        Line(label=name, colour=COLOURS[name], first=first)
+        for name, first in simulated()["equal"].items()
+    ]
     title = "Two equally good versions, looked at every 25 labels"
-    svg = chart(title, lines, top=40, y_title="a winner was declared", guide=ALPHA)
-    (HERE / "peeking.svg").write_text(svg)
-    for line in lines:
-        print(f"equal versions, {line.label}: {np.isfinite(line.first).mean():.1%} have a winner")
+    return chart(title, lines, top=40, y_title="a winner was declared", guide=ALPHA)
 
 
-def draw_pairing() -> None:
-    """Draw the second of three worlds and print the median labels of all."""
-    lines = []
-    print("| they differ on | split | with shadow | without | ratio |\n|---|---|---|---|---|")
-    for only_challenger, only_control in ((0.05, 0.0), (0.06, 0.01), (0.1, 0.05)):
-        for share in (0.5, 0.9):
-            world = World(
-                challenger_only=only_challenger,
-                control_only=only_control,
-                neither=0.05 - only_control,
-                control_share=share,
-            )
-            first = decided(world, seed=2)
-            split = f"{share * 100:.0f}/{100 - share * 100:.0f}"
-            paired, unpaired = (np.median(first[n]) for n in ("with shadow", "without shadow"))
-            print(
-                f"| {only_challenger + only_control:.0%} of requests | {split} "
-                f"| {paired:,.0f} labels | {unpaired:,.0f} | {unpaired / paired:.1f} |"
-            )
-            if only_control == 0.01:
-                lines += [
-                    Line(
-                        label=f"{name}, {split}",
-                        colour=COLOURS[name],
-                        first=first[name],
-                        dashed=share != 0.5,
-                    )
-                    for name in ("with shadow", "without shadow")
-                ]
+def draw_pairing() -> str:
+    """Draw the second of the three worlds."""
+    found = simulated()
+    lines = [
+        Line(
+            label=f"{name}, {split}",
+            colour=COLOURS[name],
+            first=found[f"7%, {split}"][name],
+            dashed=split != "50/50",
+        )
+        for split in ("50/50", "90/10")
+        for name in ("with shadow", "without shadow")
+    ]
     title = "A real difference: 95 % right against 90 %, differing on 7 % of requests"
-    (HERE / "pairing.svg").write_text(chart(title, lines, top=100, y_title="difference found"))
+    return chart(title, lines, top=100, y_title="difference found")
+
+
+def medians() -> list[str]:
+    """Return the end of each line of the page's table: labels with shadow, without, their ratio."""
+    rows = []
+    for name, first in simulated().items():
+        paired, unpaired = (np.median(first[test]) for test in ("with shadow", "without shadow"))
+        if name != "equal":
+            rows.append(f"| {paired:,.0f} | {unpaired:,.0f} | {unpaired / paired:.1f} |")
+    return rows
+
+
+# By their path below docs/.
+PICTURES: Mapping[str, Callable[[], str]] = {
+    "figures/peeking.svg": draw_peeking,
+    "figures/pairing.svg": draw_pairing,
+    "course/figures/petals.svg": figures_forest.draw_petals,
+    "course/figures/iris.svg": figures_forest.draw_iris,
+    "course/figures/tree.svg": figures_forest.draw_tree,
+    "course/figures/votes.svg": figures_forest.draw_votes,
+    "course/figures/rollout.svg": figures_change.draw_rollout,
+    "course/figures/drift.svg": figures_change.draw_drift,
+    "course/figures/loop.svg": figures_change.draw_loop,
+}
 
 
 def main() -> None:
-    HERE.mkdir(parents=True, exist_ok=True)
-    draw_peeking()
-    draw_pairing()
+    simulate()
+    for path, draw in PICTURES.items():
+        (HERE / path).write_text(draw())
+    print("for the table of docs/verdict.md:", *medians(), sep="\n")
 
 
 if __name__ == "__main__":

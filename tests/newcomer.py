@@ -40,6 +40,7 @@ VARIABLE = (
 )
 ROLLOUTS = {"baking": 0, "promoted": 0, "rolled": 1, "aborted": 1, "superseded": 1, "paused": 4}
 VERDICTS = {"better": 0, "worse": 1, "inconclusive": 3, "equivalent": 4}
+RETRAINED = {"PROPOSE": 0, "REJECT": 1, "VETO": 3}
 FOLDER = "/home/you/irisab"
 PORTS = "5000", "8501", "5001", "8502", "5002"
 SERVES = re.compile(r"make run| serve$|streamlit run")
@@ -60,6 +61,8 @@ def exit_code(printed: str) -> int:
         r"^(?:Rollout of|A look would leave) \w+: (\w+)", printed, re.MULTILINE
     ):
         return ROLLOUTS.get(rollout[1], 3)
+    if retrained := re.search(r"^(PROPOSE|REJECT|VETO): ", printed, re.MULTILINE):
+        return RETRAINED[retrained[1]]
     if "Status: WARNING" in printed:
         return 1
     return 2 if re.search(r"^irisab: ", printed, re.MULTILINE) else 0
@@ -141,7 +144,7 @@ class Newcomer:
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=120,
+            timeout=600,  # what takes a second may take minutes on a machine that is busy
             check=False,
         )
         printed = done.stdout.decode()  # with its \r, which text mode would take for a line's end
@@ -162,7 +165,7 @@ class Newcomer:
                     stderr=out,
                     start_new_session=True,
                 )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (self._shows(log, output) and self._answers(output)):
             gone = self.serving[command].poll() is not None
             assert not gone and time.monotonic() < deadline, (command, log.read_text())

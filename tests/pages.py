@@ -38,8 +38,8 @@ FOLLOWED_BY = {
 }
 # What needs an account at AWS or servers of others; a page that has it says so.
 UNTRIED = {"sh aws", "sh internet"}
-# Pictures and forms.
-FOR_NOBODY = {"text"}
+# Pictures and forms; what GitHub draws.
+FOR_NOBODY = {"text", "mermaid"}
 FENCE = re.compile(r"^( *)(```+|~~~+)(.*)\n((?:.*\n)*?)\1\2$", re.MULTILINE)
 
 
@@ -72,6 +72,11 @@ def pages() -> list[str]:
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
     return sorted(found, key=lambda name: (name != "README.md", name))
+
+
+def course() -> list[str]:
+    """Return the chapters of the course, in their order."""
+    return [page for page in pages() if re.match(r"docs/course/\d", page)]
 
 
 def text(page: str) -> str:

@@ -125,6 +125,7 @@ def drift(score: float | None, *, status: str, petal: float | None = 0.1) -> dic
         "limit": None if score is None else 0.3,
         "above": [name for name, score in features.items() if score and score > 0.3],
         "status": status,
+        "candidate": None,
         "rows": 37,
         "window": 100,
         "features": features,
@@ -156,7 +157,9 @@ def test_accuracy_interval(correct: int, labelled: int, low: float, high: float)
 )
 def test_verdict_in_words(verdict: str, headline: str) -> None:
     """Each verdict is one sentence for a manager, with the service's own reason below."""
-    message = words.verdict(comparison(verdict), control="v1", split={"v1": 50, "v2": 50})
+    message = words.verdict(
+        comparison(verdict), control="v1", split={"v1": 50, "v2": 50}, command=HERE
+    )
     assert headline == message.headline
     assert message.because == "Why it is so."
 
@@ -164,7 +167,9 @@ def test_verdict_in_words(verdict: str, headline: str) -> None:
 def test_names_keep_their_case() -> None:
     """A reason that begins with a version's name leaves the name as it is."""
     reason = "v2 was right in 60 and v1 in 20 labelled disagreements."
-    message = words.verdict(comparison("better", reason=reason), control="v1", split={})
+    message = words.verdict(
+        comparison("better", reason=reason), control="v1", split={}, command=HERE
+    )
     assert message.because == reason
 
 
@@ -172,17 +177,38 @@ def test_what_would_decide_it() -> None:
     """While nothing is decided the page says how many labels would do it, if that is known."""
     even = {"v1": 50, "v2": 50}
     known = comparison("inconclusive", labels_needed=900)
-    assert "900 more labels" in words.verdict(known, control="v1", split=even).todo
-    assert words.verdict(comparison("inconclusive"), control="v1", split=even).todo == ""
+    assert "900 more labels" in words.verdict(known, control="v1", split=even, command=HERE).todo
+    assert (
+        words.verdict(comparison("inconclusive"), control="v1", split=even, command=HERE).todo == ""
+    )
+
+
+def test_what_is_next_is_typed_as_here() -> None:
+    """A command as the service is called, lines of the INI file with what puts them in force, and
+    a sentence where a rollout decides. Of a version that fails, labels are not asked for."""
+    even = {"v1": 50, "v2": 50}
+
+    def said(step: str, **more: Any) -> words.Message:
+        judged = comparison("inconclusive", next=step, **more)
+        return words.verdict(judged, control="v1", split=even, command=HERE)
+
+    assert said("irisab verdict v2").typed == f"{HERE} verdict v2"
+    lines = said("[split]\nv1 = 100\nv2 = 0")
+    assert words.where_typed(lines) == f"Next, write in irisab.ini, and then type `{HERE} reload`:"
+    assert words.where_typed(said("curl ...")) == "Next, type:"
+    rolled = said("irisab rollout status", labels_needed=900)
+    assert rolled.todo == "A rollout is under way, and decides by itself what follows."
+    assert rolled.typed == f"{HERE} rollout status"
+    assert said("curl ...", labels_needed=900, reason_code="fails_alone").todo == ""
 
 
 def test_said_once() -> None:
     """What the service says of the labels it needs, the page does not say again."""
     reason = "it is open: about 30 more labels would settle it."
     known = comparison("inconclusive", labels_needed=30, reason=reason)
-    assert words.verdict(known, control="v1", split={"v1": 50, "v2": 50}).todo == ""
+    assert words.verdict(known, control="v1", split={"v1": 50, "v2": 50}, command=HERE).todo == ""
     none = comparison("inconclusive", labelled=0, reason="no labels yet: send some.")
-    message = words.verdict(none, control="v1", split={"v1": 50, "v2": 50})
+    message = words.verdict(none, control="v1", split={"v1": 50, "v2": 50}, command=HERE)
     assert message.because == "No labels yet."
 
 
@@ -425,6 +451,14 @@ def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
     message = words.drift(report)
     assert tone == message.tone
     assert part in " ".join(message)
+
+
+def test_a_candidate_is_named_where_one_is_under_way() -> None:
+    """Nobody is told to train what has been trained already."""
+    message = words.drift(drift(0.4, status="WARNING") | {"candidate": "v3"})
+    assert message.todo == "A candidate is under way: v3 has learned from it."
+    calm = words.drift(drift(0.1, status="OK") | {"candidate": "v3"})
+    assert calm.todo == "Nothing to do."
 
 
 def test_three_features_are_named() -> None:

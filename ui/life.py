@@ -43,7 +43,8 @@ def rollout(told: Json, config: Json) -> words.Message:
     tone, headline = _headline(at)
     because = f"Since {moment(at['since'])}"
     because += f": {_stop(at['reason'])}" if at["reason"] else "."
-    return words.Message(tone, headline, because, _todo(at, command), _typed(at, config, command))
+    typed = _typed(at, config, command)
+    return words.Message(tone, headline, because, _todo(at, command), typed, f"{command} reload")
 
 
 def _stop(text: str) -> str:

@@ -132,7 +132,7 @@ def show(message: words.Message) -> None:
             else:
                 st.empty()
         if message.typed:
-            st.caption(words.where_typed(message.typed))
+            st.caption(words.where_typed(message))
             st.code(message.typed, language=None, wrap_lines=True)
         else:
             st.empty()

@@ -239,7 +239,10 @@ class App:
         return _json(settings.public(self._service.snapshot, self._service.rollout()))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
-        return _json(self._service.report())
+        report = self._service.report()
+        candidate = self._inventory.candidate(self._service.snapshot)
+        drift = {**report["drift"], "candidate": candidate}
+        return _json({**report, "drift": drift, "command": self._command})
 
     def _versions(self, environ: WSGIEnvironment) -> Response:
         return _json({"command": self._command, **self._inventory.told(self._service.snapshot)})

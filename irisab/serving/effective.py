@@ -60,9 +60,10 @@ def effective(options: Config, rollout: Rollout | None, models: Mapping[str, str
     """
     if rollout is None or edited(options, rollout) or replaced(rollout, models):
         return options
-    experiment = options.experiment
-    if (rollout.paused_in or rollout.state) in _AS_CONTROL:
-        experiment = replace(experiment, control=rollout.version)
+    as_control = (rollout.paused_in or rollout.state) in _AS_CONTROL
+    # Said in any case: a new version that is the first by name would be taken for it.
+    control = rollout.version if as_control else options.control
+    experiment = replace(options.experiment, control=control)
     return replace(options, split=_split(options, rollout), experiment=experiment)
 
 

@@ -13,7 +13,7 @@ from processes import replace_in, write_config
 from irisab import config
 from irisab.http import last_good
 from irisab.serving import snapshot
-from irisab.serving.effective import settings_of
+from irisab.serving.effective import effective, settings_of
 from irisab.store import rollouts
 from irisab.store.rollouts import STATES, Rollout, State
 
@@ -83,6 +83,24 @@ def test_what_serves_in_each_state(state: State, ini: Path, begin: Begin) -> Non
     assert kept is not None
     restarted = last_good.build(kept, base=ini.parent)
     assert restarted.revision_id == found.revision_id and restarted.config.split == split
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_version_that_is_the_first_by_name_has_to_earn_it_too(
+    state: State, ini: Path, begin: Begin
+) -> None:
+    """Without `[experiment] control` the written split says who is the control, not the dealt one:
+    else a v2 against v3 would be measured by its own training rows, and fall back on itself."""
+    rollout = begin(state)
+    options = replace(config.load(ini), split={"v3": 100.0})
+    rollout = replace(
+        rollout,
+        control="v3",
+        models={"v2": rollout.models["v2"], "v3": rollout.models["v2"]},
+        settings=settings_of(options),
+    )
+    served = effective(options, rollout, rollout.models)
+    assert served.control == ("v2" if state in ("baking", "promoted") else "v3")
 
 
 @pytest.mark.parametrize("state", STATES)
