@@ -26,17 +26,17 @@ LAYERS = {
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
-    "serving": "service | feedback shadow gauges settings | candidates report prepared labels | "
-    "comparisons | snapshot | effective room advice split payload encoder cost ids metrics "
-    "unseen | values",
+    "serving": "service | feedback shadow gauges settings buckets | "
+    "candidates report prepared labels | comparisons | snapshot | "
+    "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
-    "upgrade | evidence | seen | counters counts | database revision | rows",
+    "upgrade | evidence | seen timeline | counters counts | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "
     "answer schema sink",
-    "stats": "paired unpaired | votes harm metric disagreement | comparison tally | "
-    "sequential ratio chance | drift exact",
+    "stats": "paired unpaired | votes harm metric disagreement | comparison tally fall | "
+    "sequential ratio chance | drift exact sketch",
     "config": "",
     "versions": "",
     "ini": "",

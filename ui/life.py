@@ -163,6 +163,12 @@ def _state(each: Json) -> str:
     return name if each["state"] == "shadow" else f"{name}, {percent(each['percent'])}"
 
 
+def told_shortly(event: Json) -> str:
+    """Tell an event in a line of plain text, for whoever points at its mark."""
+    kind = KINDS.get(event["kind"], words.sentence(event["kind"]))
+    return f"{moment(event['at'])}, {kind}: {event['text']}"
+
+
 def happened(event: Json) -> str:
     """Tell an event in a line."""
     kind = KINDS.get(event["kind"], words.plain(words.sentence(event["kind"])))
