@@ -204,12 +204,12 @@ def ask_like_the_training_data(host: Host) -> None:
 def break_unit(host: Host) -> None:
     drop_in = "/etc/systemd/system/irisab-ui.service.d"
     lines = "[Service]\\nRestart=no\\nExecStart=\\nExecStart=/bin/false\\n"
-    host.run(f"mkdir {drop_in}; printf '{lines}' >{drop_in}/fail.conf; systemctl daemon-reload")
+    host.run(f"mkdir -p {drop_in}; printf '{lines}' >{drop_in}/fail.conf; systemctl daemon-reload")
     host.code("systemctl restart irisab-ui")
 
 
 def mend_unit(host: Host) -> None:
-    host.run("rm -r /etc/systemd/system/irisab-ui.service.d; systemctl daemon-reload")
+    host.run("rm /etc/systemd/system/irisab-ui.service.d/fail.conf; systemctl daemon-reload")
     host.run("systemctl start irisab-ui")
 
 
