@@ -15,14 +15,16 @@ OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
 # What models of this host's own need besides: lines of pip's, written by the operator.
 PACKAGES=$ETC/requirements.txt
 SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
+# Whom alerts go to, and how; for root alone, because passwords are among it.
+NOTIFY=$ETC/alertmanager
 PAGE_DROP_IN=$SYSTEMD/irisab-ui.service.d/irisab-key.conf
 # What a release consists of.
-FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
+FILES=(irisab ui bin systemd nginx prometheus alertmanager bootstrap.sh smoke.py irisab.ini.sample
        requirements.txt requirements-ui.txt README.md docs)
 # What an archive of `make release` has beside these, and a source tree has not.
 PAPERS=(MANIFEST sbom.cdx.json)
 SERVICES=(irisab.socket irisab.service irisab-ui.service irisab-prometheus.service
-          irisab-{drift,retrain,rollout}.timer nginx.service)
+          irisab-alertmanager.service irisab-{drift,retrain,rollout}.timer nginx.service)
 DISK_MB=2500  # two virtual environments (1 GB), Prometheus (0.3 GB), and both once more to upgrade
 VENV_MB=800   # the larger of the two environments, and room for what it is unpacked from
 
@@ -34,6 +36,14 @@ Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+. A newer one u
 
   --tls-cert FILE --tls-key FILE   serve HTTPS too, with this certificate and key
   --self-signed                    serve HTTPS too, with a certificate made here
+  --notify-email ADDRESS --smtp HOST:PORT
+                                   mail alerts to ADDRESS by this mail server
+  --smtp-user NAME --smtp-password FILE
+                                   which asks for a login; the password is the file's first line,
+                                   or with - that of standard input
+  --smtp-from ADDRESS              whom the mails come from; without it ADDRESS itself
+  --notify-webhook URL             post alerts to URL, as JSON
+  --notify-test                    send a test alert the way of real ones; say who accepted it
   --keys                           close the door: whoever asks needs a key, and the page a password
   --dry-run                        print what would be done; change nothing
   --verify                         check every component and say what is missing
@@ -116,6 +126,7 @@ check_host() {
   check_port 5000 irisab.socket
   check_port 8501 irisab-ui
   check_port 9090 irisab-prometheus
+  check_port 9093 irisab-alertmanager
   [[ ! $tls_cert$self_signed && ! -e $ETC/tls.conf ]] || check_port 443 nginx
   [[ -e $OPT/current ]] || need $DISK_MB
 }
@@ -145,16 +156,20 @@ install_packages() {
     return
   fi
   # Debian starts what it installs. nginx must wait for its configuration, and Debian's own
-  # Prometheus stays off for good: ours has its own unit, data and settings.
+  # Prometheus and Alertmanager stay off for good: ours have their own units, data and settings.
   have nginx || point /dev/null $SYSTEMD/nginx.service
   have prometheus || point /dev/null $SYSTEMD/prometheus.service
+  have prometheus-alertmanager || point /dev/null $SYSTEMD/prometheus-alertmanager.service
   # A run that was killed here leaves half-configured packages behind.
   [[ -z $(dpkg --audit) ]] || run settle_packages
   [[ ! -e $OPT/packages.part ]] || run repair_packages
-  if ! have nginx openssl curl prometheus || ! "$python" -c 'import ensurepip' 2>/dev/null; then
+  if ! have nginx openssl curl prometheus prometheus-alertmanager ||
+    ! "$python" -c 'import ensurepip' 2>/dev/null; then
     run update_lists
     run place 0644 /dev/null $OPT/packages.part
-    run apt_get install --no-install-recommends nginx openssl curl prometheus python3-venv
+    # What serves already stays as it is.
+    run apt_get install --no-install-recommends --no-upgrade nginx openssl curl prometheus \
+      prometheus-alertmanager python3-venv
     run sync
     run rm -f $OPT/packages.part
   fi
@@ -204,19 +219,27 @@ apt_get() {
     apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >"$scratch/apt" || { cat "$scratch/apt"; return 1; }
 }
 
-install_prometheus() {
+install_programs() {
   local from=/usr/bin
-  step "Prometheus"
-  [[ $family != amazon ]] || fetch_prometheus
+  step "Prometheus and Alertmanager"
+  [[ $family != amazon ]] || fetch prometheus
   point "$from/prometheus" $OPT/bin/prometheus
   point "$from/promtool" $OPT/bin/promtool
+  if [[ $family == amazon ]]; then
+    fetch alertmanager
+    point "$from/alertmanager" $OPT/bin/alertmanager
+  else
+    point "$from/prometheus-alertmanager" $OPT/bin/alertmanager
+  fi
+  point "$from/amtool" $OPT/bin/amtool
 }
 
-fetch_prometheus() {
-  local version sum address archive=$scratch/prometheus.tar.gz
-  read -r version sum address < <(sed -n "s/^$(uname -m) //p" "$TREE/prometheus/release") ||
-    die "no checksum of Prometheus for $(uname -m) is known: add its line to prometheus/release."
-  from=$OPT/prometheus-$version
+# fetch PROGRAM: puts what its list of releases has for this machine into the folder $from.
+fetch() {
+  local version sum address archive=$scratch/$1.tar.gz
+  read -r version sum address < <(sed -n "s/^$(uname -m) //p" "$TREE/$1/release") ||
+    die "no checksum of ${1^} for $(uname -m) is known: add its line to $1/release."
+  from=$OPT/$1-$version
   [[ ! -e $from ]] || return 0
   run curl -fsSL --retry 3 -o "$archive" "$address"
   run sha256sum --quiet --check <<<"$sum  $archive" ||
@@ -320,10 +343,10 @@ install_files() {
   step "Units, nginx and rules"
   switch_release
   [[ ! $dry_run ]] || from=$TREE
-  for unit in irisab{,-ui,-prometheus,-drift,-retrain,-rollout,-alert@}.service irisab.socket \
-    irisab-{drift,retrain,rollout}.timer nginx.service.d/irisab.conf; do
+  for unit in irisab{,-ui,-prometheus,-alertmanager,-drift,-retrain,-rollout,-alert@,-failed@}.service \
+    irisab.socket irisab-{drift,retrain,rollout}.timer nginx.service.d/irisab.conf; do
     # An earlier release need not have it. It stays, and passes over what that one cannot do.
-    [[ -e $from/systemd/$unit || $unit != irisab-r[eo]*.* ]] || continue
+    [[ -e $from/systemd/$unit || $unit != irisab-@(r[eo]|alertm|failed)*.* ]] || continue
     put 0644 "$from/systemd/$unit" "$SYSTEMD/$unit"
   done
   put 0644 "$from/prometheus/prometheus.yml" $ETC/prometheus.yml
@@ -336,6 +359,8 @@ install_files() {
     cmp -s "$tls_cert" $ETC/tls.crt || run place 0644 "$tls_cert" $ETC/tls.crt
   fi
   [[ ! $tls_cert && ! -e $ETC/tls.conf ]] || put 0644 "$from/nginx/tls.conf" $ETC/tls.conf
+  keep_notify
+  [[ ! -e $from/alertmanager ]] || write_alertmanager "$from/alertmanager"
   [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run place 0644 $NGINX $NGINX.before-irisab
   sed "s/^user .*/user $web_user;/" "$from/nginx/nginx.conf" >"$scratch/nginx.conf"
   [[ ! $keys ]] || make_page_key
@@ -403,6 +428,73 @@ switch_release() {
   [[ $old != "releases/$release" ]] || return 0
   [[ ! $old ]] || point "../${old#releases/}" "$OPT/releases/$release/previous"
   point "releases/$release" $OPT/current
+}
+
+# keep NAME [VALUE]: remembers a setting for later runs, or forgets it.
+keep() {
+  if [[ ! ${2:-} ]]; then
+    [[ ! -e $NOTIFY/$1 ]] || run rm -f "$NOTIFY/$1"
+  elif [[ $(kept "$1") != "$2" ]]; then
+    printf '%s\n' "$2" >"$scratch/$1"
+    run place 0600 "$scratch/$1" "$NOTIFY/$1"
+  fi
+}
+
+kept() { cat "$NOTIFY/$1" 2>/dev/null || true; }
+
+keep_notify() {
+  [[ -d $NOTIFY ]] || run install -d -m 0700 $NOTIFY
+  if [[ $notify_email ]]; then
+    keep email "$notify_email"
+    keep smtp "$smtp"
+    keep smtp-user "$smtp_user"
+    keep smtp-password "$smtp_password"
+    keep smtp-from "$smtp_from"
+  fi
+  [[ ! $notify_webhook ]] || keep webhook "$notify_webhook"
+}
+
+# write_alertmanager FOLDER: its settings are those of the folder, and whom they name.
+write_alertmanager() {
+  { cat "$1/alertmanager.yml" && mail_receiver && webhook_receiver; } >"$scratch/alertmanager.yml"
+  put 0600 "$scratch/alertmanager.yml" $NOTIFY/alertmanager.yml
+  put 0644 "$1/mail.tmpl" $NOTIFY/mail.tmpl
+  say "IRISAB_URL=$(site)" >"$scratch/address"
+  cmp -s "$scratch/address" $NOTIFY/address || run place 0644 "$scratch/address" $NOTIFY/address
+}
+
+# quoted TEXT: as YAML has it.
+quoted() { printf "'%s'" "${1//\'/\'\'}"; }
+
+mail_receiver() {
+  local to server tls=true
+  to=$(kept email) server=$(kept smtp)
+  [[ $to ]] || return 0
+  # A mail server of this host itself has no certificate to show, and nobody listens in between.
+  [[ $server != @(localhost|127.+([0-9.])|\[::1\]):* ]] || tls=false
+  cat <<TEXT
+    email_configs:
+      - to: $(quoted "$to")
+        from: $(from=$(kept smtp-from) && quoted "${from:-$to}")
+        smarthost: $(quoted "$server")
+        require_tls: $tls
+        send_resolved: true
+        headers: {Subject: '{{ template "irisab.subject" . }}'}
+        html: ''
+        text: '{{ template "irisab.text" . }}'
+TEXT
+  [[ ! $(kept smtp-user) ]] || cat <<TEXT
+        auth_username: $(quoted "$(kept smtp-user)")
+        auth_password: $(quoted "$(kept smtp-password)")
+TEXT
+}
+
+webhook_receiver() {
+  [[ ! $(kept webhook) ]] || cat <<TEXT
+    webhook_configs:
+      - url: $(quoted "$(kept webhook)")
+        send_resolved: true
+TEXT
 }
 
 # The password stays readable by root alone; nginx gets its hash.
@@ -481,6 +573,8 @@ start_services() {
   apply reload nginx.service $NGINX $ETC/page.conf $ETC/tls.{conf,crt,key}
   apply restart irisab-ui.service $SYSTEMD/irisab-ui.service $OPT/current/RELEASE \
     $PAGE_DROP_IN $ETC/page.key
+  apply restart irisab-alertmanager.service $SYSTEMD/irisab-alertmanager.service \
+    $NOTIFY/{alertmanager.yml,mail.tmpl,address} $OPT/current/alertmanager/release
   apply restart irisab-prometheus.service $SYSTEMD/irisab-prometheus.service $ETC/*.yml \
     $OPT/current/prometheus/release
   apply restart irisab-drift.timer $SYSTEMD/irisab-drift.timer
@@ -504,6 +598,8 @@ verify() {
   check "$INI and its models: irisab check" $OPT/current/bin/irisab --config $INI check
   check "$NGINX: nginx -t" nginx -t -q
   check "$ETC/prometheus.yml: promtool check config" $OPT/bin/promtool check config $ETC/prometheus.yml
+  check "$NOTIFY/alertmanager.yml: amtool check-config" $OPT/bin/amtool check-config \
+    $NOTIFY/alertmanager.yml
   for unit in "${SERVICES[@]}"; do
     check "$unit is enabled" systemctl is-enabled --quiet "$unit"
     check "$unit is active: systemctl status $unit" is_active "$unit"
@@ -533,13 +629,16 @@ public_address() {
   say "${address:-127.0.0.1}"
 }
 
+site() { say "http$([[ ! -e $ETC/tls.conf ]] || say s)://$(public_address)"; }
+
 urls() {
   local address
-  address=http$([[ ! -e $ETC/tls.conf ]] || say s)://$(public_address)
+  address=$(site)
   say "
 Page         $address/$([[ ! -e $ETC/page.key ]] || say "  (the password of Prometheus)")
 API          $address/predict  (all of it: $address/openapi.json)
 Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/password, for root)
+Alerts       $address/prometheus/alerts
 "
 }
 
@@ -565,6 +664,85 @@ curl -H 'Authorization: Bearer KEY' ... This is one for a first client; it is sh
   irisab_cli key add client --scope predict,feedback 2>/dev/null
 }
 
+# receivers: the ways in which people are told, one a line, as Alertmanager calls them.
+receivers() {
+  sed -n 's/^ *\(- \)\?\([a-z]*\)_configs:.*/\2/p' $NOTIFY/alertmanager.yml 2>/dev/null | sort -u
+}
+
+told() {
+  local by
+  by=$(receivers | paste -sd ' ' | sed 's/ / and /g')
+  if [[ $by ]]; then
+    say "Alerts go out by $by. To see one arrive: sudo $OPT/current/bootstrap.sh --notify-test"
+  else
+    say "Nobody is told of alerts. To be mailed: sudo $OPT/current/bootstrap.sh" \
+      "--notify-email ADDRESS --smtp HOST:PORT ($OPT/current/docs/alerts.md)"
+  fi
+}
+
+# Posts an alert as Prometheus would, and waits until everybody has it, or has not taken it.
+notify_test() {
+  local by server failed='' api=http://127.0.0.1:9093/alertmanager
+  local -A before=()
+  [[ $(receivers) ]] || die "nobody is told of alerts, so there is nothing to test. To be mailed:" \
+    "sudo $OPT/current/bootstrap.sh --notify-email ADDRESS --smtp HOST:PORT"
+  for by in $(receivers); do before[$by]=$(tries "$by"); done
+  say "Posting an alert to Alertmanager, which waits ten seconds for others like it"
+  test_alert | curl -sf -m 10 --noproxy '*' -H 'Content-Type: application/json' -d @- \
+    $api/api/v2/alerts || die "Alertmanager does not answer: systemctl status irisab-alertmanager"
+  for by in $(receivers); do
+    case $by in
+      email) server=$(kept smtp) ;;
+      webhook) server=$(kept webhook | cut -d/ -f3 | sed 's/.*@//') ;;
+      *) server='' ;;
+    esac
+    outcome "$by" "${before[$by]}" "${server:+ $server}" || failed=yes
+  done
+  [[ ! $failed ]] ||
+    die "not everybody is told of alerts. Mend what is said above, or give --notify-email or" \
+      "--notify-webhook again: $OPT/current/docs/alerts.md"
+}
+
+test_alert() {
+  cat <<JSON
+[{"labels": {"alertname": "IrisabTest", "severity": "info", "test": "$(date +%s.%N)"},
+  "annotations": {
+    "summary": "This is a test.",
+    "description": "Alerts of this host arrive where you read this.",
+    "page": "/",
+    "action": "nothing to do; that the test is over is told, too, in five minutes",
+    "runbook_url": "docs/alerts.md#to-a-mail-in-three-commands"},
+  "startsAt": "$(date -u +%FT%TZ)", "endsAt": "$(date -u -d '2 minutes' +%FT%TZ)"}]
+JSON
+}
+
+# tries KIND: how often Alertmanager has tried to tell in this way, and how often that failed.
+tries() {
+  curl -sf -m 10 --noproxy '*' http://127.0.0.1:9093/alertmanager/metrics | awk -v kind="\"$1\"" '
+    index($0, kind) && /^alertmanager_notification_requests_total/ { all += $NF }
+    index($0, kind) && /^alertmanager_notification_requests_failed_total/ { failed += $NF }
+    END { print all + 0, failed + 0 }'
+}
+
+# outcome KIND BEFORE SERVER: waits for a try more than there were, and says what came of it.
+outcome() {
+  local all failed all_before failed_before
+  read -r all_before failed_before <<<"$2"
+  for _ in {1..60}; do
+    read -r all failed < <(tries "$1")
+    if ((failed > failed_before)); then
+      sleep 1  # until the journal has it
+      say "  ✘ $1: not accepted:" "$(journalctl -q -u irisab-alertmanager --since -90s -o cat |
+        grep -F "$1[" | sed -n '$s/.*err=//p')"
+      return 1
+    fi
+    ((all == all_before)) || { say "  ✔ $1: accepted by$3"; return 0; }
+    sleep 1
+  done
+  say "  ✘ $1: nothing was sent in a minute: journalctl -u irisab-alertmanager"
+  return 1
+}
+
 # The release that last passed all checks is what a deploy goes back to.
 remember_good() {
   cmp -s $OPT/current/RELEASE $OPT/good || run place 0644 $OPT/current/RELEASE $OPT/good
@@ -585,7 +763,7 @@ install_all() {
   check_host
   install_packages
   check_certificate
-  install_prometheus
+  install_programs
   install_release
   install_models
   install_files
@@ -596,6 +774,7 @@ install_all() {
   remember_good
   remove_old
   urls
+  told
   doors
 }
 
@@ -646,14 +825,16 @@ uninstall() {
   local unit path elsewhere=()
   [[ ! $purge ]] || ask_for_moved
   say "Removing irisab${purge:+, its data, models and settings}"
-  # Masked by an install: nginx until it was configured, Debian's Prometheus for good. Unmasked, it
+  # Masked by an install: nginx until it was configured, Debian's other two for good. Unmasked, they
   # would start with the next boot and be open to everybody.
-  for unit in nginx prometheus; do
+  for unit in nginx prometheus prometheus-alertmanager; do
     [[ ! -L $SYSTEMD/$unit.service ]] || run systemctl unmask --quiet $unit.service
     run systemctl disable --quiet $unit.service 2>/dev/null || true
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
-  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-retrain,-rollout,-alert@}.{service,socket,timer}{,.new} \
+  run systemctl stop --quiet 'irisab-failed@*'
+  run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-alert@,-failed@}.{service,socket}{,.new} \
+    $SYSTEMD/irisab-{drift,retrain,rollout}.{service,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new} $PAGE_DROP_IN
   for unit in nginx irisab-ui; do
     [[ ! -d $SYSTEMD/$unit.service.d ]] ||
@@ -663,7 +844,8 @@ uninstall() {
   [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
   run rm -rf $OPT /usr/local/bin/irisab $NGINX.new $ETC/installed/*nginx.conf
   if [[ $purge ]]; then
-    run rm -rf "${elsewhere[@]}" $DATA $ETC $INI /var/lib/{,private/}irisab-{ui,prometheus} \
+    run rm -rf "${elsewhere[@]}" $DATA $ETC $INI \
+      /var/lib/{,private/}irisab-{ui,prometheus,alertmanager} \
       /var/lib/systemd/timers/stamp-irisab-{drift,retrain}.timer
     run userdel irisab || true
   else
@@ -683,6 +865,11 @@ parse() {
         if [[ $1 == --tls-cert ]]; then tls_cert=$2; else tls_key=$2; fi
         shift ;;
       --self-signed) self_signed=yes ;;
+      --notify-email | --notify-webhook | --smtp | --smtp-user | --smtp-password | --smtp-from)
+        [[ ${2:-} && $2 != --* ]] || die "$1 needs a value: bootstrap.sh --help"
+        declare -g "$(tr - _ <<<"${1#--}")=$2"
+        shift ;;
+      --notify-test) action=notify_test ;;
       --dry-run) dry_run=yes ;;
       --keys) keys=yes ;;
       --purge) purge=yes ;;
@@ -695,11 +882,43 @@ parse() {
     shift
   done
   [[ ${tls_cert:+given} == "${tls_key:+given}" ]] || die "--tls-cert and --tls-key go together."
+  check_notify
+}
+
+check_notify() {
+  local address='^[^[:space:]@]+@[^[:space:]@]+$'
+  local server='^([[:alnum:].-]+|\[[[:xdigit:]:]+\]):[0-9]+$'
+  [[ ${notify_email:+given} == "${smtp:+given}" ]] ||
+    die "--notify-email and --smtp go together: ADDRESS, and HOST:PORT of a mail server."
+  [[ ${smtp_user:+given} == "${smtp_password:+given}" ]] ||
+    die "--smtp-user and --smtp-password go together: NAME, and the FILE that has its password."
+  [[ ! $smtp_user$smtp_from || $notify_email ]] ||
+    die "--smtp-user and --smtp-from go with --notify-email and --smtp: say all of it again."
+  [[ ! $notify_email || $notify_email =~ $address ]] ||
+    die "--notify-email: $notify_email is no address."
+  [[ ! $smtp_from || $smtp_from =~ $address ]] || die "--smtp-from: $smtp_from is no address."
+  [[ ! $smtp || $smtp =~ $server ]] ||
+    die "--smtp: $smtp is not HOST:PORT, such as mail.example.org:587."
+  [[ ! $notify_webhook || $notify_webhook =~ ^https?://[^[:space:]]+$ ]] ||
+    die "--notify-webhook: $notify_webhook is not a URL, such as https://hooks.example.org/irisab."
+  [[ ! $smtp_password ]] || read_password
+}
+
+# Never on the command line, which every user of the host can read.
+read_password() {
+  local file=$smtp_password
+  [[ $file != - ]] || file=/dev/stdin
+  [[ -r $file ]] || die "--smtp-password: $smtp_password cannot be read."
+  # It asks, and hides what is typed, where that is a person.
+  IFS= read -rsp "Password of $smtp_user at $smtp: " smtp_password <"$file" || true
+  [[ ! -t 0 ]] || say ""
+  [[ $smtp_password ]] || die "--smtp-password: there is no password in $file."
 }
 
 main() {
   # Prometheus needs a while to have looked at everything once.
   action=install_all patience=45 dry_run='' purge='' self_signed='' tls_cert='' tls_key=''
+  notify_email='' notify_webhook='' smtp='' smtp_user='' smtp_password='' smtp_from=''
   keys='' sure='' steps=0 current_step='' family='' python='' web_user='' release=''
   parse "$@"
   if [[ $action == urls ]]; then urls; exit; fi

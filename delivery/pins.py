@@ -1,8 +1,9 @@
-"""Say which pins could move, and move that of Prometheus: `make pins`.
+"""Say which pins could move, and move that of a program: `make pins`.
 
-    pins.py                                  what is new; exit 3 if anything is, else 0
-    pins.py prometheus VERSION [SOURCE...]   pin that version on each architecture of which two
-                                             sources give the same sum; exit 1 if there is none
+    pins.py                               what is new; exit 3 if anything is, else 0
+    pins.py PROGRAM VERSION [SOURCE...]   pin that version of prometheus or alertmanager on each
+                                          architecture of which two sources give the same sum;
+                                          exit 1 if there is none
 
 A SOURCE is an address or a file in which one line has an archive's name and its sha256; {version}
 in it is filled in. docs/release.md says how to move the libraries.
@@ -20,13 +21,11 @@ from urllib.parse import urlsplit
 
 TREE = Path(__file__).resolve().parents[1]
 LIBRARIES = "requirements.txt", "requirements-ui.txt", "requirements-dev.txt"
-PROMETHEUS = "prometheus/release"
-RELEASES = "https://github.com/prometheus/prometheus/releases"
-# Upstream's own list, and one that people who are not upstream keep in their own repository.
-SOURCES = (
-    f"{RELEASES}/download/v{{version}}/sha256sums.txt",
-    "https://raw.githubusercontent.com/cashapp/hermit-packages/master/prometheus.hcl",
-)
+# Of each program a list that people who are not upstream keep in their own repository.
+PROGRAMS = {
+    "prometheus": "https://raw.githubusercontent.com/cashapp/hermit-packages/master/prometheus.hcl",
+    "alertmanager": "https://raw.githubusercontent.com/pgsty/homebrew-infra/HEAD/Formula/alertmanager.rb",
+}
 # What upstream calls the machines of `uname -m`.
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ENOUGH = 2
@@ -59,18 +58,34 @@ def newer_libraries(tree: Path) -> list[str]:
     ]
 
 
-def newest_prometheus(address: str = f"{RELEASES}/latest") -> str:
-    """Return the newest version, from where its release page forwards to."""
+def pins_of(program: str) -> str:
+    """Return the file that pins a program: a line for each architecture."""
+    return f"{program}/release"
+
+
+def releases(program: str) -> str:
+    return f"https://github.com/prometheus/{program}/releases"
+
+
+def sources(program: str) -> list[str]:
+    """Return upstream's own list, and that of others."""
+    return [f"{releases(program)}/download/v{{version}}/sha256sums.txt", PROGRAMS[program]]
+
+
+def newest_of(address: str) -> str:
+    """Return the newest version, from where a page of releases forwards to."""
     with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
         return str(answer.url).rpartition("/v")[2]
 
 
-def newer_prometheus(tree: Path) -> list[str]:
-    lines = (tree / PROMETHEUS).read_text()
-    have = dict(re.findall(r"(?m)^(\w+) (\S+) [0-9a-f]{64} ", lines))
-    newest = newest_prometheus()
-    return [f"prometheus {version} -> {newest}  ({PROMETHEUS}, {machine})"
-            for machine, version in have.items() if version != newest]  # fmt: skip
+def newer_programs(tree: Path) -> list[str]:
+    lines = []
+    for program in PROGRAMS:
+        have = re.findall(r"(?m)^(\w+) (\S+) [0-9a-f]{64} ", (tree / pins_of(program)).read_text())
+        newest = newest_of(f"{releases(program)}/latest")
+        lines += [f"{program} {version} -> {newest}  ({pins_of(program)}, {machine})"
+                  for machine, version in have if version != newest]  # fmt: skip
+    return lines
 
 
 def read(source: str) -> str:
@@ -96,7 +111,8 @@ def sums_of(archive: str, texts: dict[str, str]) -> dict[str, set[str]]:
     """Return who vouches for each sha256 that stands in one line with the archive's name."""
     found: dict[str, set[str]] = {}
     for source, text in texts.items():
-        for line in text.splitlines():
+        # Homebrew has the sum in the line below.
+        for line in re.sub(r"\n\s*sha256 ", " sha256 ", text).splitlines():
             sums = re.findall(r"\b[0-9a-f]{64}\b", line)
             if re.search(rf"\b{re.escape(archive)}\b", line) and len(sums) == 1:
                 found.setdefault(sums[0], set()).add(owner(source))
@@ -114,24 +130,24 @@ def agreed(archive: str, texts: dict[str, str]) -> str | None:
     return next((sum_ for sum_, owners in found.items() if len(owners) >= ENOUGH), None)
 
 
-def move_prometheus(tree: Path, version: str, sources: list[str]) -> list[str]:
+def move(tree: Path, program: str, version: str, sources: list[str]) -> list[str]:
     """Pin a version on each architecture whose sum is agreed on; return which those are."""
     named = [source.replace("{version}", version) for source in sources]
     texts = {source: read(source) for source in named}
-    text, moved = (tree / PROMETHEUS).read_text(), []
+    text, moved = (tree / pins_of(program)).read_text(), []
     for machine, upstream in MACHINES.items():
-        archive = f"prometheus-{version}.linux-{upstream}.tar.gz"
+        archive = f"{program}-{version}.linux-{upstream}.tar.gz"
         if sum_ := agreed(archive, texts):
-            line = f"{machine} {version} {sum_} {RELEASES}/download/v{version}/{archive}"
+            line = f"{machine} {version} {sum_} {releases(program)}/download/v{version}/{archive}"
             text = re.sub(rf"(?m)^{machine} .*$", line, text)
             moved.append(machine)
-    (tree / PROMETHEUS).write_text(text)
+    (tree / pins_of(program)).write_text(text)
     return moved
 
 
 def show_new(tree: Path) -> int:
     lines, asked = [], True
-    for look in newer_libraries, newer_prometheus:
+    for look in newer_libraries, newer_programs:
         try:
             lines += look(tree)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -144,18 +160,18 @@ def show_new(tree: Path) -> int:
 def main(arguments: list[str], tree: Path = TREE) -> int:
     if not arguments:
         return show_new(tree)
-    if arguments[0] != "prometheus" or len(arguments) < 2:
+    if arguments[0] not in PROGRAMS or len(arguments) < 2:
         print((__doc__ or "").split("\n\n")[1], file=sys.stderr)
         return 2
-    _, version, *sources = arguments
+    program, version, *given = arguments
     try:
-        moved = move_prometheus(tree, version, sources or list(SOURCES))
+        moved = move(tree, program, version, given or sources(program))
     except PinError as error:
         print(f"pins: {error}", file=sys.stderr)
         return 1
     for machine in MACHINES:
         fate = "pinned" if machine in moved else f"not moved: fewer than {ENOUGH} sources have it"
-        print(f"prometheus {version} {machine}: {fate}")
+        print(f"{program} {version} {machine}: {fate}")
     return 0 if moved else 1
 
 

@@ -1,7 +1,7 @@
 """What a release brings onto a host, as a CycloneDX bill of materials.
 
-It lists what is pinned: the libraries of both environments, and the Prometheus of each
-architecture. What the distribution packages is the distribution's to tell.
+It lists what is pinned: the libraries of both environments, and the Prometheus and Alertmanager of
+each architecture. What the distribution packages is the distribution's to tell.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 LIBRARIES = "requirements.txt", "requirements-ui.txt"
-PROMETHEUS = "prometheus/release"
-SOURCES = (*LIBRARIES, PROMETHEUS)
+PROGRAMS = "prometheus/release", "alertmanager/release"
+SOURCES = (*LIBRARIES, *PROGRAMS)
 PIN = re.compile(r"^([\w.-]+)==(\S+)(?: ;.*?)? \\\n((?: +--hash=.*\n?)+)", re.MULTILINE)
 
 
@@ -37,7 +37,8 @@ def bill(sources: dict[str, str], *, version: str) -> bytes:
     for name in LIBRARIES:
         # Both environments have some libraries in common, at the same version.
         parts.update({part.bom_ref.value: part for part in libraries(sources[name])})
-    parts.update({part.bom_ref.value: part for part in programs(sources[PROMETHEUS])})
+    for name in PROGRAMS:
+        parts.update({part.bom_ref.value: part for part in programs(name, sources[name])})
     found = Bom(components=parts.values())
     found.metadata.component = irisab
     found.register_dependency(irisab, parts.values())
@@ -67,16 +68,17 @@ def libraries(text: str) -> Iterator[Component]:
         )
 
 
-def programs(text: str) -> Iterator[Component]:
-    """Yield the Prometheus of each architecture that prometheus/release names."""
+def programs(file: str, text: str) -> Iterator[Component]:
+    """Yield the program of each architecture that its file of releases names."""
+    name = file.partition("/")[0]
     for architecture, version, sum_, address in re.findall(r"(?m)^(\w+) (\S+) (\w+) (\S+)$", text):
-        purl = PackageURL("github", "prometheus", "prometheus", version, {"arch": architecture})
+        purl = PackageURL("github", "prometheus", name, version, {"arch": architecture})
         digest = HashType(alg=HashAlgorithm.SHA_256, content=sum_)
         where = ExternalReference(
             type=ExternalReferenceType.DISTRIBUTION, url=XsUri(address), hashes=[digest]
         )
         yield Component(
-            name="prometheus",
+            name=name,
             version=version,
             type=ComponentType.APPLICATION,
             bom_ref=purl.to_string(),

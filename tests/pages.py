@@ -28,6 +28,10 @@ FOLLOWED_BY = {
     "sh deploy": "tests/host/test_deploy.py",
     "sh agent": "tests/host/test_deploy.py",
     "groovy": "tests/jenkins/test_jenkinsfile.py",
+    # Whom alerts go to, and that they arrive.
+    "sh mail": "tests/host/test_told.py",
+    "sh test": "tests/host/test_told.py",
+    "sh webhook": "tests/host/test_told.py",
     # In terraform/, against a simulation of AWS; on an instance that it made.
     "console terraform": "tests/terraform/test_apply.py",
     "sh instance": "tests/host/test_user_data.py",

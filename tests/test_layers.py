@@ -26,8 +26,8 @@ LAYERS = {
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
-    "serving": "service | feedback shadow gauges settings buckets | report prepared labels | "
-    "comparisons | snapshot | "
+    "serving": "service | feedback shadow gauges settings buckets | "
+    "candidates report prepared labels | comparisons | snapshot | "
     "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen timeline | counters counts window | database revision | rows",

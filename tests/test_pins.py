@@ -23,8 +23,9 @@ def sum_of(text: str) -> str:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    (tmp_path / "prometheus").mkdir()
-    shutil.copy(ROOT / pins.PROMETHEUS, tmp_path / pins.PROMETHEUS)
+    for program in pins.PROGRAMS:
+        (tmp_path / program).mkdir()
+        shutil.copy(ROOT / pins.pins_of(program), tmp_path / pins.pins_of(program))
     return tmp_path
 
 
@@ -36,8 +37,8 @@ def source(folder: Path, name: str, **sums: str) -> str:
     return str(folder / name)
 
 
-def line_of(tree: Path, machine: str) -> str:
-    [line] = re.findall(rf"(?m)^{machine} .*$", (tree / pins.PROMETHEUS).read_text())
+def line_of(tree: Path, machine: str, program: str = "prometheus") -> str:
+    [line] = re.findall(rf"(?m)^{machine} .*$", (tree / pins.pins_of(program)).read_text())
     return line
 
 
@@ -50,7 +51,19 @@ def test_two_sources_that_agree_move_a_pin(tree: Path) -> None:
         _, version, pinned, address = line_of(tree, machine).split()
         assert (version, pinned) == (VERSION, sum_)
         assert address.endswith(f"/v{VERSION}/{archive}")
-    assert (tree / pins.PROMETHEUS).read_text().startswith("# The Prometheus that")
+    assert (tree / "prometheus/release").read_text().startswith("# The Prometheus that")
+
+
+def test_alertmanager_moves_alone(tree: Path) -> None:
+    """Its own file, by a sum in upstream's list and in a formula of Homebrew's form."""
+    archive, sum_ = f"alertmanager-{VERSION}.linux-amd64.tar.gz", sum_of("amd")
+    (tree / "upstream").write_text(f"{sum_}  {archive}\n")
+    (tree / "formula").write_text(f'url "https://example.org/{archive}"\n      sha256 "{sum_}"\n')
+    before = (tree / "prometheus/release").read_text()
+    told = ["alertmanager", VERSION, str(tree / "upstream"), str(tree / "formula")]
+    assert pins.main(told, tree) == 0
+    assert line_of(tree, "x86_64", "alertmanager").split()[1:3] == [VERSION, sum_]
+    assert (tree / "prometheus/release").read_text() == before
 
 
 def test_one_source_is_not_enough(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,10 +92,10 @@ def test_sources_that_disagree_move_nothing(tree: Path, capsys: pytest.CaptureFi
     same = sum_of("arm")
     one = source(tree, "upstream", arm=same, amd=sum_of("amd"))
     other = source(tree, "others", arm=same, amd=sum_of("another"))
-    before = (tree / pins.PROMETHEUS).read_text()
+    before = (tree / "prometheus/release").read_text()
     assert pins.main(["prometheus", VERSION, one, other], tree) == 1
     assert "the sources do not agree" in capsys.readouterr().err
-    assert (tree / pins.PROMETHEUS).read_text() == before
+    assert (tree / "prometheus/release").read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -110,20 +123,23 @@ def test_a_source_that_is_not_there_is_named(
 
 def test_every_machine_bootstrap_may_meet_has_a_line() -> None:
     """The pins in this tree: an address that fits architecture and version, and a whole sum."""
-    for machine, upstream in pins.MACHINES.items():
-        _, version, sum_, address = line_of(ROOT, machine).split()
-        assert re.fullmatch(r"[0-9a-f]{64}", sum_)
-        assert address.endswith(f"/v{version}/prometheus-{version}.linux-{upstream}.tar.gz")
+    for program in pins.PROGRAMS:
+        for machine, upstream in pins.MACHINES.items():
+            _, version, sum_, address = line_of(ROOT, machine, program).split()
+            assert re.fullmatch(r"[0-9a-f]{64}", sum_)
+            archive = f"{program}-{version}.linux-{upstream}.tar.gz"
+            assert address == f"{pins.releases(program)}/download/v{version}/{archive}"
 
 
+@pytest.mark.parametrize("program", pins.PROGRAMS)
 @pytest.mark.parametrize("machine", pins.MACHINES)
-def test_bootstrap_takes_the_line_of_its_machine(machine: str) -> None:
+def test_bootstrap_takes_the_line_of_its_machine(machine: str, program: str) -> None:
     """Only what asks for the machine is replaced, and nothing is downloaded."""
     line = f"""source ./bootstrap.sh; TREE=$PWD scratch=/tmp dry_run=yes
-    uname() {{ echo {machine}; }}; fetch_prometheus; echo "$from" """
+    uname() {{ echo {machine}; }}; fetch {program}; echo "$from" """
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
-    _, version, _, address = line_of(ROOT, machine).split()
-    assert done.stdout.endswith(f"/opt/irisab/prometheus-{version}\n"), done.stderr
+    _, version, _, address = line_of(ROOT, machine, program).split()
+    assert done.stdout.endswith(f"/opt/irisab/{program}-{version}\n"), done.stderr
     assert f" {address}\n" in done.stdout
 
 

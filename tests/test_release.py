@@ -205,7 +205,7 @@ def test_a_source_tree_vouches_for_nothing(checkout: Path) -> None:
 
 
 def test_the_bill_lists_every_pin(made: dict[str, bytes], checkout: Path) -> None:
-    """Valid CycloneDX, with each library, its version and hashes, and each Prometheus."""
+    """Valid CycloneDX, with each library, its version and hashes, and each program."""
     [text] = (data.decode() for name, data in made.items() if name.endswith(".cdx.json"))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     components = json.loads(text)["components"]
@@ -217,8 +217,8 @@ def test_the_bill_lists_every_pin(made: dict[str, bytes], checkout: Path) -> Non
     pinned = (checkout / "requirements.txt").read_text().partition("\njoblib==")[2]
     sums = re.findall(r"--hash=sha256:(\w+)", re.split(r"\n(?=\w)", pinned)[0])
     assert {entry["content"] for entry in joblib["hashes"]} == set(sums)
-    architectures = {part["purl"] for part in components if part["name"] == "prometheus"}
-    assert len(architectures) == 2
+    for program in "prometheus", "alertmanager":
+        assert len({part["purl"] for part in components if part["name"] == program}) == 2
 
 
 def test_the_archive_holds_the_bill_that_lies_beside_it(

@@ -17,9 +17,8 @@ from irisab.cli.text import drift_text, verdict_text
 from irisab.cli.typed import typed
 from irisab.errors import ConfigError
 from irisab.http import auth
-from irisab.lifecycle import due
 from irisab.model import bundle
-from irisab.serving import report, snapshot
+from irisab.serving import candidates, report, snapshot
 from irisab.store.events import EventLog
 from irisab.store.history import History
 from irisab.store.revision import Revision
@@ -39,7 +38,7 @@ def _drift(options: argparse.Namespace) -> int:
     served = snapshot.build(options.config)
     with closing(History(served.config.data.history)) as history:
         drift = report.drift_report(history, served)
-        waiting = due.under_way(served, history)
+        waiting = candidates.under_way(served, history)
     drift["candidate"] = waiting and waiting.version
     _note_turn(served.config.data.history, drift)
     text = json.dumps(drift) if options.json else drift_text(drift, now=datetime.now(UTC))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
-from irisab.model import candidate
 from irisab.rfc3339 import seconds
-from irisab.serving import report
+from irisab.serving import candidates, report
 from irisab.serving.snapshot import Snapshot
 from irisab.store.events import Event
 from irisab.store.history import History
@@ -23,7 +22,7 @@ def why_not(
     when = served.config.retrain.when
     if when == "never":
         return "[retrain] when = never"
-    if waiting := under_way(served, history):
+    if waiting := candidates.under_way(served, history):
         return f"{waiting.version} is a candidate already, and waits to be tried"
     last = max((each.at for each in events if each.kind == "retrain"), default=0.0)
     if when == "weekly":
@@ -33,19 +32,3 @@ def why_not(
     if when == "drift" and report.drift_report(history, served)["status"] != report.WARNING:
         return "no drift"
     return None
-
-
-def under_way(served: Snapshot, history: History) -> candidate.Candidate | None:
-    """Return the candidate that waits to be tried, or is tried now."""
-    serving = {each.sha256 for each in served.bundles.values()}
-    return candidate.under_way(
-        served.config.data.models,
-        control=served.control.sha256,
-        tried=tried(history, serving=serving),
-    )
-
-
-def tried(history: History, *, serving: Collection[str]) -> set[str]:
-    """Return the hashes of models that have served, and do no more."""
-    revisions = history.revisions().values()
-    return {sha256 for each in revisions for sha256 in each.models.values()} - {*serving}

@@ -8,11 +8,11 @@ from typing import Any
 
 from irisab.config import Config
 from irisab.errors import HistoryError
-from irisab.lifecycle import due, kept_models
+from irisab.lifecycle import kept_models
 from irisab.lifecycle.kept_models import Kept
 from irisab.model import bundle, candidate
 from irisab.model.bundle import CURRENT
-from irisab.serving import settings
+from irisab.serving import candidates, settings
 from irisab.serving.snapshot import Snapshot
 from irisab.store import rollouts
 from irisab.store.events import EventLog
@@ -97,7 +97,7 @@ def _state(
 
 def _tried(history: History, serving: Collection[str]) -> set[str]:
     try:
-        return due.tried(history, serving=serving)
+        return candidates.tried(history, serving=serving)
     except HistoryError:
         return set()
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar, get_args
 
 from irisab import __version__
 from irisab.errors import HistoryError
-from irisab.serving import report
+from irisab.serving import candidates, report
 from irisab.serving.metrics import Gauges
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.stats import comparison, fall, sequential
@@ -44,6 +44,13 @@ def collect(source: Source) -> Gauges:
     _add_fall(gauges, source)
     _add_experiment(gauges, snapshot, known["comparisons"] if known else [])
     _add_rollout(gauges, source.rollout())
+    waiting = _known(lambda: candidates.waiting(snapshot, source.history))
+    gauges.add_by(
+        "version",
+        "retrain_candidate_waiting",
+        "1 for the candidate of retrain that nobody tries yet.",
+        {waiting.version: 1.0} if waiting else {},
+    )
     gauges.add(
         "experiment_sample_ratio_ok",
         "1 if distinct users are spread over the versions as the split says.",
@@ -171,4 +178,9 @@ def _add_rollout(gauges: Gauges, rollout: Rollout | None) -> None:
         "rollout_hold",
         "1 for why the rollout does not go on at the moment, 0 for the others.",
         {each: float(rollout is not None and rollout.hold_code == each) for each in HOLDS},
+    )
+    gauges.add(
+        "rollout_since_timestamp_seconds",
+        "When the last rollout came into its state.",
+        rollout.since if rollout else None,
     )

@@ -21,7 +21,7 @@ from bed import HERE, Host
 INSTALL = "cd /root/src && ./bootstrap.sh"
 UNITS = (
     *("irisab.socket", "irisab.service", "irisab-ui.service"),
-    *("irisab-prometheus.service", "nginx.service"),
+    *("irisab-prometheus.service", "irisab-alertmanager.service", "nginx.service"),
     *("irisab-drift.timer", "irisab-retrain.timer", "irisab-rollout.timer"),
 )
 
@@ -98,9 +98,10 @@ def load(host: Host) -> Iterator[dict[str, Any]]:
         found.update(json.loads(out))
 
 
-def pin_local_prometheus(host: Host) -> None:
-    """Let the tree on the host fetch the local archive; its checksum is as strict as ever."""
-    sum_ = host.run("sha256sum /srv/prometheus.tar.gz").split()[0]
-    release = host.root / "root/src/prometheus/release"
-    line = f"x86_64 3.13.3 {sum_} file:///srv/prometheus.tar.gz\n"
-    release.write_text(re.sub(r"(?m)^x86_64 .*\n", line, release.read_text()))
+def pin_local_archives(host: Host) -> None:
+    """Let the tree on the host fetch the local archives; their checksums are as strict as ever."""
+    for program in "prometheus", "alertmanager":
+        sum_ = host.run(f"sha256sum /srv/{program}.tar.gz").split()[0]
+        release = host.root / f"root/src/{program}/release"
+        line = rf"\1 {sum_} file:///srv/{program}.tar.gz"
+        release.write_text(re.sub(r"(?m)^(x86_64 \S+) .*$", line, release.read_text()))

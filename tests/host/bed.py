@@ -32,7 +32,7 @@ SUITE = os.environ.get("IRISAB_SUITE", "bookworm")
 IMAGE = "systemd,systemd-sysv,dbus,ca-certificates,iproute2,sudo"
 # What an install may ask apt for, what the Amazon stand-in is made of, and what a deploy comes by.
 PACKAGES = (
-    "python3-venv nginx prometheus openssl curl "
+    "python3-venv nginx prometheus prometheus-alertmanager openssl curl "
     "dnf rpm createrepo-c selinux-utils policycoreutils xfsprogs openssh-server"
 )
 LIBRARIES = "requirements.txt", "requirements-ui.txt"

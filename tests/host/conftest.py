@@ -83,7 +83,12 @@ def amazon_image(work: Path) -> Path:
     shutil.copytree(HERE / "amazon", host.root / "usr/lib/amazon")
     bring_python(host.root / "srv/python")
     host.run("/usr/lib/amazon/make-image")
-    archive(host.root / "srv/prometheus.tar.gz")
+    archive(host.root / "srv/prometheus.tar.gz", prometheus="prometheus", promtool="promtool")
+    archive(
+        host.root / "srv/alertmanager.tar.gz",
+        alertmanager="prometheus-alertmanager", amtool="amtool",
+    )  # fmt: skip
+    bring_templates(host.root)
     return host.freeze()
 
 
@@ -100,14 +105,24 @@ def bring_python(target: Path) -> None:
     shutil.copy(found / "bin" / bed.NEWEST, target / "bin")
 
 
-def archive(target: Path) -> None:
-    """An archive laid out as the Prometheus project's, around Debian's programs."""
+def archive(target: Path, **programs: str) -> None:
+    """An archive laid out as the Prometheus project's, around programs by their name in Debian."""
+    package = next(iter(programs.values()))
     with tempfile.TemporaryDirectory() as folder:
-        [deb] = bed.debs().glob("prometheus_*.deb")
+        [deb] = bed.debs().glob(f"{package}_*.deb")
         bed.sh("dpkg-deb", "-x", deb, folder)
         with tarfile.open(target, "w:gz", compresslevel=1) as tar:
-            for name in "prometheus", "promtool":
-                tar.add(f"{folder}/usr/bin/{name}", f"prometheus-3.13.3.linux-amd64/{name}")
+            for name, found in programs.items():
+                tar.add(f"{folder}/usr/bin/{found}", f"some-version.linux-amd64/{name}")
+
+
+def bring_templates(root: Path) -> None:
+    """Debian's Alertmanager reads its own templates from files; upstream's has them inside."""
+    [deb] = bed.debs().glob("prometheus-alertmanager_*.deb")
+    with tempfile.TemporaryDirectory() as folder:
+        bed.sh("dpkg-deb", "-x", deb, folder)
+        templates = "usr/share/prometheus/alertmanager"
+        shutil.copytree(f"{folder}/{templates}", root / templates, symlinks=True)
 
 
 @pytest.fixture(scope="session")

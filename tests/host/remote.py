@@ -126,7 +126,7 @@ def picture(host: Host) -> list[str]:
 
 # What each host, release or start has of its own: contents that differ, and private folders.
 OWN = (
-    r"^\w{64}  .*/(README.md|MANIFEST|RELEASE|good|irisab[.-][a-z.-]+|password|htpasswd)$"
+    r"^\w{64}  .*/(README.md|MANIFEST|RELEASE|good|address|irisab[.-][a-z.-]+|password|htpasswd)$"
     r"|/systemd-private-|^/etc/(machine-id|hostname|ssh)|^/etc/(group|passwd|gshadow|shadow)-"
     r"|^/opt \w|/ld.so.cache"
 )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from actions import INSTALL, ask, pin_local_prometheus, state
+from actions import INSTALL, ask, pin_local_archives, state
 from bed import METADATA_ADDRESS, Host
 from test_interrupted import nothing_runs
 
@@ -18,7 +18,7 @@ from test_interrupted import nothing_runs
 def host(amazon: Callable[[str], Host]) -> Iterator[Host]:
     with amazon("amazon") as host:
         host.copy_tree()
-        pin_local_prometheus(host)
+        pin_local_archives(host)
         yield host
 
 

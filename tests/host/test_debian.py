@@ -35,7 +35,7 @@ def test_one_command_installs_starts_and_checks_everything(debian: Installed) ->
 
 
 def test_everything_answers_on_port_80(debian: Installed) -> None:
-    """API and page from outside; Prometheus with the password that only root can read."""
+    """API and page, from outside."""
     answer = ask(f"{debian.host.url}/predict", {"features": [5.1, 3.5, 1.4, 0.2]})
     assert answer.json["class_name"] == "setosa"
     assert answer.json["model_version"] in ("v1", "v2")
@@ -50,7 +50,7 @@ def test_everything_answers_on_port_80(debian: Installed) -> None:
 
 
 def test_nothing_but_nginx_can_be_reached_from_outside(debian: Installed) -> None:
-    """API, page and Prometheus listen on loopback only."""
+    """API, page, Prometheus and Alertmanager listen on loopback only."""
     listening = debian.host.run("ss -Hltn").splitlines()
     outside = {line.split()[3] for line in listening if "127.0.0.1" not in line.split()[3]}
     assert outside == {"0.0.0.0:80", "[::]:80"}
@@ -61,7 +61,10 @@ def test_metrics_and_prometheus_ask_for_the_password(debian: Installed) -> None:
     host = debian.host
     password = host.run("cat /etc/irisab/password")
     status = "curl -s -o /dev/null -w '%{http_code}'"
-    for path in "/metrics", "/prometheus/api/v1/targets", "/prometheus/-/healthy":
+    for path in (
+        *("/metrics", "/prometheus/api/v1/targets", "/prometheus/-/healthy"),
+        *("/alertmanager/api/v2/status", "/alertmanager/-/healthy"),
+    ):
         assert ask(host.url + path).status == 401
         assert host.run(f"{status} {host.url}{path}") == "401"
         assert host.code(f"curl -sf localhost{path}") == 0
@@ -114,6 +117,8 @@ def test_units_are_sound_and_locked_down(debian: Installed) -> None:
         "irisab-retrain.service": 15,
         "irisab-rollout.service": 15,
         "irisab-alert@x.service": 15,
+        "irisab-failed@x.service": 15,
+        "irisab-alertmanager.service": 15,
         "irisab-prometheus.service": 30,
     }.items():
         host.run(f"systemd-analyze security --threshold={threshold} {unit}")
@@ -282,7 +287,8 @@ def test_uninstall_leaves_nothing_running_after_a_reboot(clean: Callable[[str], 
         host.run("/root/src/bootstrap.sh --uninstall --purge")
         host.reboot()
         assert nothing_runs(host)
-        assert host.code("systemctl is-enabled -q nginx || systemctl is-enabled -q prometheus") != 0
+        for unit in "nginx", "prometheus", "prometheus-alertmanager":
+            assert host.code(f"systemctl is-enabled -q {unit}") != 0
         assert host.run("find /etc/systemd/system -lname /dev/null") == ""
 
 

@@ -11,8 +11,8 @@ from bed import TREE
 from front import Front, needs
 
 AMAZON = "make-image", "make-packages"
-SCRIPTS = ["bootstrap.sh", "bin/irisab", "delivery/host", "delivery/on-host", ".ci/run",
-           *(f"tests/host/amazon/{name}" for name in AMAZON)]  # fmt: skip
+SCRIPTS = ["bootstrap.sh", "bin/irisab", "bin/irisab-failed", "delivery/host", "delivery/on-host",
+           ".ci/run", *(f"tests/host/amazon/{name}" for name in AMAZON)]  # fmt: skip
 
 
 def test_shell_scripts_are_sound() -> None:
@@ -53,12 +53,12 @@ def test_units_share_one_sandbox() -> None:
         for unit in TREE.glob("systemd/*.service")
     }
     sandboxes = {name: lines - {"WantedBy=multi-user.target"} for name, lines in found.items()}
-    assert len(sandboxes) == 7
+    assert len(sandboxes) == 9
     assert all(lines == sandboxes["irisab.service"] for lines in sandboxes.values()), sandboxes
 
 
 def test_every_failure_raises_the_alert() -> None:
-    """All units but the alert itself say what happens when they fail."""
+    """All units but those of the alert itself say what happens when they fail."""
     for unit in filter(Path.is_file, TREE.glob("systemd/**/*")):
-        expected = "alert@" not in unit.name
+        expected = "alert@" not in unit.name and "failed@" not in unit.name
         assert ("OnFailure=irisab-alert@%n.service" in unit.read_text()) == expected, unit

@@ -18,7 +18,7 @@ from subprocess import DEVNULL
 
 import pages
 import pytest
-from actions import ask, pin_local_prometheus, state
+from actions import ask, pin_local_archives, state
 from bed import ENV, Host, sh
 from test_interrupted import nothing_runs
 from user_data import render
@@ -55,7 +55,7 @@ def releases(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an archive of this tree, laid out as a release."""
     folder = tmp_path_factory.mktemp("releases")
     host.copy_tree("/root/src")
-    pin_local_prometheus(host)
+    pin_local_archives(host)
     options = ["--transform", "s:^src:irisab-1.0:", "--owner=1000", "--group=1000"]
     sh("tar", "-czf", folder / "irisab-1.0.tar.gz", "-C", host.root / "root", *options, "src")
     host.run("rm -rf /root/src")

@@ -23,7 +23,7 @@ from irisab.errors import DataError
 from irisab.lifecycle import due, exam, kept, labelled, training
 from irisab.lifecycle.retrain import retrain
 from irisab.model import bundle, candidate
-from irisab.serving import snapshot
+from irisab.serving import candidates, gauges, snapshot
 from irisab.store import rollouts
 from irisab.store.events import EventLog
 
@@ -341,28 +341,36 @@ def test_reasons_of_the_timer(life: Life, when: str, days: float, why: str | Non
 
 
 def test_a_candidate_that_served_and_does_no_more_is_closed(life: Life) -> None:
-    """Once tried it is under way as long as it is in the split, and no longer; GET /report names
-    it beside the drift as long."""
+    """It waits until it is tried, is under way as long as it is in the split, and no longer; GET
+    /report names it beside the drift as long."""
     assert named(life) is None
     life.retrain()
-    assert named(life) == "v2"
+    assert (named(life), waits(life)) == ("v2", {"v2": 1})
     replace_in(life.config, "v1 = 100", "v1 = 90\nv2 = 10")
     life.served.reload()
+    assert waits(life) == {}
     serving = life.served.service.snapshot
-    waiting = due.under_way(serving, life.served.history)
+    waiting = candidates.under_way(serving, life.served.history)
     assert isinstance(waiting, candidate.Candidate) and waiting.version == "v2"
     assert named(life) == "v2"
     life.served.predict(life.draw(1).tolist()[0])
     life.served.flush()
     replace_in(life.config, "v1 = 90\nv2 = 10", "v1 = 100")
     life.served.reload()
-    assert due.under_way(life.served.service.snapshot, life.served.history) is None
-    assert named(life) is None
+    assert candidates.under_way(life.served.service.snapshot, life.served.history) is None
+    assert (named(life), waits(life)) == (None, {})
 
 
 def named(life: Life) -> str | None:
     found: str | None = life.served.client.get("/report").json["drift"]["candidate"]
     return found
+
+
+def waits(life: Life) -> dict[str, float]:
+    """Return what is scraped of candidates, by version."""
+    families = gauges.collect(life.served.service).families
+    (found,) = [each for each in families if each.name == "retrain_candidate_waiting"]
+    return {each.labels["version"]: each.value for each in found.samples}
 
 
 def test_a_candidate_can_be_rolled_out_at_once(

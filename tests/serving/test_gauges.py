@@ -16,6 +16,8 @@ from traffic import prediction
 from irisab import __version__
 from irisab.serving import gauges, snapshot
 from irisab.serving.snapshot import ReloadOutcome
+from irisab.store import rollouts
+from irisab.store.rollouts import Rollout
 
 Found = dict[str, dict[tuple[str, ...], float]]
 OF_THE_HISTORY = {
@@ -159,3 +161,17 @@ def test_the_build_is_named(served: Served) -> None:
     ((version, python),) = collect(served)["irisab_build_info"]
     assert version == __version__
     assert python.startswith("3.")
+
+
+def test_a_rollout_tells_its_state_and_since_when(served: Served) -> None:
+    """NaN and all 0 where there was none; then just the state that holds, and when it began."""
+    assert math.isnan(collect(served)["rollout_since_timestamp_seconds"][()])
+    assert set(collect(served)["rollout_state"].values()) == {0}
+    begun = Rollout(
+        version="v2", control="v1", models={}, settings="", steps=[1], since=1000.5, clock=1000.5,
+        state="rolled_back",
+    )  # fmt: skip
+    rollouts.write(served.service.snapshot.config.data.history, None, begun)
+    found = collect(served)
+    assert found["rollout_since_timestamp_seconds"] == {(): 1000.5}
+    assert [state for (state,), holds in found["rollout_state"].items() if holds] == ["rolled_back"]

@@ -56,6 +56,7 @@ DOCUMENTED = {
     "experiment_sample_ratio_ok": (),
     "rollout_state": ("state",),
     "rollout_hold": ("reason",),
+    "rollout_since_timestamp_seconds": (),
     "irisab_build_info": ("version", "python"),
 }
 
