@@ -45,6 +45,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"irisab: {_typed(str(error), options.config)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print(
+            "irisab: stopped by Ctrl-C; what is complete stays, and nothing half", file=sys.stderr
+        )
         return 130
     except OSError as error:
         print(f"irisab: {error}", file=sys.stderr)

@@ -313,13 +313,18 @@ def test_a_version_without_traffic_gets_advice(start: Start) -> None:
 
 
 def test_without_shadow_each_version_is_judged_by_its_own_requests(start: Start) -> None:
-    """With shadow = no the versions' own accuracies are compared."""
+    """With shadow = no the versions' own accuracies are compared, and their own failures."""
     found = start(f"{EVEN}[experiment]\nshadow = no\n")
     found.vote("v2", 150)
     comparison = found.comparison
     assert comparison["verdict"] == "better" and comparison["disagreement_rate"] is None
     assert comparison["difference"]["low"] > 0
     assert found.report["versions"]["v2"]["accuracy"] == 1
+    replace_model(found, "v2", None)  # which fails on every request
+    row, *_ = found.disputed[0]
+    for number in range(60):
+        found.predict(row, user_id=f"u-{number}")
+    assert found.comparison["reason_code"] == "fails_alone"
 
 
 def test_iris_has_no_winner(tmp_path: Path, iris_models: Path) -> None:

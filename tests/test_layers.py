@@ -18,24 +18,25 @@ LAYERS = {
     "cli": "retrain | rollout | looks | standing | "
     "train imports service reports key history backup models evaluate events | "
     "noting | text asking | arguments output typed",
-    "http": "server | app | openapi | auth last_good starts listener handshake heap | "
+    "http": "server | app control | openapi | auth last_good starts listener handshake heap | "
     "key_file dispatch systemd | problem journal",
-    "lifecycle": "looking inventory | rollout importing retrain due | material sitting vetoes | "
-    "labelled | sealed | adopting | trial | "
+    "lifecycle": "looking inventory | rollout importing retrain rejected due | "
+    "material sitting vetoes | labelled | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "
     "fitted frames kept summary dataset findings scores | "
     "examples estimators exam prepare weights columns targets | known cells | reading rows | "
     "job sandbox unused",
-    "serving": "service | feedback shadow gauges settings | report prepared labels | comparisons | "
-    "snapshot | effective room advice split payload encoder cost ids metrics unseen | values",
+    "serving": "service | feedback shadow gauges settings buckets | report prepared labels | "
+    "comparisons | snapshot | "
+    "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
-    "upgrade | evidence | seen | counters counts | database revision | rows",
+    "upgrade | evidence | seen timeline | counters counts | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
     "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
     "nodes servable native | columns links nested | arrays written known seats | "
     "answer schema sink",
-    "stats": "paired unpaired | votes harm metric | comparison tally | sequential ratio chance | "
-    "drift exact",
+    "stats": "paired unpaired | votes harm metric disagreement | comparison tally fall | "
+    "sequential ratio chance | drift exact sketch",
     "config": "",
     "versions": "",
     "ini": "",

@@ -16,6 +16,7 @@ import altair
 import api
 import bundles
 import charts
+import course
 import latest
 import life
 import pytest
@@ -125,6 +126,7 @@ def drift(score: float | None, *, status: str, petal: float | None = 0.1) -> dic
         "limit": None if score is None else 0.3,
         "above": [name for name, score in features.items() if score and score > 0.3],
         "status": status,
+        "candidate": None,
         "rows": 37,
         "window": 100,
         "features": features,
@@ -156,7 +158,9 @@ def test_accuracy_interval(correct: int, labelled: int, low: float, high: float)
 )
 def test_verdict_in_words(verdict: str, headline: str) -> None:
     """Each verdict is one sentence for a manager, with the service's own reason below."""
-    message = words.verdict(comparison(verdict), control="v1", split={"v1": 50, "v2": 50})
+    message = words.verdict(
+        comparison(verdict), control="v1", split={"v1": 50, "v2": 50}, command=HERE
+    )
     assert headline == message.headline
     assert message.because == "Why it is so."
 
@@ -164,7 +168,9 @@ def test_verdict_in_words(verdict: str, headline: str) -> None:
 def test_names_keep_their_case() -> None:
     """A reason that begins with a version's name leaves the name as it is."""
     reason = "v2 was right in 60 and v1 in 20 labelled disagreements."
-    message = words.verdict(comparison("better", reason=reason), control="v1", split={})
+    message = words.verdict(
+        comparison("better", reason=reason), control="v1", split={}, command=HERE
+    )
     assert message.because == reason
 
 
@@ -172,17 +178,38 @@ def test_what_would_decide_it() -> None:
     """While nothing is decided the page says how many labels would do it, if that is known."""
     even = {"v1": 50, "v2": 50}
     known = comparison("inconclusive", labels_needed=900)
-    assert "900 more labels" in words.verdict(known, control="v1", split=even).todo
-    assert words.verdict(comparison("inconclusive"), control="v1", split=even).todo == ""
+    assert "900 more labels" in words.verdict(known, control="v1", split=even, command=HERE).todo
+    assert (
+        words.verdict(comparison("inconclusive"), control="v1", split=even, command=HERE).todo == ""
+    )
+
+
+def test_what_is_next_is_typed_as_here() -> None:
+    """A command as the service is called, lines of the INI file with what puts them in force, and
+    a sentence where a rollout decides. Of a version that fails, labels are not asked for."""
+    even = {"v1": 50, "v2": 50}
+
+    def said(step: str, **more: Any) -> words.Message:
+        judged = comparison("inconclusive", next=step, **more)
+        return words.verdict(judged, control="v1", split=even, command=HERE)
+
+    assert said("irisab verdict v2").typed == f"{HERE} verdict v2"
+    lines = said("[split]\nv1 = 100\nv2 = 0")
+    assert words.where_typed(lines) == f"Next, write in irisab.ini, and then type `{HERE} reload`:"
+    assert words.where_typed(said("curl ...")) == "Next, type:"
+    rolled = said("irisab rollout status", labels_needed=900)
+    assert rolled.todo == "A rollout is under way, and decides by itself what follows."
+    assert rolled.typed == f"{HERE} rollout status"
+    assert said("curl ...", labels_needed=900, reason_code="fails_alone").todo == ""
 
 
 def test_said_once() -> None:
     """What the service says of the labels it needs, the page does not say again."""
     reason = "it is open: about 30 more labels would settle it."
     known = comparison("inconclusive", labels_needed=30, reason=reason)
-    assert words.verdict(known, control="v1", split={"v1": 50, "v2": 50}).todo == ""
+    assert words.verdict(known, control="v1", split={"v1": 50, "v2": 50}, command=HERE).todo == ""
     none = comparison("inconclusive", labelled=0, reason="no labels yet: send some.")
-    message = words.verdict(none, control="v1", split={"v1": 50, "v2": 50})
+    message = words.verdict(none, control="v1", split={"v1": 50, "v2": 50}, command=HERE)
     assert message.because == "No labels yet."
 
 
@@ -427,6 +454,14 @@ def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
     assert part in " ".join(message)
 
 
+def test_a_candidate_is_named_where_one_is_under_way() -> None:
+    """Nobody is told to train what has been trained already."""
+    message = words.drift(drift(0.4, status="WARNING") | {"candidate": "v3"})
+    assert message.todo == "A candidate is under way: v3 has learned from it."
+    calm = words.drift(drift(0.1, status="OK") | {"candidate": "v3"})
+    assert calm.todo == "Nothing to do."
+
+
 def test_three_features_are_named() -> None:
     """Of many features that moved the headline names the three that moved most."""
     features = {f"f{number}": 0.4 + number / 100 for number in range(29)}
@@ -563,6 +598,64 @@ HISTOGRAM = {"edges": [0.0, 1.0, 2.0], "training": [0.4, 0.6], "window": [0.1, 0
 BARS = {"categories": ["Biscoe", "(others)"], "training": [1.0, 0.0], "window": [0.4, 0.6]}
 
 
+def bucket(at: str, drift: float | None = None, **figures: Any) -> dict[str, Any]:
+    """Give a bucket of two versions, in which only v1 did something."""
+    nothing = {"requests": 0, "errors": 0, "labelled": 0, "correct": 0, "rows": 0}
+    nothing |= dict.fromkeys(("p50", "p95", "mae", "rmse"))
+    scores = {"petal_length": drift, "sepal_width": 0.1}
+    return {
+        "at": at,
+        "versions": {"v1": nothing | figures, "v2": nothing},
+        "drift": None if drift is None else {"score": drift, "features": scores},
+    }
+
+
+TOLD: dict[str, Any] = {
+    "from": "2026-11-26T00:00:00.000Z",
+    "to": "2026-11-29T00:00:00.000Z",
+    "seconds": 86_400,
+    "buckets": [
+        bucket("2026-11-26T00:00:00.000Z", 0.05, requests=4, p50=0.1, p95=0.2),
+        bucket("2026-11-27T00:00:00.000Z"),
+        bucket("2026-11-28T00:00:00.000Z", 0.4, requests=9, labelled=8, correct=6),
+    ],
+    "events": [
+        {
+            "at": "2026-11-27T10:00:00.000Z",
+            "kind": "reload",
+            "version": None,
+            "text": "serving v1",
+            "by": "irisab",
+        }
+    ],
+}
+TOLD_ROWS = course.series(TOLD, ["v1", "v2"], course.share)
+
+
+def test_what_is_not_known_over_time_is_a_gap() -> None:
+    """Neither a share of no requests nor an accuracy without labels is drawn as 0, or listed."""
+    assert [row["value"] for row in TOLD_ROWS] == [1, None, 1, 0, None, 0]
+    right = course.accuracies(TOLD, "v1")
+    assert [row["value"] for row in right] == [None, None, 0.75]
+    assert (right[0]["low"], right[2]["low"]) == (None, words.wilson(6, 8)[0])
+    assert course.table(TOLD, ["v1", "v2"], course.right, any_of=["labelled"]) == {
+        "v1": {"2026-11-28 00:00": "75.0% of 8 (40.9% to 92.9%)"},
+        "v2": {"2026-11-28 00:00": "–"},
+    }
+    assert course.table(TOLD, ["v1"], course.drifted, any_of=["drift"]) == {
+        "v1": {"2026-11-28 00:00": "–", "2026-11-26 00:00": "–"}
+    }
+    assert course.features(TOLD) == ["petal_length", "sepal_width"]
+    (mark,) = course.marks(TOLD)
+    assert (mark["letter"], mark["text"]) == ("R", "2026-11-27 10:00 UTC, Reload: serving v1")
+
+
+def test_no_two_kinds_of_event_share_a_letter() -> None:
+    """Each kind that there is has one of its own."""
+    assert set(course.LETTERS) == set(life.KINDS)
+    assert len({*course.LETTERS.values()}) == len(course.LETTERS)
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -575,6 +668,11 @@ BARS = {"categories": ["Biscoe", "(others)"], "training": [1.0, 0.0], "window": 
         charts.distribution(BARS, title="Island"),
         charts.distribution(BARS | {"window": None}),
         charts.votes({"a": 0.5, "b": 0.5}, voters=50),
+        charts.course(TOLD_ROWS, course.marks(TOLD), course.across(TOLD), "Requests", share=True),
+        charts.course(TOLD_ROWS, [], course.across(TOLD), "Drift", alarm=0.3),
+        charts.course_of_accuracy(
+            course.accuracies(TOLD, "v1"), course.marks(TOLD), course.across(TOLD), "Accuracy"
+        ),
     ],
 )
 def test_pictures_are_vega_lite(spec: charts.Spec) -> None:
@@ -646,7 +744,7 @@ def test_old_answers_are_marked(address: str) -> None:
     assert "The values have changed since this answer." in texts(page)
 
 
-@pytest.mark.parametrize("name", ["ab_test", "drift", "versions", "about"])
+@pytest.mark.parametrize("name", ["ab_test", "drift", "over_time", "versions", "about"])
 def test_views_before_and_after_data(address: str, service: Process, name: str) -> None:
     """Every view can be drawn whatever the report holds, and then with a full window."""
     view(name)
@@ -804,7 +902,7 @@ def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for example in ("cat", "big_dog", "big dog"):
             page.button(key=f"example {example}").click().run()
             assert not page.exception
-        for name in ("ab_test", "drift", "versions", "about"):
+        for name in ("ab_test", "drift", "over_time", "versions", "about"):
             view(name)
         for _ in range(12):
             service.post("/predict", {"features": [9.0, "grey", "moon", None]})
@@ -934,6 +1032,35 @@ def test_one_question_for_all(address: str, service: Process) -> None:
     second = latest.look()
     assert second.value("/config") is first.value("/config")
     assert second.value("/report") is not first.value("/report")
+
+
+def test_long_answers_are_asked_for_by_who_shows_them(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once when they are first wanted, then at most twice a minute, and for nobody else."""
+    calls: list[str] = []
+
+    def get(path: str, known: api.Answer | None = None, ask: Any = api.get) -> api.Answer:
+        calls.append(path)
+        answer: api.Answer = ask(path, known)
+        return answer
+
+    monkeypatch.setattr(api, "get", get)
+    monkeypatch.setattr(latest, "AGE", 0)
+    monkeypatch.setattr(latest, "LONG", 1e9)
+    path = "/timeline?hours=24"
+    latest.forget()
+    latest.look()
+    assert path not in calls
+    assert latest.look(path).value(path)["seconds"] == 900
+    stamp = latest.look(path).stamps[path]
+    assert calls.count(path) == 1 and stamp
+    monkeypatch.setattr(latest, "LONG", 0)
+    latest.look(path)
+    assert calls.count(path) == 2
+    latest.look()
+    assert calls.count(path) == 2
+    assert {*course.PATHS} == {f"/timeline?hours={hours}" for hours in course.SPANS.values()}
 
 
 def test_what_moves_the_stamps(address: str, service: Process) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import course
 import latest
 import streamlit as st
 from starlette.requests import Request
@@ -29,10 +30,12 @@ async def above(request: Request) -> RedirectResponse:
 
 def stamps(request: Request) -> JSONResponse:
     """Tell an open page whether what it shows is still so. Not async: it may wait for the API."""
-    return JSONResponse(latest.look().stamps, headers={"Cache-Control": "no-store"})
+    asked = set(request.query_params.getlist("also"))
+    seen = latest.look(*(path for path in course.PATHS if path in asked))
+    return JSONResponse(seen.stamps, headers={"Cache-Control": "no-store"})
 
 
-PAGES = ("try", "ab-test", "drift", "models", "about")
+PAGES = ("try", "ab-test", "drift", "over-time", "models", "about")
 
 app = st.App(
     Path(__file__).with_name("main.py"),

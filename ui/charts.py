@@ -26,6 +26,27 @@ GROUND_BAR_MARK = {"type": "bar", "color": GREY, "opacity": 0.45, "size": 16}
 OUTLINE_BAR_MARK = {"type": "bar", "filled": False, "stroke": BLUE, "strokeWidth": 2.5, "size": 16}
 VOTE_MARK = {"type": "circle", "opacity": 1, "size": 90}
 
+COURSE_MARK = {"type": "line", "strokeWidth": 2, "invalid": "break-paths-filter-domains"}
+POINT_MARK = {"type": "point", "filled": True, "opacity": 1, "size": 36}
+ALARM_MARK = {"type": "rule", "color": ORANGE, "strokeDash": [6, 3], "strokeWidth": 2}
+EVENT_MARK = {"type": "rule", "color": GREY, "strokeDash": [2, 3]}
+LETTER_MARK = {"type": "text", "baseline": "bottom", "dy": -3, "fontWeight": "bold", "y": 0}
+DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [10, 4], [4, 1], [1, 3], [6, 1, 1, 1]]
+SHAPES = [
+    *("circle", "square", "triangle-up", "diamond"),
+    *("cross", "triangle-down", "triangle-left", "triangle-right"),
+]
+# Without a stroke: the dashes of a line would go around its shape.
+LEGEND = {
+    "columns": 2,
+    "labelLimit": 130,
+    "orient": "bottom",
+    "symbolStrokeWidth": 0,
+    "title": None,
+}
+
+# Pixels of a chart over time.
+COURSE = 220
 # Pixels of one bar with its surroundings, and of the axis below.
 BAR, THIN_BAR, AXIS = 36, 24, 30
 # A vote is one dot; more trees than this share dots.
@@ -140,6 +161,83 @@ def _counted(probabilities: Mapping[str, float], dots: int) -> dict[str, int]:
     shares = dict(ranked[: len(CYCLE) - 1])
     shares["all others"] = sum(share for _, share in ranked[len(shares) :])
     return {name: count for name, share in shares.items() if (count := round(share * dots))}
+
+
+def course(
+    rows: Sequence[Mapping[str, Any]],
+    marks: Sequence[Mapping[str, Any]],
+    across: Spec,
+    description: str,
+    *,
+    share: bool = False,
+    alarm: float | None = None,
+) -> Spec:
+    """Draw values over time, a line for each name, which no gap is bridged by; `marks` are events.
+
+    A name has a colour, dashes and a shape of its own, so that none is told by colour alone.
+    """
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    high = max((row["value"] for row in rows if row["value"] is not None), default=0)
+    top = 1 if share else max(high, alarm or 0) or 1
+    axis = _percent(4) if share else _values(0, top, title="")
+    if all(isinstance(row["value"], int | None) for row in rows):
+        axis["tickMinStep"] = 1
+    value = _measure("value", axis=axis, scale={"domain": [0, top], "nice": not share})
+    colour, dashes, shape = (
+        {
+            "field": "name",
+            "type": "nominal",
+            "scale": {"domain": names, "range": signs},
+            "legend": LEGEND,
+        }
+        for signs in (CYCLE, DASHES, SHAPES)
+    )
+    layers = [
+        _layer(rows, COURSE_MARK, x=across, y=value, color=colour, strokeDash=dashes),
+        _layer(rows, POINT_MARK, x=across, y=value, color=colour, shape=shape),
+        *_marks(marks, across),
+    ]
+    if alarm is not None:
+        layers.append(_layer([{"value": alarm}], ALARM_MARK, y=value))
+    return _layered(layers, COURSE, description)
+
+
+def course_of_accuracy(
+    rows: Sequence[Mapping[str, Any]],
+    marks: Sequence[Mapping[str, Any]],
+    across: Spec,
+    description: str,
+) -> Spec:
+    """Draw the accuracy of one version over time, with the interval that each lies in."""
+    floor = min((row["low"] for row in rows if row["low"] is not None), default=0)
+    scale = {"domain": [max(0, floor - 0.01), 1]}
+    low = _measure("low", axis=_percent(4), scale=scale)
+    layers = [
+        _layer(rows, {**LINE_MARK, "strokeWidth": 2}, x=across, y=low, y2={"field": "high"}),
+        _layer(rows, {**DOT_MARK, "size": 40}, x=across, y=_measure("value", scale=scale)),
+        *_marks(marks, across),
+    ]
+    return _layered(layers, COURSE, description)
+
+
+def time(ends: Sequence[Spec], *, by_day: bool) -> Spec:
+    """Give the axis of a chart over time, with the same ends whatever is drawn."""
+    axis = {"grid": False, "labelOverlap": True, "tickCount": 5, "title": None}
+    axis["format"] = "%d %b" if by_day else "%H:%M"
+    scale = {"domain": list(ends), "type": "utc"}
+    return {"field": "at", "type": "temporal", "scale": scale, "axis": axis}
+
+
+def _marks(marks: Sequence[Mapping[str, Any]], across: Spec) -> list[Spec]:
+    """Draw what happened: a line for each event, with its letter above."""
+    if not marks:
+        return []
+    text = {"field": "letter", "type": "nominal"}
+    hint = {"field": "text", "type": "nominal", "title": "What happened"}
+    return [
+        _layer(marks, EVENT_MARK, x=across, tooltip=hint),
+        _layer(marks, LETTER_MARK, x=across, text=text, tooltip=hint),
+    ]
 
 
 def _layer(rows: Sequence[Mapping[str, Any]], mark: Spec, **encoding: Spec) -> Spec:

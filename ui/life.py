@@ -43,7 +43,8 @@ def rollout(told: Json, config: Json) -> words.Message:
     tone, headline = _headline(at)
     because = f"Since {moment(at['since'])}"
     because += f": {_stop(at['reason'])}" if at["reason"] else "."
-    return words.Message(tone, headline, because, _todo(at, command), _typed(at, config, command))
+    typed = _typed(at, config, command)
+    return words.Message(tone, headline, because, _todo(at, command), typed, f"{command} reload")
 
 
 def _stop(text: str) -> str:
@@ -160,6 +161,12 @@ def past(at: Json) -> list[str]:
 def _state(each: Json) -> str:
     name = words.sentence(each["state"].replace("_", " "))
     return name if each["state"] == "shadow" else f"{name}, {percent(each['percent'])}"
+
+
+def told_shortly(event: Json) -> str:
+    """Tell an event in a line of plain text, for whoever points at its mark."""
+    kind = KINDS.get(event["kind"], words.sentence(event["kind"]))
+    return f"{moment(event['at'])}, {kind}: {event['text']}"
 
 
 def happened(event: Json) -> str:

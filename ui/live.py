@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import api
+import course
 import latest
 import streamlit as st
 import words
@@ -24,9 +25,9 @@ def guarded(draw: Callable[..., None]) -> Callable[..., None]:
     """Turn a fault of ours into a sentence for the page and a trace for the journal."""
 
     @functools.wraps(draw)
-    def wrapper(*args: Any) -> None:
+    def wrapper(*args: Any, **keywords: Any) -> None:
         try:
-            draw(*args)
+            draw(*args, **keywords)
         except Exception:
             log.exception("%s could not be drawn", draw.__name__)
             st.info("This part can't be shown just now.", icon=":material/info:")
@@ -37,7 +38,8 @@ def guarded(draw: Callable[..., None]) -> Callable[..., None]:
 def redrawn(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a part of a page that is drawn anew when one of these stamps moves.
 
-    It gets what was seen, which is what its stamps are of, and then its own arguments. Where
+    A name may have a place for one of the part's keywords: "/timeline?hours={hours}". It gets what
+    was seen, which is what its stamps are of, and then its own arguments. Where
     something may be missing from it, `st.empty()` has to be drawn instead: what only the end of a
     run would remove stays whenever Streamlit loses that end, which it does where the next run is
     asked for at that moment.
@@ -46,11 +48,12 @@ def redrawn(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]
     def decorate(draw: Callable[..., None]) -> Callable[..., None]:
         @st.fragment
         @functools.wraps(draw)
-        def part(*args: Any) -> None:
-            seen = latest.look()
-            guarded(draw)(seen, *args)
+        def part(*args: Any, **keywords: Any) -> None:
+            looked_at = [name.format(**keywords) for name in names]
+            seen = latest.look(*(name for name in looked_at if name in course.PATHS))
+            guarded(draw)(seen, *args, **keywords)
             # Last: once it arrives in the browser, so has all that it vouches for.
-            shown = {name: seen.stamps.get(name) for name in names}
+            shown = {name: seen.stamps.get(name) for name in looked_at}
             _pulse(key=f"pulse {draw.__module__} {draw.__name__}", data={"shown": shown})
 
         return part
@@ -132,7 +135,7 @@ def show(message: words.Message) -> None:
             else:
                 st.empty()
         if message.typed:
-            st.caption(words.where_typed(message.typed))
+            st.caption(words.where_typed(message))
             st.code(message.typed, language=None, wrap_lines=True)
         else:
             st.empty()

@@ -10,12 +10,13 @@ from typing import Any
 import latest
 import live
 import streamlit as st
-from views import ab_test, about, drift, predict, versions
+from views import ab_test, about, drift, over_time, predict, versions
 
 VIEWS = {
     "try": ("Predict", predict.draw),
     "ab-test": ("A/B test", ab_test.draw),
     "drift": ("Drift", drift.draw),
+    "over-time": ("Over time", over_time.draw),
     "models": ("Versions", versions.draw),
     "about": ("About", about.draw),
 }
@@ -37,7 +38,8 @@ STYLE = """
   @media (max-width: 640px) {
     .stHorizontalBlock { row-gap: 1rem; }  /* columns, stacked */
     .st-key-menu { gap: 0; }  /* all in one line */
-    .st-key-menu a { padding-inline: 0.4rem; }
+    .st-key-menu a { padding-inline: 0.25rem; }
+    .st-key-menu a p { font-size: 0.85rem; }
   }
 </style>
 """

@@ -24,7 +24,12 @@ async function look() {
   looking = parts.size > 0;
   if (!looking) return;
   try {
-    const answer = await fetch("/stamps", { cache: "no-store" });
+    // What takes the service longer it tells only those who show it.
+    const shown = [...parts.values()].flatMap((part) => Object.keys(part.shown));
+    const also = new URLSearchParams(
+      shown.filter((name) => name.includes("?")).map((name) => ["also", name]),
+    );
+    const answer = await fetch(`/stamps?${also}`, { cache: "no-store" });
     if (answer.ok) await redraw(await answer.json());
   } catch {
     // The page's own server is away; Streamlit says so.

@@ -30,6 +30,9 @@ ANYBODY = (
 ALONE = "One version answers everything. Give a second one a share in [split] to compare them."
 
 
+# What is next for a version that is rolled out.
+ROLLOUT = "irisab rollout status"
+
 MOVED = " · :orange[above its alarm]"
 UNLABELLED = "not known yet"
 
@@ -40,7 +43,7 @@ NAMED = 3
 class Message(NamedTuple):
     """A headline, what it rests on, and what to do next. `tone` is good, bad or open.
 
-    `typed` is a command, or lines of the INI file.
+    `typed` is a command, or lines of the INI file, which `reload` puts in force.
     """
 
     tone: str
@@ -48,6 +51,7 @@ class Message(NamedTuple):
     because: str
     todo: str
     typed: str = ""
+    reload: str = ""
 
 
 def label(feature: Mapping[str, Any]) -> str:
@@ -144,8 +148,13 @@ def wilson(correct: int, labelled: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def verdict(comparison: dict[str, Any], *, control: str, split: Mapping[str, float]) -> Message:
-    """Put the A/B verdict on one challenger into words a manager understands."""
+def verdict(
+    comparison: dict[str, Any], *, control: str, split: Mapping[str, float], command: str
+) -> Message:
+    """Put the A/B verdict on one challenger into words a manager understands.
+
+    `command` is how irisab is called on the host.
+    """
     new = comparison["challenger"]
     tone, headline = {
         "better": ("good", f"{new} is better than {control}."),
@@ -153,23 +162,29 @@ def verdict(comparison: dict[str, Any], *, control: str, split: Mapping[str, flo
         "equivalent": ("good", f"{new} and {control} are as good as each other."),
         "inconclusive": ("open", f"It is too early to say whether {new} or {control} is better."),
     }[comparison["verdict"]]
-    typed = comparison["next"]
+    because, todo = _because(comparison, control), _needed(comparison)
     if not labels_help(comparison, control=control, split=split):
-        return Message(tone, headline, _because(comparison, control), "", typed)
-    if not comparison["labelled"]:
-        return Message(tone, headline, "No labels yet.", "", typed)
-    return Message(tone, headline, _because(comparison, control), _needed(comparison), typed)
+        todo = ""
+    elif not comparison["labelled"]:
+        because, todo = "No labels yet.", ""
+    if comparison["next"] == ROLLOUT:
+        todo = "A rollout is under way, and decides by itself what follows."
+    typed = re.sub("^irisab(?= )", lambda _: command, comparison["next"])
+    return Message(tone, headline, because, todo, typed, f"{command} reload")
 
 
-def where_typed(typed: str) -> str:
+def where_typed(message: Message) -> str:
     """Say what to do with a command, or with lines of the INI file."""
-    return "Next, write in irisab.ini:" if typed.startswith("[") else "Next, type:"
+    if not message.typed.startswith("["):
+        return "Next, type:"
+    return f"Next, write in irisab.ini, and then type `{message.reload}`:"
 
 
 def labels_help(comparison: dict[str, Any], *, control: str, split: Mapping[str, float]) -> bool:
     """Whether more labels bring a verdict nearer; a version at weight 0 needs traffic first."""
     served = split.get(comparison["challenger"]) and split.get(control)
-    return comparison["verdict"] == "inconclusive" and bool(served)
+    fails = comparison["reason_code"] == "fails_alone"
+    return comparison["verdict"] == "inconclusive" and bool(served) and not fails
 
 
 def _because(comparison: dict[str, Any], control: str) -> str:
@@ -201,10 +216,14 @@ def drift(report: dict[str, Any]) -> Message:
             f"The score is {report['score']:.2f}; the alarm is at {report['limit']:.2f}.",
             "Nothing to do.",
         )
+    headline, moved = "The input no longer looks like the training data.", _what_moved(report)
+    if candidate := report["candidate"]:
+        learned = f"A candidate is under way: {plain(candidate)} has learned from it."
+        return Message("bad", headline, moved, learned)
     return Message(
         "bad",
-        "The input no longer looks like the training data.",
-        _what_moved(report),
+        headline,
+        moved,
         "First check that the input is right: a changed unit, a swapped column or one row sent "
         "again and again looks just like this. If the world itself has changed, train the model "
         "on recent data.",

@@ -15,6 +15,7 @@ from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
 from irisab.errors import BundleError, DataError
 from irisab.lifecycle import inventory, kept_models
+from irisab.lifecycle.rejected import KEEP
 from irisab.serving import snapshot
 from irisab.store.history import History
 
@@ -97,6 +98,8 @@ def _candidates(listed: list[Json], options: argparse.Namespace) -> list[str]:
         for each in listed
         if each["candidate"] == "rejected"
     ]
+    if len(rejected) >= KEEP:
+        rejected.append(f"Of the rejected ones the newest {KEEP} of each origin are kept.")
     waiting = [each for each in listed if each["candidate"] == "open" and each["share"] is None]
     if not waiting:
         return rejected

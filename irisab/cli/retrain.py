@@ -16,7 +16,8 @@ from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
-from irisab.lifecycle import due
+from irisab.errors import HistoryError
+from irisab.lifecycle import due, rejected
 from irisab.lifecycle.retrain import retrain
 from irisab.lifecycle.sitting import Outcome
 from irisab.serving import snapshot
@@ -56,19 +57,31 @@ def _retrain(options: argparse.Namespace) -> int:
         origin = options.origin or settings.control
         where = f"{options.config}: [model.{origin}]"
         outcome = retrain(settings, history, origin=origin, name=options.name, where=where)
-    if options.due and outcome.reason_code == "too_few_labels":
-        return _idle(outcome.reason, options)
-    note(
-        settings.data.history,
-        "retrain",
-        f"{outcome.decision}: {outcome.reason}",
-        version=outcome.version,
-    )
+        if options.due and outcome.reason_code == "too_few_labels":
+            return _idle(outcome.reason, options)
+        note(
+            settings.data.history,
+            "retrain",
+            f"{outcome.decision}: {outcome.reason}",
+            version=outcome.version,
+        )
+        if outcome.decision == "reject":
+            _prune(settings, history)
     text = json.dumps(outcome.as_json()) if options.json else _text(outcome, options, settings)
     say(text)
     if outcome.decision == "propose" and _then(options, settings) == "rollout":
         _roll_out(outcome, options)
     return EXIT[outcome.decision]
+
+
+def _prune(settings: config.Config, history: History) -> None:
+    why = f"removed: of the rejected candidates the newest {rejected.KEEP} are kept"
+    try:
+        for version in rejected.prune(settings, history):
+            note(settings.data.history, "retrain", why, version=version)
+    except (OSError, HistoryError) as error:
+        # What came of the retraining is told all the same.
+        print(f"irisab: older rejected candidates stay: {error}", file=sys.stderr)
 
 
 def _then(options: argparse.Namespace, settings: config.Config) -> str:

@@ -32,7 +32,7 @@ from irisab.http.dispatch import ARRIVED
 from irisab.http.key_file import LastUse, beside
 from irisab.lifecycle.inventory import Inventory
 from irisab.rfc3339 import timestamp
-from irisab.serving import settings
+from irisab.serving import buckets, settings
 from irisab.serving.service import ModelFailure, Service
 from irisab.serving.shadow import Answered
 from irisab.serving.snapshot import ReloadOutcome
@@ -95,6 +95,7 @@ class App:
             "/health": ("GET", self._health),
             "/config": ("GET", self._config),
             "/report": ("GET", self._report),
+            "/timeline": ("GET", self._timeline),
             "/versions": ("GET", self._versions),
             "/metrics": ("GET", self._metrics),
             "/openapi.json": ("GET", self._describe),
@@ -239,7 +240,15 @@ class App:
         return _json(settings.public(self._service.snapshot, self._service.rollout()))
 
     def _report(self, environ: WSGIEnvironment) -> Response:
-        return _json(self._service.report())
+        report = self._service.report()
+        candidate = self._inventory.candidate(self._service.snapshot)
+        drift = {**report["drift"], "candidate": candidate}
+        return _json({**report, "drift": drift, "command": self._command})
+
+    def _timeline(self, environ: WSGIEnvironment) -> Response:
+        hours = buckets.hours(environ.get("QUERY_STRING", ""))
+        service = self._service
+        return _json(buckets.told(service.history, service.snapshot, hours, now=time.time()))
 
     def _versions(self, environ: WSGIEnvironment) -> Response:
         return _json({"command": self._command, **self._inventory.told(self._service.snapshot)})

@@ -18,7 +18,7 @@ from irisab.serving.metrics import Metrics
 SCOPES = {
     "/predict": "predict",
     "/feedback": "feedback",
-    **dict.fromkeys(("/config", "/report", "/versions"), "read"),
+    **dict.fromkeys(("/config", "/report", "/timeline", "/versions"), "read"),
 }
 # One for all who come without a valid key, so that nobody learns which keys there were.
 _REFUSED = (

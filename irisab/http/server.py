@@ -1,7 +1,7 @@
 """waitress around the app: signals, reload and drain. Start at `serve()`.
 
-The main thread does waitress's I/O. Signal handlers only queue a word; a control thread takes it
-and reloads or drains, so that no answer waits for either.
+The main thread does waitress's I/O. Signal handlers only queue a word; the thread of `control`
+takes it and has this module reload or drain.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from irisab import config, invocation
 from irisab.errors import ConfigError, HistoryError, IrisabError
 from irisab.http import auth, dispatch, heap, last_good, starts, systemd
 from irisab.http.app import App
+from irisab.http.control import Control
 from irisab.http.handshake import Handshake
 from irisab.http.listener import adjustments, listening_socket
 from irisab.serving import snapshot
@@ -134,9 +135,9 @@ class Run:
         if self._service.reload.ok:
             last_good.keep(self._service.snapshot)
         self._recorder.start()
-        control = threading.Thread(target=self._control, args=(commands,), daemon=True)
+        control = Control(commands, begin=self._note_start, reload=self._reload, drain=self._stop)
         control.start()
-        watchdog = systemd.Watchdog([control.is_alive, self._recorder.is_turning])
+        watchdog = systemd.Watchdog([control.is_turning, self._recorder.is_turning])
         log.info("serving %s on %s", _summary(self._service.snapshot), self._address())
         systemd.notify("READY=1")
         while not self._stopped.is_set():
@@ -150,22 +151,6 @@ class Run:
     def _address(self) -> str:
         host, port = self._http.effective_host, self._http.effective_port
         return f"http://{host}:{port}"
-
-    def _control(self, commands: queue.SimpleQueue[str]) -> None:
-        self._note_start()
-        while commands.get() == "reload":
-            try:
-                self._reload()
-            except Exception:
-                # Without this thread, nothing would hear the next reload, or the stop.
-                log.exception("a reload was not completed")
-        try:
-            self._drain(commands)
-        except Exception:
-            log.exception("not all requests may have been answered")
-        finally:
-            self._stopped.set()
-            self._http.pull_trigger()
 
     # -- reload -----------------------------------------------------------------------------
 
@@ -234,6 +219,15 @@ class Run:
         return ReloadOutcome(ok=False, error=reason, at=now, accepted=self._service.reload.accepted)
 
     # -- drain ------------------------------------------------------------------------------
+
+    def _stop(self, commands: queue.SimpleQueue[str]) -> None:
+        try:
+            self._drain(commands)
+        except Exception:
+            log.exception("not all requests may have been answered")
+        finally:
+            self._stopped.set()
+            self._http.pull_trigger()
 
     def _drain(self, commands: queue.SimpleQueue[str]) -> None:
         """Accept no more, answer what was accepted, and end; a second stop ends at once."""

@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 
 from irisab import config
 from irisab.errors import DataError
+from irisab.model import bundle
 from irisab.model.bundle import CURRENT
 from irisab.model.publish import FOLDER_NAME
 
@@ -96,13 +97,13 @@ def _copy_history(source: Path, target: Path) -> int:
 
 def _bundle_files(models: Path) -> Iterator[tuple[str, Path]]:
     """Yield (name, path) of every file of every bundle, and of the links that say which serves."""
-    for home in sorted(each for each in models.glob("*") if each.is_dir()):
-        for folder in sorted(home.iterdir()):
-            if folder.name == CURRENT and folder.is_symlink():
-                yield f"{MODELS}/{home.name}/{CURRENT}", folder
-            elif re.fullmatch(FOLDER_NAME, folder.name):
-                for path in sorted(folder.iterdir()):
-                    yield f"{MODELS}/{home.name}/{folder.name}/{path.name}", path
+    for each in bundle.entries(models):
+        name = f"{MODELS}/{each.parent.name}/{each.name}"
+        if each.name == CURRENT and each.is_symlink():
+            yield name, each
+        elif re.fullmatch(FOLDER_NAME, each.name):
+            for path in sorted(each.iterdir()):
+                yield f"{name}/{path.name}", path
 
 
 def _add_text(tar: tarfile.TarFile, name: str, text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Hashable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from irisab.config import Config
 from irisab.errors import HistoryError
 from irisab.lifecycle import due, kept_models
 from irisab.lifecycle.kept_models import Kept
-from irisab.model import candidate
+from irisab.model import bundle, candidate
 from irisab.model.bundle import CURRENT
 from irisab.serving import settings
 from irisab.serving.snapshot import Snapshot
@@ -41,6 +40,13 @@ class Inventory:
             latest = self._read(served)
             self._told = (served, stamp, latest)
         return latest
+
+    def candidate(self, served: Snapshot) -> str | None:
+        """Return the version that waits to be tried, or is tried now; raises `HistoryError`."""
+        models: list[Json] = self.told(served)["models"]
+        waiting = [each for each in models if each["candidate"] == "open"]
+        newest = max(waiting, key=lambda each: str(each["trained_at"]), default=None)
+        return str(newest["version"]) if newest else None
 
     def _read(self, served: Snapshot) -> Json:
         path = served.written.data.history
@@ -98,12 +104,10 @@ def _tried(history: History, serving: Collection[str]) -> set[str]:
 
 def _names(options: Config) -> Hashable:
     """Return what differs once a bundle came, went, or was made current: they never change."""
-    homes = sorted(each for each in options.data.models.glob("*") if each.is_dir())
-    return tuple((home.name, *sorted(os.listdir(home)), _current(home)) for home in homes)
-
-
-def _current(home: Path) -> str:
-    return (home / CURRENT).resolve().name
+    return tuple(
+        (each, each.resolve().name if each.name == CURRENT else "")
+        for each in bundle.entries(options.data.models)
+    )
 
 
 def _rollout(served: Snapshot, history: Path) -> Json | None:

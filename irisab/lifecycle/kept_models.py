@@ -27,8 +27,7 @@ class Kept:
 
 def listed(models: Path, *, most: int | None = None) -> Iterator[Kept]:
     """Yield the bundles of each version, the newest first; of all, the `most` newest only."""
-    homes = [each for each in models.glob("*") if each.is_dir()]
-    folders = [each for home in homes for each in home.iterdir() if publish.is_bundle(each)]
+    folders = [each for each in bundle.entries(models) if publish.is_bundle(each)]
     folders.sort(key=_made, reverse=True)
     for folder in sorted(folders[:most], key=lambda each: each.parent.name):
         current = (folder.parent / CURRENT).resolve().name

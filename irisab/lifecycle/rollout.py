@@ -7,13 +7,12 @@ Any of them can be paused, rolled back, aborted by a person, or superseded by an
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from irisab.config import RolloutOptions
 from irisab.stats.comparison import Verdict
-from irisab.stats.sequential import log_e_value
+from irisab.stats.disagreement import Failures
 from irisab.store.rollouts import Rollout, State
 
 # One look at a busy moment is no slowness, and below a millisecond nobody waits for it.
@@ -94,16 +93,6 @@ def resumed(at: Rollout, *, now: float) -> Rollout:
     return replace(moved(at, state, "resumed", now=now), clock=now)
 
 
-def failures_proven(failures: tuple[int, int], alpha: float) -> bool:
-    """Tell whether the version fails where the control answers, more often than the reverse.
-
-    An e-process on the requests that only one of both failed: under equal chances a fair coin, so
-    it may be looked at every minute. Half of alpha is left for the verdict: it takes nine in a row.
-    """
-    control, version = failures
-    return version > control and log_e_value(version, control) >= math.log(2 / alpha)
-
-
 def _is_slow(plan: RolloutOptions, seen: Evidence) -> bool:
     if seen.p95 is None:
         return False
@@ -116,7 +105,7 @@ def failure(plan: RolloutOptions, at: Rollout, seen: Evidence, alpha: float) -> 
     if seen.verdict == "worse":
         return f"worse than {at.control}: {seen.why}"
     control, version = seen.failures
-    if failures_proven(seen.failures, alpha):
+    if Failures(control=control, challenger=version).proven(alpha):
         return (
             f"failed on {version} requests that {at.control} answered, "
             f"and {at.control} on {control} that it answered"

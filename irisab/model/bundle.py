@@ -13,6 +13,7 @@ and golden rows for the answers.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -71,6 +72,14 @@ class Bundle:
 def exists(models: Path, version: str) -> bool:
     """Tell whether `version` has a current bundle, whatever its state."""
     return os.path.exists(models / version / CURRENT / MANIFEST)
+
+
+def entries(models: Path) -> list[Path]:
+    """Return what lies in the folders of versions: bundles, and links to the current ones.
+
+    Hidden is what a training writes and what is being removed; neither is listed.
+    """
+    return [models / name for name in sorted(glob.glob("*/*", root_dir=models))]
 
 
 def versions(models: Path) -> list[str]:

@@ -6,6 +6,7 @@ half of one.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -29,6 +31,7 @@ from irisab.model.sink import Folder, Memory, Sink
 STAGING = ".new-"
 FOLDER_NAME = f"[0-9a-f]{{{FOLDER_DIGITS}}}"
 KEEP = 3
+DAY = 86_400
 
 
 def _libraries() -> dict[str, str]:
@@ -118,6 +121,7 @@ def put(models: Path, version: str, files: Mapping[str, bytes]) -> Path:
 
 def _put(models: Path, version: str, fill: Callable[[Sink], None]) -> Path:
     home = models / version
+    _sweep(models)
     try:
         home.mkdir(parents=True, exist_ok=True)
         folder = _complete(home, fill)
@@ -128,6 +132,16 @@ def _put(models: Path, version: str, fill: Callable[[Sink], None]) -> Path:
     finally:
         _remove_if_empty(home)
     return folder
+
+
+def _sweep(models: Path) -> None:
+    """Remove what a training that was killed has left half written, long ago."""
+    for name in glob.glob(f"*/{STAGING}*", root_dir=models):
+        staging = models / name
+        with suppress(OSError):
+            if time.time() - staging.stat().st_mtime > DAY:
+                shutil.rmtree(staging)
+                _remove_if_empty(staging.parent)
 
 
 def _remove_if_empty(home: Path) -> None:

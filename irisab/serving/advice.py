@@ -33,6 +33,8 @@ class Situation:
         match judged.reason_code:
             case "proven" | "rarely_differ" | "within_margin":
                 return self._settled(self._winner(judged))
+            case "fails_alone":
+                return self._settled(self.control)
             case "worse_on_class":
                 return self._weights(judged.worse_on)
             case "no_traffic":

@@ -10,8 +10,9 @@ from irisab.config import Config
 from irisab.errors import ConfigError
 from irisab.serving.advice import Situation
 from irisab.stats.comparison import Comparison, Unit
+from irisab.stats.disagreement import Asked, Disagreement, Failures
 from irisab.stats.metric import Metric, chosen
-from irisab.stats.paired import Disagreement, Evidence, compare_paired
+from irisab.stats.paired import Evidence, compare_paired
 from irisab.stats.tally import Arm, Shown, Tally
 from irisab.stats.unpaired import Arms, compare_unpaired
 from irisab.store.history import History
@@ -90,6 +91,7 @@ class _Pair:
                 sampling_rate=self.history.sampling_rate(
                     self.revision.id, self.names, limit=SAMPLE_ROWS
                 ),
+                failures=self._failures(models),
             ),
             classes={
                 self.revision.class_names[label]: _shown(tallies, models)
@@ -97,6 +99,10 @@ class _Pair:
                 if self.revision.class_names  # a regression has none, and counts all as of one
             },
         )
+
+    def _failures(self, models: Sequence[str]) -> Failures:
+        answered, control, challenger = self.history.requests(*models)
+        return Failures(control=control, challenger=challenger, answered=answered)
 
     def _arms(self) -> Arms:
         counts = self.history.class_counts(self.revision.id)
@@ -116,8 +122,23 @@ class _Pair:
                 for label in sorted({*control, *challenger})
                 if self.revision.class_names
             },
+            asked=self._asked(),
             unit=unit,
         )
+
+    def _asked(self) -> tuple[Asked, Asked]:
+        """Return what each was asked in this revision; what no version answered is nobody's."""
+        counts = self.history.version_counts(self.revision.id)
+        alone = self._failures([self.revision.models[name] for name in self.names])
+        control, challenger = (
+            Asked(min(failed, seen.get("errors", 0)), seen.get("requests", 0))
+            for failed, seen in zip(
+                (alone.control, alone.challenger),
+                (counts.get(name, {}) for name in self.names),
+                strict=True,
+            )
+        )
+        return control, challenger
 
     def _next_step(self, judged: Comparison) -> str:
         served, revision = self.served, self.revision

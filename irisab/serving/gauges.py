@@ -12,7 +12,7 @@ from irisab.errors import HistoryError
 from irisab.serving import report
 from irisab.serving.metrics import Gauges
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
-from irisab.stats import comparison
+from irisab.stats import comparison, fall, sequential
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 from irisab.store.rollouts import HOLDS, STATES, Rollout
@@ -41,6 +41,7 @@ def collect(source: Source) -> Gauges:
     known = _known(source.report)
     _add_serving(gauges, source)
     _add_drift(gauges, snapshot, known and known["drift"])
+    _add_fall(gauges, source)
     _add_experiment(gauges, snapshot, known["comparisons"] if known else [])
     _add_rollout(gauges, source.rollout())
     gauges.add(
@@ -110,6 +111,24 @@ def _add_drift(gauges: Gauges, snapshot: Snapshot, drift: report.Json | None) ->
         "feature_drift_limit",
         "The distance above which the report warns.",
         drift["limits"],
+    )
+
+
+def _add_fall(gauges: Gauges, source: Source) -> None:
+    bundles = source.snapshot.bundles
+
+    def fallen(task: str, model: str) -> float | None:
+        """Return nothing for a regression: its errors have no bound, and no bet is safe."""
+        if task == "regression":
+            return None
+        return sequential.e_value(fall.log_e_fall(source.history.days(model)))
+
+    gauges.add_by(
+        "version",
+        "accuracy_fall_e_value",
+        "Evidence that a version is right less often than it was; above 20 it is an alarm.",
+        _known(lambda: {name: fallen(each.task, each.sha256) for name, each in bundles.items()})
+        or dict.fromkeys(bundles),
     )
 
 

@@ -25,6 +25,7 @@ from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 from irisab.store.rollouts import Rollout
+from irisab.store.timeline import Drift
 from irisab.store.writer import Failure, Record
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class Service:
         self._feedback = Feedback(history, recorder, metrics, self.pending)
         self.swap(snapshot)
         metrics.watch(lambda: gauges.collect(self))
+        self._newest_seen: bytes | None = None
+        recorder.watch(self.look_at_drift)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -149,7 +152,7 @@ class Service:
                     return control, instead
             # A request on which all fail is a bad one, and speaks against none of them.
             scored = [each.bundle.version for each in others if _scores(each, request.rows)]
-            self.recorder.fail(Failure(serving.revision.id, version, scored))
+            self.recorder.fail(Failure(serving.revision.id, version, time.time(), scored))
         raise ModelFailure(f"model version {version} failed on this request") from error
 
     def _encode(
@@ -221,6 +224,18 @@ class Service:
             return rollouts.newest(known.config.data.history)
         except HistoryError:
             return known.rollout
+
+    def look_at_drift(self) -> None:
+        """Remember how far the input has drifted, if there was any since the last look."""
+        try:
+            newest = self.history.newest_id()
+            if newest != self._newest_seen:
+                self._newest_seen = newest
+                drift = report.drift_report(self.history, self.snapshot)
+                if drift["score"] is not None:
+                    self.recorder.drift(Drift(time.time(), drift["score"], drift["features"]))
+        except Exception:
+            log.exception("the drift could not be looked at")
 
     def report(self) -> report.Json:
         """Return the report, worked out anew only if it could differ; raises `HistoryError`.

@@ -108,7 +108,9 @@ class Shadow:
         asked = [each.bundle.version for each in (item.arm, *others)]
         scored = [name for name in asked if name not in names]
         for each, name in zip(failed, names, strict=True):
-            self._fail(Failure(item.serving.revision.id, name, scored, each is item.failed))
+            self._fail(
+                Failure(item.serving.revision.id, name, item.at, scored, each is item.failed)
+            )
 
     def _offer(self, item: Answered, seconds: float) -> bool:
         with self._changed:

@@ -13,6 +13,7 @@ ReasonCode = Literal[
     "proven",  # better or worse, more than chance explains
     "rarely_differ",  # equivalent, by how seldom they differ
     "within_margin",  # equivalent, by their accuracies (shadow = no)
+    "fails_alone",
     "worse_on_class",
     "class_in_doubt",
     "no_traffic",

@@ -8,36 +8,15 @@ from functools import cached_property
 from math import ceil
 
 from irisab.stats import harm
-from irisab.stats.comparison import Comparison, Difference, Reason, Unit, Verdict, advice, idle
+from irisab.stats.comparison import Comparison, Difference, Reason, Verdict, advice, idle
+from irisab.stats.disagreement import Disagreement
 from irisab.stats.metric import ACCURACY, Metric
-from irisab.stats.sequential import e_value, rate_bounds
+from irisab.stats.sequential import e_value
 from irisab.stats.tally import Shown
 from irisab.stats.votes import DISAGREEMENT_SHARE, MIN_SHOWN, Votes
 
 # What decides a labelled request: of two classes, and of two numbers.
 _DECIDED = {"right": "right and the other wrong", "closer": "closer by more than the tie"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disagreement:
-    """How often both versions scored, and differed; no label is needed for these.
-
-    They count users, or requests where no user is named (`unit`): they differ in the first row of
-    the first request of `disagreed` of them, and in some row of some request of `differed`.
-    `sampling_rate` is the part of the newest requests that both scored, None where there are none:
-    of a slow version it is less than all. It depends on the moment a request comes and not on what
-    is in it, so rates are right for all; but only as large a part of the labels counts.
-    """
-
-    scored: int
-    disagreed: int
-    differed: int
-    unit: Unit = "request"
-    sampling_rate: float | None = None
-
-    @property
-    def rate(self) -> float | None:
-        return self.disagreed / self.scored if self.scored else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +104,7 @@ class _Pair:
     @cached_property
     def bounds(self) -> tuple[float, float]:
         """The rate of disagreement, at least and at most."""
-        seen = self.evidence.disagreement
-        return rate_bounds(seen.disagreed, seen.scored, self.alpha * DISAGREEMENT_SHARE)
+        return self.evidence.disagreement.bounds(self.alpha * DISAGREEMENT_SHARE)
 
     @cached_property
     def harms(self) -> list[harm.Harm]:
@@ -173,8 +151,11 @@ class _Pair:
                 return "inconclusive", harm.but(alike, harms, self.names[0])
             return "equivalent", Reason(alike.code, f"{alike.text}: choose by cost")
         if self.withheld:
-            return "inconclusive", self.withheld
+            return "inconclusive", self._failing(self.margin) or self.withheld
         verdict: Verdict = "better" if self.votes.lead > 0 else "worse"
+        gain = self.difference().estimate
+        if verdict == "better" and (failing := self._failing(min(self.margin, gain or 0.0))):
+            return "inconclusive", failing
         proven = Reason("proven", f"{self._score()}, more than chance explains")
         if verdict == "better" and harms:
             return "inconclusive", harm.but(proven, harms, self.names[0])
@@ -186,7 +167,8 @@ class _Pair:
 
     def _alike(self) -> Reason | None:
         """Say how seldom they differ, if that is too seldom to matter."""
-        (_, often), most = self.bounds, self.metric.greatest(self.evidence.units)
+        often = self.evidence.disagreement.at_most(self.alpha * DISAGREEMENT_SHARE)
+        most = self.metric.greatest(self.evidence.units)
         if often * most >= self.margin:
             return None
         where = {"user": "for", "request": "on"}[self.evidence.disagreement.unit]
@@ -197,6 +179,12 @@ class _Pair:
         if most > 1:
             text += f"which weigh up to {most:.3g} times as much as others, "
         return Reason("rarely_differ", f"{text}below the margin of {self.margin:.2%}")
+
+    def _failing(self, bearable: float) -> Reason | None:
+        """Say that the challenger fails where the control answers, if that is too often."""
+        failures = self.evidence.disagreement.failures
+        too_many = failures.too_many(self.alpha, bearable=bearable)
+        return failures.reason(self.names) if too_many else None
 
     @cached_property
     def withheld(self) -> Reason | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from irisab.stats import harm
 from irisab.stats.comparison import Comparison, Difference, Reason, Unit, Verdict, advice, idle
+from irisab.stats.disagreement import Asked, fails_more
 from irisab.stats.metric import ACCURACY, MIN_CLASS, Metric, unlabelled
 from irisab.stats.sequential import e_value, forecast
 from irisab.stats.tally import Arm
@@ -25,12 +26,14 @@ MIN_ARM = 20
 class Arms:
     """The first labelled row of each user (or request), by the version that answered.
 
-    `classes` has the control's and the challenger's by true class.
+    `classes` has the control's and the challenger's by true class, `asked` all that each was
+    asked, with a label or without.
     """
 
     control: Arm
     challenger: Arm
     classes: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)
+    asked: tuple[Asked, Asked] = (Asked(), Asked())
     unit: Unit = "request"
 
     @property
@@ -119,11 +122,16 @@ class _Pair:
         if difference.low > 0 or difference.high < 0:
             verdict: Verdict = "better" if difference.low > 0 else "worse"
             proven = Reason("proven", f"{points} for {self.names[1]}")
+            gain = min(self.margin, difference.estimate or 0.0)
+            if verdict == "better" and (failing := self._failing(gain)):
+                return "inconclusive", failing
             if verdict == "better" and careful and (held := self._held(proven, harms)):
                 return "inconclusive", held
             what = advice(verdict, self.names, self.shares)
             return verdict, proven._replace(text=f"{proven.text}: {what}")
         if -self.margin < difference.low and difference.high < self.margin:
+            if failing := self._failing(self.margin):
+                return "inconclusive", failing
             alike = Reason("within_margin", f"{points}, within the margin of {self.margin:.2%}")
             if careful and harms:
                 return "inconclusive", harm.but(alike, harms, self.names[0])
@@ -131,6 +139,9 @@ class _Pair:
         return "inconclusive", idle(self.names, self.shares) or Reason(
             "too_wide", f"{points} for {self.names[1]}: too wide to tell, send more labels"
         )
+
+    def _failing(self, bearable: float) -> Reason | None:
+        return fails_more(*self.arms.asked, self.alpha, bearable=bearable, names=self.names)
 
     def _held(self, proven: Reason, harms: list[harm.Harm]) -> Reason | None:
         """Say which class keeps "better" back."""

@@ -20,6 +20,8 @@ _KEYS = {
     "pairs": ("one", "two"),
     "units": ("one", "two"),
     "failures": ("one", "two"),
+    "timeline": ("seconds", "at", "version"),
+    "model_days": ("model", "day"),
     "tally": ("one", "two", "shown"),
     "class_tally": ("one", "two", "shown", "label"),
 }

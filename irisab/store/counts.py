@@ -108,3 +108,24 @@ def of_requests(
     ).fetchone()
     alone = (one or 0, two or 0) if pair[0] == control else (two or 0, one or 0)
     return scored or 0, *alone
+
+
+def of_errors(connection: sqlite3.Connection, revision: str) -> dict[str, dict[str, float]]:
+    names = ("labelled", "absolute", "squared")
+    rows = connection.execute(
+        f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?", (revision,)
+    )
+    return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+
+
+def of_users(connection: sqlite3.Connection, within: tuple[float, float]) -> int:
+    count, first, last = connection.execute(
+        "SELECT count(*), min(revision), max(revision) FROM users WHERE last_seen BETWEEN ? AND ?",
+        within,
+    ).fetchone()
+    # Of one revision each row is another user; to compare them takes 30 times as long.
+    if first != last:
+        (count,) = connection.execute(
+            "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?", within
+        ).fetchone()
+    return int(count)

@@ -133,6 +133,25 @@ CREATE TABLE IF NOT EXISTS failures (   -- requests on which one model of a pair
     one_only INTEGER NOT NULL DEFAULT 0, two_only INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (one, two)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS timeline (   -- what each version did in each step of time
+    seconds INTEGER, at INTEGER, version TEXT,   -- how long the step is, and when it began
+    requests INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
+    absolute REAL NOT NULL DEFAULT 0, squared REAL NOT NULL DEFAULT 0,
+    latencies TEXT NOT NULL DEFAULT '{}',        -- JSON: requests by bin of their latency
+    PRIMARY KEY (seconds, at, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS drift_timeline (   -- the most that was seen in each step of time
+    seconds INTEGER, at INTEGER,
+    score REAL NOT NULL, features TEXT NOT NULL,   -- JSON: score by feature
+    PRIMARY KEY (seconds, at)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS model_days (   -- first labels of users by the day of their prediction
+    model TEXT, day INTEGER,         -- its hash, and days since 1970
+    labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (model, day)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rollouts (   -- what became of each rollout, step by step
     number INTEGER PRIMARY KEY,      -- the last one holds
     content TEXT NOT NULL            -- JSON

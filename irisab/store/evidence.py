@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from irisab.store import counters
+from irisab.store import counters, timeline
 from irisab.store.counters import Counts, Pair
 from irisab.store.revision import Revision
 from irisab.store.seen import Counted, Noted, Remembered, Seen
@@ -18,6 +18,7 @@ from irisab.store.seen import Counted, Noted, Remembered, Seen
 class _Row(NamedTuple):
     request_id: bytes
     row: int
+    time: float
     label: float | None
     version: str
     prediction: float
@@ -74,7 +75,10 @@ def _move(connection: sqlite3.Connection, old: Sequence[_Row], new: Sequence[_Ro
     revision = _revision(connection, old[0].revision)
     before, after = Counts(), Counts()
     if any(row.label is not None for row in old):
-        _count(before, Counted(connection, old[0].request_id, old[0].user), revision, old)
+        counted = Counted(connection, old[0].request_id, old[0].user)
+        _count(before, counted, revision, old)
+        if not counted.noted:
+            timeline.leave_out(before)
     _count(after, Noted(connection, old[0].request_id), revision, new)
     after.subtract(before)
     counters.add(connection, after)
@@ -136,20 +140,25 @@ def _count_version(
         right = revision.alike(each.said, each.label)
         counts["versions", version, "labelled"] += 1
         counts["versions", version, "correct"] += right
+        timeline.label(counts, first.version, first.time, "labelled")
+        timeline.label(counts, first.version, first.time, "correct", right)
         if revision.task == "regression":
             wrong: Any = each.said - each.label
             counts["version_errors", version, "labelled"] += 1
             counts["version_errors", version, "absolute"] += abs(wrong)
             counts["version_errors", version, "squared"] += wrong**2
+            timeline.label(counts, first.version, first.time, "absolute", abs(wrong))
+            timeline.label(counts, first.version, first.time, "squared", wrong**2)
         key = (*version, _class_of(each, revision))
         counts["version_classes", key, "labelled"] += 1
         counts["version_classes", key, "correct"] += right
     if seen.first_label(first.revision, first.user):
         key = (*version, _class_of(answers[0], revision))
+        right = revision.alike(answers[0].said, answers[0].label)
         counts["version_classes", key, "units"] += 1
-        counts["version_classes", key, "units_correct"] += revision.alike(
-            answers[0].said, answers[0].label
-        )
+        counts["version_classes", key, "units_correct"] += right
+        if revision.task == "classification":
+            timeline.first_label(counts, revision.models[first.version], first.time, right)
 
 
 def _class_of(answer: Answer, revision: Revision) -> float:

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irisab.store import counts
+from irisab.stats.fall import Day
+from irisab.store import counts, timeline
 from irisab.store.labels import LabelWriter
 from irisab.store.reader import Reader
 from irisab.store.revision import Revision
 from irisab.store.rows import columns, decode, is_numeric
+from irisab.store.timeline import Timeline
 
 PAGE = 1000
 # Looking further would read the whole history at each scrape after a change of features.
@@ -147,18 +149,7 @@ class History:
         # Up to now: a clock that was ahead has left users of the future.
         within = (now - ACTIVE_SECONDS, now + 1)
         with self._reading() as connection:
-            count, first, last = connection.execute(
-                "SELECT count(*), min(revision), max(revision) FROM users"
-                " WHERE last_seen BETWEEN ? AND ?",
-                within,
-            ).fetchone()
-            # Of one revision each row is another user; to compare them takes 30 times as long.
-            if first != last:
-                (count,) = connection.execute(
-                    "SELECT count(DISTINCT user) FROM users WHERE last_seen BETWEEN ? AND ?",
-                    within,
-                ).fetchone()
-        return int(count)
+            return counts.of_users(connection, within)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
         """Return how many users (else requests) two models, by their hashes, scored, disagreed on
@@ -276,13 +267,18 @@ class History:
 
     def error_sums(self, revision: str) -> dict[str, dict[str, float]]:
         """Return labelled rows, absolute and squared errors of each version of a regression."""
-        names = ("labelled", "absolute", "squared")
         with self._reading() as connection:
-            rows = connection.execute(
-                f"SELECT version, {', '.join(names)} FROM version_errors WHERE revision = ?",
-                (revision,),
-            ).fetchall()
-        return {version: dict(zip(names, sums, strict=True)) for version, *sums in rows}
+            return counts.of_errors(connection, revision)
+
+    def timeline(self, seconds: int, *, since: float) -> Timeline:
+        """Return figures and drift in steps so long, from `since` on (seconds since 1970)."""
+        with self._reading() as connection:
+            return timeline.read(connection, seconds, since)
+
+    def days(self, model: str) -> list[Day]:
+        """Return how often a model, by its hash, was right, by the day of the prediction."""
+        with self._reading() as connection:
+            return timeline.read_days(connection, model)
 
     def label(
         self, request_id: bytes, labels: Sequence[float | None], *, correct: bool = False

@@ -11,11 +11,12 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
 from irisab.store.revision import Revision
+from irisab.store.timeline import Drift
 from irisab.store.writer import QUEUE_ROWS, Failure, Item, Record, Writer
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 0.05
 # A write that takes longer hangs: SQLite itself gives up a locked file after two seconds.
 HANGING_SECONDS = 60.0
+# The shortest step of the timeline.
+LOOK_SECONDS = 60.0
 # What SQLite says of a value, and not of its file.
 _BAD_VALUE = (
     sqlite3.DataError,
@@ -52,6 +55,8 @@ class Recorder:
         self._counting = threading.Lock()
         self._stop = threading.Event()
         self._turned = monotonic()
+        self._look: Callable[[], None] | None = None
+        self._next_look = self._turned + LOOK_SECONDS
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -72,9 +77,18 @@ class Recorder:
         if len(self._queue) < QUEUE_ROWS:
             self._queue.append(item)
 
+    def drift(self, item: Drift) -> None:
+        """Queue how far the input has drifted."""
+        if len(self._queue) < QUEUE_ROWS:
+            self._queue.append(item)
+
     def announce(self, revision: Revision) -> None:
         """Queue what a revision is; comes before the first prediction of it."""
         self._queue.append(revision)
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Let `look` be called once a minute, between two writes; it may queue something."""
+        self._look = look
 
     def close(self) -> None:
         """Write what is queued, then stop."""
@@ -95,6 +109,9 @@ class Recorder:
         while not self._stop.wait(INTERVAL_SECONDS):
             self._turned = monotonic()
             self.flush()
+            if self._look is not None and self._turned > self._next_look:
+                self._next_look = self._turned + LOOK_SECONDS
+                self._look()
 
     def flush(self) -> bool:
         """Write what is queued now, in the calling thread.

@@ -99,7 +99,7 @@ class Counted:
         rows = connection.execute("SELECT what FROM counted WHERE request_id = ?", (request_id,))
         self._what = {what for (what,) in rows}
         # Of labels of an older irisab it was not noted which of a user's count; most did.
-        self._all = NOTED not in self._what
+        self.noted = NOTED in self._what
 
     def first_label(self, revision: str, user: bytes | None) -> bool:
         return self._is("label", user)
@@ -111,7 +111,7 @@ class Counted:
         return self._is(_vote(pair), user)
 
     def _is(self, what: str, user: bytes | None) -> bool:
-        return user is None or self._all or what in self._what
+        return user is None or not self.noted or what in self._what
 
 
 def _of_pair(pair: Pair) -> str:

@@ -11,11 +11,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from irisab.store import traffic
+from irisab.store import timeline, traffic
 from irisab.store.database import identity, transaction
 from irisab.store.pruning import Pruner, note_rows
 from irisab.store.revision import Revision
 from irisab.store.rows import encode, is_numeric
+from irisab.store.timeline import Drift
 from irisab.store.upgrade import open_history
 
 log = logging.getLogger(__name__)
@@ -53,11 +54,12 @@ class Failure(NamedTuple):
 
     revision: str
     version: str
+    time: float
     answered: Sequence[str] = ()
     chosen: bool = True
 
 
-Item = Record | Failure | Revision
+Item = Record | Failure | Drift | Revision
 _Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, float, str, None]
 
 
@@ -87,6 +89,7 @@ class Writer:
             predictions = [each for each in items if isinstance(each, Record)]
             stored = self._insert(predictions)
             self._count(predictions, [each for each in items if isinstance(each, Failure)])
+            timeline.note(self._connection, [each for each in items if isinstance(each, Drift)])
             pruned = self._prune(self.stored_rows + stored - keep_rows)
         self.stored_rows += stored - pruned
 
@@ -174,14 +177,15 @@ class Writer:
 
     def _count(self, predictions: Sequence[Record], failures: Sequence[Failure]) -> None:
         assert self._connection is not None
+        unforced = [each for each in predictions if not each.forced]
         asked = [
             traffic.Asked(
                 each.revision, each.version, self._user(each.user_id), each.time, each.votes
             )
-            for each in predictions
-            if not each.forced
+            for each in unforced
         ]
         traffic.count(self._connection, self._revisions, asked, failures)
+        timeline.count(self._connection, unforced, failures)
         for each in {each.revision: each for each in predictions}.values():
             note_rows(self._connection, each.revision, each.request_id)
 

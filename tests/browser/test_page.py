@@ -20,6 +20,7 @@ HEADINGS = {
     "try": "Try a prediction",
     "ab-test": "A/B test",
     "drift": "Drift",
+    "over-time": "Over time",
     "models": "Versions",
     "about": "About",
 }

@@ -136,7 +136,7 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         go(service, "promoted", "better: v2 was right in 20 of 20 disagreements")
         headline = "v2 was promoted: its rollout is over."
         expect(page.get_by_role("heading", name=headline)).to_be_visible()
-        expect(page.get_by_text("Next, write in irisab.ini:")).to_be_visible()
+        expect(page.get_by_text("Next, write in irisab.ini, and then type")).to_be_visible()
         assert stages(page) == ["done"] * 7
         looked_at(new_tab, base, "promoted", headline)
         page.close()

@@ -42,7 +42,7 @@ def test_everything_answers_on_port_80(debian: Installed) -> None:
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
     assert ask(f"{debian.host.url}/health").json["status"] == "healthy"
     assert ask(f"{debian.host.url}/config").json["split"] == {"v1": 50, "v2": 50}
-    for page in "/", "/try", "/ab-test", "/drift", "/models", "/about":
+    for page in "/", "/try", "/ab-test", "/drift", "/over-time", "/models", "/about":
         assert "<title>" in ask(debian.host.url + page).text
 
 
@@ -135,9 +135,9 @@ def test_clients_outside_are_limited_and_loopback_is_not(debian: Installed) -> N
     """Beyond 100 requests a second and a burst of 200, an address gets 429 and when to return."""
     host = debian.host
     curl = "curl -s -w '\n%{http_code} %{content_type} %header{retry-after}\n'"
-    for path in "/predict", "/feedback", "/report", "/versions":
+    for path in "/predict", "/feedback", "/report", "/timeline", "/versions":
         time.sleep(2.5)  # until the burst is forgotten
-        asks = path in ("/report", "/versions")
+        asks = path in ("/report", "/timeline", "/versions")
         send = "" if asks else "-H 'Content-Type: application/json' -d '{}'"
         seen = host.run(f"{curl} {send} '{host.url}{path}?[1-800]'") + "\n"
         limited = seen.count("\n429 application/problem+json 1\n")

@@ -346,7 +346,7 @@ def test_openapi_is_served(served: Served) -> None:
     paths = served.client.get("/openapi.json").json["paths"]
     assert set(paths) == {
         *("/predict", "/feedback", "/health", "/config", "/report", "/versions", "/metrics"),
-        "/openapi.json",
+        *("/openapi.json", "/timeline"),
     }
 
 

@@ -24,6 +24,7 @@ CALLS: dict[str, tuple[str, bytes | None]] = {
     "/feedback": ("POST", json.dumps({"request_id": "0" * 32, "label": 0}).encode()),
     "/config": ("GET", None),
     "/report": ("GET", None),
+    "/timeline": ("GET", None),
     "/versions": ("GET", None),
 }
 OPEN = ("/health", "/openapi.json", "/metrics")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import resource
@@ -537,6 +538,40 @@ def test_systemd_is_told_that_it_turns(config: Path, port: int, tmp_path: Path) 
         finally:
             for name in told:
                 del os.environ[name]
+
+
+def test_systemd_is_told_no_more_once_a_reload_hangs(
+    config: Path, port: int, models: Path, tmp_path: Path
+) -> None:
+    """Here on a pickle that never comes to an end. What serves answers on, until systemd starts the
+    service anew: nothing would hear a stop, or a rollout that takes its traffic back."""
+
+    class Endless:
+        def __reduce__(self) -> Any:
+            return time.sleep, (3600,)
+
+    (tmp_path / "sitecustomize.py").write_text(
+        "from irisab.http import control\ncontrol.HANGING_SECONDS = -1.0\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        told = f"NOTIFY_SOCKET={tmp_path / 'notify'}", "WATCHDOG_USEC=100000"
+        with running(config, port, before=("env", f"PYTHONPATH={tmp_path}", *told)) as process:
+            manager.settimeout(20)
+            assert manager.recv(100) == b"READY=1"
+            assert manager.recv(100) == b"WATCHDOG=1"
+            changed(models, "v2", pickle.dumps(Endless()))
+            process.signal(signal.SIGHUP)
+            while not manager.recv(100).startswith(b"RELOADING=1"):
+                pass
+            for _ in range(4):  # each has the main loop turn
+                time.sleep(0.06)
+                assert process.get("/health").status == 200
+            manager.setblocking(False)
+            with pytest.raises(BlockingIOError):  # after what was on its way
+                for _ in range(2):
+                    manager.recv(100)
+            process.signal(signal.SIGKILL)
 
 
 def test_a_changed_server_option_needs_a_restart(config: Path, port: int) -> None:

@@ -14,7 +14,7 @@ from processes import ROW, Served, replace_in, write_config
 from irisab.lifecycle import looking, rollout
 from irisab.lifecycle.looking import LATENCY_ANSWERS, Looking
 from irisab.lifecycle.rollout import Hold
-from irisab.serving import snapshot
+from irisab.serving import report, snapshot
 from irisab.store import rollouts
 from irisab.store.rollouts import Rollout
 
@@ -155,6 +155,26 @@ def test_a_broken_client_rolls_nothing_back(stage: Stage) -> None:
     stage.play("v1", Model(fails=True))
     stage.ask(20)  # the control's own failures are not the version's
     assert not stage.look().finished
+
+
+def test_a_twin_that_fails_is_not_equivalent(stage: Stage) -> None:
+    """It answers as the control does, where it answers; labels would never tell them apart."""
+    served = stage.served.service.snapshot
+    # Of a margin of a tenth a hundred requests know enough.
+    judging = replace(served.config, experiment=replace(served.config.experiment, margin=0.1))
+    served = replace(served, config=judging)
+    for name in stage.bundles:
+        stage.play(name, Model())
+    stage.ask(100)
+
+    def reason() -> tuple[str, str]:
+        (found,) = report.build(stage.served.history, served)["comparisons"]
+        return found["verdict"], found["reason_code"]
+
+    assert reason() == ("equivalent", "rarely_differ")
+    stage.play("v2", Model(fails=True))
+    stage.ask(50)
+    assert reason() == ("inconclusive", "fails_alone")
 
 
 def test_failures_before_it_began_are_past(stage: Stage) -> None:

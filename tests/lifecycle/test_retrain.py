@@ -341,18 +341,28 @@ def test_reasons_of_the_timer(life: Life, when: str, days: float, why: str | Non
 
 
 def test_a_candidate_that_served_and_does_no_more_is_closed(life: Life) -> None:
-    """Once tried it is under way as long as it is in the split, and no longer."""
+    """Once tried it is under way as long as it is in the split, and no longer; GET /report names
+    it beside the drift as long."""
+    assert named(life) is None
     life.retrain()
+    assert named(life) == "v2"
     replace_in(life.config, "v1 = 100", "v1 = 90\nv2 = 10")
     life.served.reload()
     serving = life.served.service.snapshot
     waiting = due.under_way(serving, life.served.history)
     assert isinstance(waiting, candidate.Candidate) and waiting.version == "v2"
+    assert named(life) == "v2"
     life.served.predict(life.draw(1).tolist()[0])
     life.served.flush()
     replace_in(life.config, "v1 = 90\nv2 = 10", "v1 = 100")
     life.served.reload()
     assert due.under_way(life.served.service.snapshot, life.served.history) is None
+    assert named(life) is None
+
+
+def named(life: Life) -> str | None:
+    found: str | None = life.served.client.get("/report").json["drift"]["candidate"]
+    return found
 
 
 def test_a_candidate_can_be_rolled_out_at_once(

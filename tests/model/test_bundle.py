@@ -425,6 +425,20 @@ def test_the_last_three_are_kept(models: Path) -> None:
     assert current(models, "v") == folders[-1]
 
 
+def test_what_a_kill_has_left_goes(models: Path) -> None:
+    """Half a bundle that nobody can be writing any more, and the folder of a version that has none
+    besides; one of today stays."""
+    left = [models / "v" / ".new-old", models / "killed" / ".new-old", models / "w" / ".new-now"]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "model.joblib").write_bytes(b"half")
+    for folder in left[:2]:
+        os.utime(folder, (1, 1))
+    write(models)
+    assert [folder.exists() for folder in left] == [False, False, True]
+    assert not (models / "killed").exists()
+
+
 def test_an_older_bundle_can_be_made_current(models: Path) -> None:
     """Going back is moving the link, and it is loaded."""
     older, newer = write(models), write(models, serial=1)

@@ -80,6 +80,8 @@ def lines(**split: float) -> str:
         (found("habit_possible"), {"v1": 33, "v2": 1, "v3": 66}, lines(v1=17, v2=17, v3=66)),
         (found("habit_possible"), {"v1": 50, "v2": 50}, FEEDBACK),
         (found("chance"), {"v1": 50, "v2": 50}, FEEDBACK),
+        (found("fails_alone"), {"v1": 90, "v2": 10}, lines(v1=100, v2=0)),
+        (found("fails_alone"), {"v1": 100, "v2": 0}, lines(v1=100)),
         (found("labels_depend_on_answer"), {"v1": 90, "v2": 10}, "irisab history > history.csv"),
         (
             found("worse_on_class", worse_on=["ok", "a, b"]),

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import Served, replace_in, write_config
+from processes import ROW, Served, replace_in, write_config
 from traffic import prediction
 
 from irisab import __version__
@@ -23,6 +23,7 @@ OF_THE_HISTORY = {
     "model_drift_limit",
     "feature_drift_score",
     "feature_drift_limit",
+    "accuracy_fall_e_value",
     "experiment_e_value",
     "experiment_sample_ratio_ok",
     "prediction_active_users",
@@ -66,6 +67,28 @@ def test_a_locked_history_can_still_be_read(served: Served) -> None:
     other.execute("BEGIN EXCLUSIVE")
     assert collect(served)["prediction_active_users"] == {(): 1}
     other.close()
+
+
+def test_a_fall_of_the_accuracy_shows(served: Served) -> None:
+    """Labels of predictions that were right for a week and are wrong now are evidence; the other
+    version has none, and a label that is corrected is none any more."""
+    revision = served.service.snapshot.revision_id
+    now = time.time()
+    asked = [
+        prediction([{"v1": 0}], revision=revision, rows=[ROW], at=now - (9 - number // 20) * 86_400)
+        for number in range(200)
+    ]
+    for item in asked:
+        served.recorder.record(item)
+    served.flush()
+    wrong = [each.request_id for each in asked[140:]]
+    for item in asked:
+        served.history.label(item.request_id, [int(item.request_id in wrong)])
+    found = collect(served)["accuracy_fall_e_value"]
+    assert found["v1",] > 1e6 and found["v2",] == 0
+    for each in wrong:
+        served.history.label(each, [0], correct=True)
+    assert collect(served)["accuracy_fall_e_value"] == {("v1",): 0, ("v2",): 0}
 
 
 def test_a_refused_reload_shows(served: Served) -> None:

@@ -52,6 +52,7 @@ DOCUMENTED = {
     "experiment_e_value": ("version",),
     "experiment_sampling_rate": ("version",),
     "experiment_verdict": ("version", "verdict"),
+    "accuracy_fall_e_value": ("version",),
     "experiment_sample_ratio_ok": (),
     "rollout_state": ("state",),
     "rollout_hold": ("reason",),

@@ -283,7 +283,7 @@ def test_versions_have_their_figures(start: Start) -> None:
     world.ask(version="v2")
     for each, label in zip(ids, [0, 0, 1], strict=False):
         world.history.label(each, [label])
-    world.recorder.fail(Failure(world.snapshot.revision_id, "v2"))
+    world.recorder.fail(Failure(world.snapshot.revision_id, "v2", NOW.timestamp()))
     world.recorder.flush()
     found = world.report["versions"]
     assert found["v1"].pop("per_class") == {

@@ -16,7 +16,8 @@ from scipy import integrate, stats
 
 from irisab.stats import comparison, sequential, votes
 from irisab.stats.comparison import Comparison
-from irisab.stats.paired import Disagreement, Evidence, compare_paired
+from irisab.stats.disagreement import Asked, Disagreement, Failures
+from irisab.stats.paired import Evidence, compare_paired
 from irisab.stats.ratio import sample_ratio
 from irisab.stats.tally import Arm, Shown, Tally
 from irisab.stats.unpaired import Arms, compare_unpaired
@@ -35,6 +36,7 @@ def judge_paired(
     classes: Mapping[str, Shown] | None = None,
     shown: Shown | None = None,
     sampling_rate: float | None = None,
+    failures: Failures | None = None,
     **options: Any,
 ) -> Comparison:
     """Compare from (challenger right, control right) counts per version shown.
@@ -50,6 +52,7 @@ def judge_paired(
             disagreed=disagreed,
             differed=disagreed,
             sampling_rate=sampling_rate,
+            failures=failures or Failures(),
         ),
         classes=classes or {},
     )
@@ -71,12 +74,17 @@ def shown_by(
 
 
 def judge_unpaired(
-    control: tuple[int, int], challenger: tuple[int, int], **options: Any
+    control: tuple[int, int],
+    challenger: tuple[int, int],
+    *,
+    asked: tuple[Asked, Asked] = (Asked(), Asked()),
+    **options: Any,
 ) -> Comparison:
-    """Compare from (labelled, correct) of each arm."""
+    """Compare from (labelled, correct) of each arm, and what each was asked."""
     arms = Arms(
         control=Arm(labelled=control[0], correct=control[1]),
         challenger=Arm(labelled=challenger[0], correct=challenger[1]),
+        asked=asked,
     )
     judged = {"alpha": ALPHA, "margin": MARGIN, "names": ("v1", "v2"), **options}
     return compare_unpaired(arms, **judged)
@@ -323,6 +331,56 @@ class TestAnswers:
         assert not sample_ratio({"v1": 800, "v2": 200}, weights)
         assert not sample_ratio({"v1": 900, "v2": 100, "v3": 1}, weights)
         assert sample_ratio({"v1": 5}, {"v1": 100})
+
+    def test_who_fails_alone_differs(self) -> None:
+        """A request that only one of both answers is no agreement: few of these are borne by the
+        margin, more are not, whichever of both it is that fails."""
+        few, more = (Failures(control=n, challenger=n, answered=10_000) for n in (5, 60))
+        alike = judge_paired((0, 0), (0, 0), scored=10_000, failures=few)
+        assert alike.verdict == "equivalent"
+        assert alike.reason_code == "rarely_differ"
+        apart = judge_paired((0, 0), (0, 0), scored=10_000, failures=more)
+        assert (apart.verdict, apart.reason_code) == ("inconclusive", "no_labels")
+
+    def test_who_often_fails_is_neither_better_nor_equivalent(self) -> None:
+        """However often it is right where it answers; the reason has the figures. Where it fails
+        less often than it gains, or as often as the control, it is better."""
+        often = Failures(control=2, challenger=300, answered=10_000)
+        found = judge_paired((60, 20), (60, 20), scored=10_000, failures=often)
+        assert (found.verdict, found.reason_code) == ("inconclusive", "fails_alone")
+        assert "v2 failed on 300 requests that v1 answered, and v1 on 2" in found.reason
+        rarely = Failures(challenger=9, answered=10_000)
+        assert judge_paired((60, 20), (60, 20), scored=10_000, failures=rarely).verdict == "better"
+        both = Failures(control=300, challenger=300, answered=10_000)
+        assert judge_paired((60, 20), (60, 20), scored=10_000, failures=both).verdict == "better"
+
+    def test_a_gain_that_failures_eat_up_is_none(self) -> None:
+        """It need not fail on more than the margin, if it gains less than that."""
+        seen: dict[str, Any] = {"scored": 100_000, "disagreed": 1_500}
+        shown = shown_by((500, 250), (500, 250))
+        assert judge_paired((0, 0), (0, 0), shown=shown, **seen).verdict == "better"
+        eaten = Failures(challenger=700, answered=100_000)
+        found = judge_paired((0, 0), (0, 0), shown=shown, failures=eaten, **seen)
+        assert found.difference.estimate < MARGIN
+        assert (found.verdict, found.reason_code) == ("inconclusive", "fails_alone")
+
+    def test_without_shadow_each_fails_by_itself(self) -> None:
+        """By the share of its own requests, however uneven the split; not by what chance does."""
+        often = Asked(20, 20_000), Asked(60, 2_000)
+        found = judge_unpaired((2000, 1800), (2000, 1900), asked=often)
+        assert (found.verdict, found.reason_code) == ("inconclusive", "fails_alone")
+        assert "v2 failed on 60 of 2060 requests, and v1 on 20 of 20020" in found.reason
+        alike = judge_unpaired((90_000, 88_000), (90_000, 88_050), asked=often)
+        assert (alike.verdict, alike.reason_code) == ("inconclusive", "fails_alone")
+        same = Asked(200, 20_000), Asked(20, 2_000)
+        assert judge_unpaired((2000, 1800), (2000, 1900), asked=same).verdict == "better"
+        assert judge_unpaired((2000, 1900), (2000, 1800), asked=often).verdict == "worse"
+
+    def test_a_challenger_that_is_worse_stays_worse(self) -> None:
+        """That it fails besides takes nothing away from what the labels say."""
+        often = Failures(challenger=300, answered=10_000)
+        found = judge_paired((20, 60), (20, 60), scored=10_000, failures=often)
+        assert (found.verdict, found.reason_code) == ("worse", "proven")
 
     def test_what_a_third_version_answered_counts(self) -> None:
         """Its labels tell who was right of the two, and are not missing."""

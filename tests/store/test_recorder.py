@@ -13,6 +13,7 @@ from irisab.store import recorder
 from irisab.store.database import connect
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
+from irisab.store.timeline import DAY, Drift, start
 from irisab.store.writer import QUEUE_ROWS, Failure
 
 
@@ -97,7 +98,7 @@ def test_requests_are_counted_by_version(writer: Recorder, history: History) -> 
         prediction(version="v2", forced=True),
     ):
         writer.record(item)
-    writer.fail(Failure("r1", "v2"))
+    writer.fail(Failure("r1", "v2", NOW))
     writer.flush()
     counts = history.version_counts("r1")
     assert {name: each["requests"] for name, each in counts.items()} == {"v1": 2, "v2": 1}
@@ -224,7 +225,7 @@ def test_the_queue_is_bounded_in_rows(writer: Recorder, history: History) -> Non
         writer.record(batch._replace(request_id=number.to_bytes(16, "big")))
     assert writer.dropped == 5000
     for _ in range(QUEUE_ROWS + 5):
-        writer.fail(Failure("r1", "v1"))
+        writer.fail(Failure("r1", "v1", NOW))
     writer.flush()
     assert stored(writer._path) <= QUEUE_ROWS
     assert history.version_counts("r1")["v1"]["requests"] == 20
@@ -380,3 +381,18 @@ def test_pruning_gets_past_the_largest_request(path: Path) -> None:
     writer.flush()
     assert stored(path) == 100
     writer.close()
+
+
+def test_what_is_to_be_looked_at_is_looked_at_between_two_writes(
+    path: Path, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the thread that writes, and what it queues is written as soon as all else."""
+    monkeypatch.setattr(recorder, "LOOK_SECONDS", 0.0)
+    found = Recorder(path, keep_rows=1000)
+    found.watch(lambda: found.drift(Drift(NOW, 0.25, {"length": 0.5})))
+    found.start()
+    wait_until(lambda: history.timeline(DAY, since=0).drift, seconds=60)
+    found.close()
+    assert history.timeline(DAY, since=0).drift == {
+        start(NOW, DAY): Drift(start(NOW, DAY), 0.25, {"length": 0.5})
+    }

@@ -21,7 +21,12 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
         live.show(
-            words.verdict(comparison, control=report["control"], split=config["effective_split"])
+            words.verdict(
+                comparison,
+                control=report["control"],
+                split=config["effective_split"],
+                command=report["command"],
+            )
         )
     # Something or nothing, else all below would change places, and what was opened close.
     _how_to_label(report, config["effective_split"])
