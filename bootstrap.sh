@@ -15,6 +15,7 @@ OPT=/opt/irisab ETC=/etc/irisab INI=/etc/irisab.ini DATA=/var/lib/irisab
 # What models of this host's own need besides: lines of pip's, written by the operator.
 PACKAGES=$ETC/requirements.txt
 SYSTEMD=/etc/systemd/system NGINX=/etc/nginx/nginx.conf
+PAGE_DROP_IN=$SYSTEMD/irisab-ui.service.d/irisab-key.conf
 # What a release consists of.
 FILES=(irisab ui bin systemd nginx prometheus bootstrap.sh smoke.py irisab.ini.sample
        requirements.txt requirements-ui.txt README.md docs)
@@ -33,11 +34,13 @@ Installs irisab on Amazon Linux 2023, Debian 12+ or Ubuntu 24.04+. A newer one u
 
   --tls-cert FILE --tls-key FILE   serve HTTPS too, with this certificate and key
   --self-signed                    serve HTTPS too, with a certificate made here
+  --keys                           close the door: whoever asks needs a key, and the page a password
   --dry-run                        print what would be done; change nothing
   --verify                         check every component and say what is missing
   --urls                           print the addresses
   --rollback                       go back to the release that was installed before
-  --uninstall [--purge]            remove irisab; --purge: also its data, models and settings
+  --uninstall [--purge [--yes]]    remove irisab; --purge: also its data, models and settings;
+                                   --yes: also where [data] has moved them, without a question
   --help                           this text
 TEXT
 }
@@ -335,7 +338,61 @@ install_files() {
   [[ ! $tls_cert && ! -e $ETC/tls.conf ]] || put 0644 "$from/nginx/tls.conf" $ETC/tls.conf
   [[ -e $NGINX.before-irisab || ! -e $NGINX ]] || run place 0644 $NGINX $NGINX.before-irisab
   sed "s/^user .*/user $web_user;/" "$from/nginx/nginx.conf" >"$scratch/nginx.conf"
+  [[ ! $keys ]] || make_page_key
+  [[ ! -s $ETC/page.key ]] || lock_page "$from"
   put 0644 "$scratch/nginx.conf" $NGINX
+  give_page_key
+}
+
+# The page's key opens all that the API has, so root alone reads the file. The unit hands it over.
+make_page_key() {
+  [[ ! -s $ETC/page.key ]] || return 0
+  if [[ $dry_run ]]; then run irisab key add page; return; fi
+  # A run that was killed here has a key that nobody knows.
+  irisab_cli key add page --scope predict,feedback,read,force >"$scratch/page.key" 2>/dev/null ||
+    irisab_cli key rotate page >"$scratch/page.key"
+  place 0600 "$scratch/page.key" $ETC/page.key
+}
+
+# lock_page RELEASE: puts the page behind the password; an earlier release has no file and no line.
+lock_page() {
+  [[ ! -e $1/nginx/page.conf ]] || put 0644 "$1/nginx/page.conf" $ETC/page.conf
+  grep -q "include $ETC/page" "$scratch/nginx.conf" ||
+    sed -i "s|^ *location / {|&\n            include $ETC/page*.conf;|" "$scratch/nginx.conf"
+}
+
+# The lock comes before the key, and goes with it.
+give_page_key() {
+  if [[ ! -s $ETC/page.key ]]; then
+    [[ ! -e $ETC/page.conf ]] || run rm -f $ETC/page.conf $PAGE_DROP_IN
+    return
+  fi
+  page_is_locked || die "$NGINX is yours, and does not ask for the page's password. Below" \
+    "\`location / {\` it needs the line: include $ETC/page*.conf;  Then run this again."
+  printf '[Service]\nLoadCredential=key:%s\n' $ETC/page.key >"$scratch/page"
+  cmp -s "$scratch/page" $PAGE_DROP_IN || run place 0644 "$scratch/page" $PAGE_DROP_IN
+}
+
+page_is_locked() {
+  [[ $dry_run || $(nginx -T 2>/dev/null) == *"# configuration file $ETC/page.conf:"* ]]
+}
+
+# require_keys: sets [auth] require in the INI, where it does not say feedback or all already.
+require_keys() {
+  ! closed || return 0
+  if [[ $dry_run ]]; then say "  + require = all below [auth] in $INI"; return; fi
+  cp -p $INI "$scratch/before"
+  cp -p $INI $INI.part
+  awk '
+    /^\[auth\]/ { print; print "require = all"; inside = found = 1; next }
+    /^\[/ { inside = 0 }
+    !(inside && /^[[:space:]]*require[[:space:]]*=/)
+    END { if (!found) print "\n[auth]\nrequire = all" }
+  ' "$scratch/before" >$INI.part
+  mv -f $INI.part $INI
+  systemctl reload irisab && return
+  mv -f "$scratch/before" $INI
+  die "the service refuses to ask for keys, and $INI is as it was: systemctl status irisab"
 }
 
 # Each release has the way back in itself, so that one link moves all: whenever this is killed,
@@ -355,11 +412,25 @@ make_password() {
     openssl rand -base64 18 >"$scratch/password"
     place 0600 "$scratch/password" $ETC/password
   fi
-  if [[ ! $ETC/htpasswd -nt $ETC/password ]]; then
-    say "irisab:$(openssl passwd -6 -stdin <$ETC/password)" >"$scratch/htpasswd"
+  if [[ ! $ETC/htpasswd -nt $ETC/password ]] || { is_random && ! grep -q '{SSHA}' $ETC/htpasswd; }; then
+    say "irisab:$(hash_password)" >"$scratch/htpasswd"
     place 0640 "$scratch/htpasswd" $ETC/htpasswd
   fi
   [[ $(stat -c %G $ETC/htpasswd) == "$web_user" ]] || chgrp "$web_user" $ETC/htpasswd
+}
+
+# As `openssl rand -base64 18` writes 144 bits.
+is_random() { grep -Eqx '[A-Za-z0-9+/]{24}' $ETC/password; }
+
+# nginx hashes what each request brings. A slow hash keeps a person's password from being tried out
+# by whoever reads the file; 144 random bits need none, and a thousand guesses a second at a slow
+# one are both of nginx' processes.
+hash_password() {
+  local salt
+  if ! is_random; then openssl passwd -6 -stdin <$ETC/password; return; fi
+  salt=$(openssl rand -hex 8)
+  say "{SSHA}$({ printf %s "$(<$ETC/password)$salt" | openssl dgst -sha1 -binary; printf %s "$salt"; } |
+    openssl base64 -A)"
 }
 
 check_certificate() {
@@ -404,14 +475,17 @@ start_services() {
   fi
   apply restart irisab.socket $SYSTEMD/irisab.socket
   apply restart irisab.service $SYSTEMD/irisab.service $OPT/current/RELEASE
-  apply restart irisab-ui.service $SYSTEMD/irisab-ui.service $OPT/current/RELEASE
+  [[ ! $keys ]] || require_keys
+  # The page's password comes before its key.
+  run nginx -t -q
+  apply reload nginx.service $NGINX $ETC/page.conf $ETC/tls.{conf,crt,key}
+  apply restart irisab-ui.service $SYSTEMD/irisab-ui.service $OPT/current/RELEASE \
+    $PAGE_DROP_IN $ETC/page.key
   apply restart irisab-prometheus.service $SYSTEMD/irisab-prometheus.service $ETC/*.yml \
     $OPT/current/prometheus/release
   apply restart irisab-drift.timer $SYSTEMD/irisab-drift.timer
   apply restart irisab-retrain.timer $SYSTEMD/irisab-retrain.timer
   apply restart irisab-rollout.timer $SYSTEMD/irisab-rollout.timer
-  run nginx -t -q
-  apply reload nginx.service $NGINX $ETC/tls.{conf,crt,key}
 }
 
 check() { if "${@:2}" >/dev/null 2>&1; then say "  ✔ $1"; else say "  ✘ $1"; failed=yes; fi; }
@@ -434,7 +508,9 @@ verify() {
     check "$unit is enabled" systemctl is-enabled --quiet "$unit"
     check "$unit is active: systemctl status $unit" is_active "$unit"
   done
-  $OPT/current/venv/bin/python $OPT/current/smoke.py --checks-only --patience "$patience" \
+  [[ ! -s $ETC/page.key ]] || check "the page asks for the password" page_is_locked
+  IRISAB_KEY=${IRISAB_KEY:-$(cat $ETC/page.key 2>/dev/null || true)} \
+    $OPT/current/venv/bin/python $OPT/current/smoke.py --checks-only --patience "$patience" \
     127.0.0.1 || failed=yes
   if [[ -e $ETC/tls.conf ]]; then
     check "https://127.0.0.1/health" curl -sfk -m 10 --noproxy '*' https://127.0.0.1/health
@@ -461,16 +537,32 @@ urls() {
   local address
   address=http$([[ ! -e $ETC/tls.conf ]] || say s)://$(public_address)
   say "
-Page         $address/
+Page         $address/$([[ ! -e $ETC/page.key ]] || say "  (the password of Prometheus)")
 API          $address/predict  (all of it: $address/openapi.json)
 Prometheus   $address/prometheus/  (user irisab; its password is in $ETC/password, for root)
 "
 }
 
-# doors: says who may ask, where that is everybody.
+closed() { grep -Eq '^[[:space:]]*require[[:space:]]*=[[:space:]]*(feedback|all)' $INI; }
+
+# doors: says who may ask, where that is everybody, and how to close the door.
 doors() {
-  grep -Eq '^[[:space:]]*require[[:space:]]*=[[:space:]]*(feedback|all)' $INI ||
-    say "Whoever reaches these may use them, and vote. To ask for keys: $OPT/current/docs/security.md"
+  if [[ $keys ]]; then first_key; return; fi
+  closed ||
+    say "Whoever reaches these may use them, and vote. To ask for keys: sudo $OPT/current/bootstrap.sh --keys"
+}
+
+# first_key: makes and prints the key of a first client, this once.
+first_key() {
+  local known
+  known=$(irisab_cli key list --json)
+  if [[ $known == *'"client"'* ]]; then
+    say "The door is closed. For another key: sudo /usr/local/bin/irisab key add NAME --scope predict,feedback"
+    return
+  fi
+  say "The door is closed, and the page is behind the password. Whoever asks sends a key, as in
+curl -H 'Authorization: Bearer KEY' ... This is one for a first client; it is shown only now:"
+  irisab_cli key add client --scope predict,feedback 2>/dev/null
 }
 
 # The release that last passed all checks is what a deploy goes back to.
@@ -520,8 +612,39 @@ rollback() {
   remember_good
 }
 
+# moved: prints what [data] has moved out of the folder that an install made for it, and what lies
+# beside such a history; only what the service owns.
+moved() {
+  local history path
+  history=$(data_option history)
+  for path in "$(data_option models)" "${history:--}"* "${history%/*}"/{last-good.ini,keys-used.json}; do
+    [[ $path != /* || ! -e $path || $path == "$DATA"/* || $(stat -c %U "$path") != irisab ]] ||
+      say "$path"
+  done
+}
+
+# data_option NAME: the path that the INI has for it, if it has one.
+data_option() {
+  local path
+  path=$(sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*\([^[:space:]#].*\)/\1/p" $INI 2>/dev/null |
+    sed 's/[[:space:]]#.*//; s/[[:space:]]*$//; q')
+  [[ ! $path ]] || (cd "${INI%/*}" && realpath -ms -- "$path")
+}
+
+# Somebody may have put there what is not ours; and [data] may be a slip of the pen.
+ask_for_moved() {
+  local answer=''
+  mapfile -t elsewhere < <(moved)
+  if ((${#elsewhere[@]} == 0)) || [[ $sure$dry_run ]]; then return; fi
+  printf '[data] in %s has moved these, and --purge would delete them:\n' $INI
+  printf '  %s\n' "${elsewhere[@]}"
+  [[ ! -t 0 ]] || read -rp "Delete them? [yes/no] " answer
+  [[ $answer == yes ]] || die "nothing was changed. To delete them without a question: --uninstall --purge --yes"
+}
+
 uninstall() {
-  local unit
+  local unit path elsewhere=()
+  [[ ! $purge ]] || ask_for_moved
   say "Removing irisab${purge:+, its data, models and settings}"
   # Masked by an install: nginx until it was configured, Debian's Prometheus for good. Unmasked, it
   # would start with the next boot and be open to everybody.
@@ -531,19 +654,24 @@ uninstall() {
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
   run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-drift,-retrain,-rollout,-alert@}.{service,socket,timer}{,.new} \
-    $SYSTEMD/nginx.service.d/irisab.conf{,.new}
-  [[ ! -d $SYSTEMD/nginx.service.d ]] ||
-    run rmdir --ignore-fail-on-non-empty $SYSTEMD/nginx.service.d
+    $SYSTEMD/nginx.service.d/irisab.conf{,.new} $PAGE_DROP_IN
+  for unit in nginx irisab-ui; do
+    [[ ! -d $SYSTEMD/$unit.service.d ]] ||
+      run rmdir --ignore-fail-on-non-empty "$SYSTEMD/$unit.service.d"
+  done
   run systemctl daemon-reload
   [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
   run rm -rf $OPT /usr/local/bin/irisab $NGINX.new $ETC/installed/*nginx.conf
   if [[ $purge ]]; then
-    run rm -rf $DATA $ETC $INI $SYSTEMD/irisab*.d /var/lib/{,private/}irisab-{ui,prometheus} \
+    run rm -rf "${elsewhere[@]}" $DATA $ETC $INI /var/lib/{,private/}irisab-{ui,prometheus} \
       /var/lib/systemd/timers/stamp-irisab-{drift,retrain}.timer
     run userdel irisab || true
   else
     say "Kept: $INI, $ETC, $DATA, /var/lib/irisab-prometheus (--uninstall --purge removes them)."
   fi
+  for path in "$SYSTEMD"/irisab*.d/*; do
+    [[ ! -e $path || $path == "$PAGE_DROP_IN" ]] || say "Kept: $path, which is not ours."
+  done
   say "The packages of the distribution stay; nginx is off, with its own configuration."
 }
 
@@ -556,7 +684,9 @@ parse() {
         shift ;;
       --self-signed) self_signed=yes ;;
       --dry-run) dry_run=yes ;;
+      --keys) keys=yes ;;
       --purge) purge=yes ;;
+      --yes) sure=yes ;;
       --verify) action=verify patience=5 ;;
       --urls | --rollback | --uninstall) action=${1#--} ;;
       --help) usage; exit ;;
@@ -570,7 +700,7 @@ parse() {
 main() {
   # Prometheus needs a while to have looked at everything once.
   action=install_all patience=45 dry_run='' purge='' self_signed='' tls_cert='' tls_key=''
-  steps=0 current_step='' family='' python='' web_user='' release=''
+  keys='' sure='' steps=0 current_step='' family='' python='' web_user='' release=''
   parse "$@"
   if [[ $action == urls ]]; then urls; exit; fi
   ((EUID == 0)) || die "this needs root: sudo ./bootstrap.sh"

@@ -5,7 +5,8 @@
 
 HOST is a name or address, or a whole address such as https://models.example.org:8443. From outside
 /metrics and Prometheus ask for the password of /etc/irisab/password: give it in a file, or in
-$IRISAB_PASSWORD. Where the API asks for keys, $IRISAB_KEY is one for predict, read and force.
+$IRISAB_PASSWORD. Where the API asks for keys, $IRISAB_KEY is one for predict, read and force, such
+as that in /etc/irisab/page.key.
 Needs Python 3.9 and nothing else. Exits 1 if a check failed.
 
 The rows sent are the examples of /config, in whole rounds: together they look like the training
@@ -52,14 +53,14 @@ class Host:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         ).open
         login = base64.b64encode(f"irisab:{password}".encode()).decode()
-        self._login = {"Authorization": f"Basic {login}"} if password else {}
+        self.login = {"Authorization": f"Basic {login}"} if password else {}
         key = os.environ.get("IRISAB_KEY", "").strip()
         self._key = {"X-API-Key": key} if key else {}
 
     def get(self, path: str) -> str:
         """Return the body; raises Failed for anything but 200."""
         return self._fetch(
-            urllib.request.Request(self.address + path, headers=self._login | self._key)
+            urllib.request.Request(self.address + path, headers=self.login | self._key)
         )
 
     def json(self, path: str) -> Any:
@@ -143,7 +144,10 @@ class Smoke:
         return "served"
 
     def websocket(self) -> str:
-        status = handshake(self.host.address, "/_stcore/stream", self.host.context)
+        # Behind a password, if the page has a key.
+        status = handshake(
+            self.host.address, "/_stcore/stream", self.host.context, headers=self.host.login
+        )
         expect(" 101 " in f"{status} ", status)
         return status.split(" ", 1)[1]
 
@@ -208,7 +212,7 @@ def p95(values: list[float]) -> float:
     return sorted(values)[int(0.95 * len(values))]
 
 
-def handshake(address: str, path: str, context: ssl.SSLContext) -> str:
+def handshake(address: str, path: str, context: ssl.SSLContext, *, headers: dict[str, str]) -> str:
     """Ask for a websocket as a browser does (RFC 6455, 4.1); return the status line."""
     parts = urlsplit(address)
     secure = parts.scheme == "https"
@@ -225,6 +229,7 @@ def handshake(address: str, path: str, context: ssl.SSLContext) -> str:
             "Connection: Upgrade",
             f"Sec-WebSocket-Key: {key}",
             "Sec-WebSocket-Version: 13",
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
         line.sendall("\r\n".join([*lines, "", ""]).encode())
         return line.recv(4096).decode("latin-1").partition("\r\n")[0]

@@ -176,6 +176,7 @@ def test_on_a_host_the_keys_are_root_s_and_nothing_else_is(
         ("venv/bin/python", '#!/bin/sh\necho root "$@"\n'),
         ("path/id", "#!/bin/sh\necho 0\n"),
         ("path/runuser", "#!/bin/sh\necho irisab\n"),
+        ("path/systemd-run", "#!/bin/sh\necho irisab\n"),
     ):
         program = release / name
         program.parent.mkdir(parents=True, exist_ok=True)

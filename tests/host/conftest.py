@@ -17,6 +17,7 @@ import pytest
 from actions import INSTALL, Installed
 from bed import CACHE, HERE, Host
 from checkout import new_repository
+from front import Front, front
 from remote import install_ssh
 
 NEEDED = "debootstrap", "systemd-nspawn", "setpriv", "ip", "mkfs.ext4", "ssh", "groovy"
@@ -113,3 +114,10 @@ def archive(target: Path) -> None:
 def amazon(work: Path, amazon_image: Path) -> Callable[[str], Host]:
     """Make a host that looks like a fresh Amazon Linux 2023, with the source tree."""
     return lambda name: Host(name, layers=[amazon_image, bed.base()], work=work)
+
+
+@pytest.fixture(scope="session")
+def front_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Our nginx.conf on loopback; each test comes from addresses of its own."""
+    with front(tmp_path_factory.mktemp("front")) as found:
+        yield found

@@ -142,8 +142,8 @@ def metadata(public: str | None) -> Iterator[None]:
             thread.join()
 
 
-def test_uninstall_keeps_the_data_and_purge_does_not(host: Host) -> None:
-    """--uninstall leaves INI, models and history; --purge nothing; nginx gets its own file back."""
+def test_uninstall_keeps_the_data(host: Host) -> None:
+    """--uninstall leaves INI, models and history, for a later install; nginx gets its file back."""
     host.run("echo '# mine' >>/etc/irisab/prometheus.yml")
     host.run("mv /opt/irisab/venvs /root/venvs")  # only to save the time to build them again
     host.run("/root/src/bootstrap.sh --uninstall")
@@ -157,7 +157,33 @@ def test_uninstall_keeps_the_data_and_purge_does_not(host: Host) -> None:
     assert "nginx.conf" not in seen.split("[6/8]")[1].split("[7/8]")[0]
     assert host.run("tail -1 /etc/irisab/prometheus.yml") == "# mine"
     assert ask(f"{host.url}/health").status == 200
-    host.run("/root/src/bootstrap.sh --uninstall --purge")
+
+
+def test_purge_deletes_what_is_ours_wherever_it_is(host: Host) -> None:
+    """What [data] has moved, after a yes and not before; never drop-ins and files of others."""
+    host.run(MOVED)
+    seen = host.run("/root/src/bootstrap.sh --uninstall --purge </dev/null", check=False)
+    listed = {line.strip() for line in seen.splitlines() if line.startswith("  ")}
+    assert listed == {f"/srv/moved/{name}" for name in ("models", "h.db", "h.db-wal")}
+    assert "nothing was changed" in seen and ask(f"{host.url}/health").status == 200
+    seen = host.run("/root/src/bootstrap.sh --uninstall --purge --yes")
+    assert host.run("ls /srv/moved") == "theirs"
+    for drop_in in "irisab.service.d", "irisab-other.service.d":
+        assert f"Kept: /etc/systemd/system/{drop_in}/mine.conf, which is not ours." in seen
+        host.run(
+            f"rm /etc/systemd/system/{drop_in}/mine.conf && rmdir /etc/systemd/system/{drop_in}"
+        )
     left = host.run("find / -xdev -name '*irisab*' -not -path '/root/*' -not -path '/proc/*'")
     assert left == ""
     assert host.code("getent passwd irisab") == 2
+
+
+# [data] elsewhere, among what is somebody else's; the service is not told.
+MOVED = """
+set -e
+mkdir -p /srv/moved/models /etc/systemd/system/irisab{,-other}.service.d
+touch /srv/moved/{h.db,h.db-wal,theirs} /etc/systemd/system/irisab{,-other}.service.d/mine.conf
+chown irisab: /srv/moved/{models,h.db,h.db-wal}
+printf '[data]\\nmodels = /srv/moved/models\\n' >>/etc/irisab.ini
+echo 'history = ../srv/moved/h.db # a path from /etc' >>/etc/irisab.ini
+"""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -146,6 +149,42 @@ def test_clients_outside_are_limited_and_loopback_is_not(debian: Installed) -> N
         assert '"title":"Too Many Requests","status":429' in seen
     statuses = host.run("curl -s -o /dev/null -w '%{http_code}\n' 'localhost/report?[1-800]'")
     assert set(statuses.split()) == {"200"}
+
+
+def test_three_hundred_tabs_do_not_end_the_page(debian: Installed) -> None:
+    """Of 300 websockets with two bytes each 50 are let in; page and API answer, then and after."""
+    host = debian.host
+    started = host.run("systemctl show -P MainPID irisab-ui")
+    with ExitStack() as tabs:
+        statuses = Counter(open_tab(tabs.enter_context(tab_of(host))) for _ in range(300))
+        assert 40 <= statuses["101"] <= 50 and statuses["101"] + statuses["429"] == 300
+        for path in "/", "/_stcore/health", "/health":
+            assert ask(host.url + path).status == 200
+    host.wait(lambda: lets_in(host), seconds=10)
+    assert host.run("systemctl show -P MainPID irisab-ui") == started
+
+
+def lets_in(host: Host) -> bool:
+    with tab_of(host) as tab:
+        return open_tab(tab) == "101"
+
+
+def tab_of(host: Host) -> socket.socket:
+    return socket.create_connection((host.address, 80), timeout=30)
+
+
+def open_tab(tab: socket.socket) -> str:
+    """Ask for the page's websocket, send two bytes on it, and return the status."""
+    lines = [
+        "GET /_stcore/stream HTTP/1.1", f"Host: {tab.getpeername()[0]}",
+        "Upgrade: websocket", "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]  # fmt: skip
+    tab.sendall("\r\n".join([*lines, "", ""]).encode())
+    status = tab.recv(4096).split()[1].decode()
+    if status == "101":
+        tab.sendall(b"\x82\x82\0\0\0\0\x5a\0")  # RFC 6455, 5.2: binary, masked with zeros
+    return status
 
 
 def test_an_api_that_is_down_or_stuck_is_a_problem(debian: Installed) -> None:

@@ -294,7 +294,7 @@ def test_report_has_every_part(served: Served) -> None:
     """/report has the documented keys before there is any data."""
     answer = served.client.get("/report").json
     assert set(answer) == {
-        *("revision", "control", "versions", "comparisons", "sample_ratio", "drift")
+        *("command", "revision", "control", "versions", "comparisons", "sample_ratio", "drift")
     }
     assert answer["comparisons"][0]["challenger"] == "v2"
     assert answer["drift"]["window"] == 100
