@@ -35,6 +35,8 @@ VARIABLE = (
     (r"\b\d+ in the exam", "# in the exam"),
     (r"\b(setosa|versicolor|virginica) \d+", r"\1 #"),
     (r"[+-]?\b\d+\.\d+\b", "#"),
+    # Said where a machine is so busy that the shadow skips some.
+    (r"^  Both scored .*; labels of the others tell nothing\n?", ""),
     # Said by the second, where a machine needs more than one.
     (r"^(.*\r)?fitting .*\n?", ""),
 )
