@@ -29,7 +29,7 @@ async function look() {
     const also = new URLSearchParams(
       shown.filter((name) => name.includes("?")).map((name) => ["also", name]),
     );
-    const answer = await fetch(`/stamps?${also}`, { cache: "no-store" });
+    const answer = await fetch(also.size ? `/stamps?${also}` : "/stamps", { cache: "no-store" });
     if (answer.ok) await redraw(await answer.json());
   } catch {
     // The page's own server is away; Streamlit says so.

@@ -82,7 +82,8 @@ def lived(
 ) -> Iterator[tuple[Process, str]]:
     """A service that has a day behind it, and its page."""
     folder, port = tmp_path_factory.mktemp("lived"), free_port()
-    text = "[split]\nv1 = 50\nv2 = 50\n"
+    # No window is full, so that the drift is what was written before.
+    text = "[split]\nv1 = 50\nv2 = 50\n[drift]\nwindow = 5000\n"
     config = write_config(folder, iris_models, text, listen=f"127.0.0.1:{port}")
     live_a_day(config)
     with running(config, port) as service, website(port, folder) as base:
