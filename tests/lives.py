@@ -27,7 +27,7 @@ from irisab.model import bundle
 CLASSES = np.array(["ash", "birch", "cedar"])
 FEATURES = ["height", "girth", "leaf", "bark"]
 NOISE = 0.1
-OLD, NEW, BATCH = 600, 600, 200
+OLD, NEW, BATCH = 600, 600, 50
 Rows = NDArray[np.float64]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lives import BATCH, CLASSES, WORLDS, Life, World, truth
+from lives import CLASSES, WORLDS, Life, World, truth
 from processes import Served, irisab, replace_in, write_config
 from sklearn.tree import DecisionTreeClassifier
 
@@ -329,7 +329,7 @@ def test_the_timer_waits_for_its_reason(life: Life, capsys: pytest.CaptureFixtur
 )
 def test_reasons_of_the_timer(life: Life, when: str, days: float, why: str | None) -> None:
     """A calm week, and what was tried before."""
-    life.live(World(expected=""), BATCH)
+    life.live(World(expected=""))
     replace_in(life.config, "[split]", f"[retrain]\nwhen = {when}\n[split]")
     log = EventLog(life.folder / "h.sqlite3")
     log.add("retrain", "veto", by="timer")
