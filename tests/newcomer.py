@@ -134,7 +134,7 @@ class Newcomer:
         """Run a command that ends, and compare."""
         code, printed = self.type(command)
         assert code == exit_code(output), (command, code, printed)
-        assert masked(self._as_documented(printed)) == masked(output), command
+        assert masked(self._as_documented(printed)) == masked(output), f"{command}\n{printed}"
 
     def type(self, command: str) -> tuple[int, str]:
         """Return the exit code of a command line and what it prints."""

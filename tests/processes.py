@@ -186,9 +186,12 @@ class Process:
         fds = [listener.fileno()] if listener else []
         launcher = [sys.executable, "-c", _ACTIVATE, str(fds[0])] if fds else before
         with self.log.open("ab") as log:
+            # In a process group of its own: where a group with a stopped process is left by its
+            # last parent outside, the kernel hangs up on all of it, and so on whoever runs tests.
             self._child = subprocess.Popen(
-                [*launcher, *irisab(config, "serve")], stderr=log, stdout=log, pass_fds=fds
-            )
+                [*launcher, *irisab(config, "serve")], stderr=log, stdout=log, pass_fds=fds,
+                process_group=0,
+            )  # fmt: skip
 
     @property
     def pid(self) -> int:

@@ -234,7 +234,7 @@ with handshake._alone(10):
 def test_a_suspended_reload_keeps_no_service_from_starting(tmp_path: Path) -> None:
     """It has been asked from a terminal, and somebody pressed Ctrl-Z; others are told so."""
     with subprocess.Popen(
-        [sys.executable, "-c", SUSPENDED, tmp_path], stdout=subprocess.PIPE
+        [sys.executable, "-c", SUSPENDED, tmp_path], stdout=subprocess.PIPE, process_group=0
     ) as child:
         try:
             assert child.stdout is not None and child.stdout.readline() == b"asking\n"
