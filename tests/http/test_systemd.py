@@ -128,6 +128,7 @@ def service(folder: Path, *outcomes: object) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", SERVICE, str(folder), json.dumps(outcomes)],
         stdout=subprocess.PIPE,
         text=True,
+        process_group=0,
     ) as child:
         try:
             assert child.stdout is not None and child.stdout.readline() == "ready\n"
