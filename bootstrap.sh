@@ -551,7 +551,7 @@ apply() {
   is_active "$unit" || verb=start
   # A dry run has not put the new release there, which would show.
   if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp" ||
-    [[ $dry_run && "$*" == */RELEASE && $(cat $OPT/current/RELEASE) != "$release" ]]; then
+    [[ $dry_run && "$*" == */RELEASE* && $(cat $OPT/current/RELEASE) != "$release" ]]; then
     run systemctl "$verb" "$unit" || { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
     run place 0644 "$scratch/applied" "$stamp"
   fi
