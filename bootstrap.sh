@@ -552,15 +552,10 @@ apply() {
   # A dry run has not put the new release there, which would show.
   if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp" ||
     [[ $dry_run && "$*" == */RELEASE* && $(cat $OPT/current/RELEASE) != "$release" ]]; then
-    run systemctl "$verb" "$unit" || once_more "$unit" ||
-      { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
+    run systemctl "$verb" "$unit" || { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
     run place 0644 "$scratch/applied" "$stamp"
   fi
 }
-
-# once_more UNIT: systemd 252 has been seen to fail at CREDENTIALS, status 243, where it had taken
-# those of the process before away at the same moment.
-once_more() { [[ $(systemctl show -P ExecMainStatus "$1") == 243 ]] && sleep 1 && systemctl start "$1"; }
 
 start_services() {
   step "Starting"

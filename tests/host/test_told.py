@@ -30,8 +30,7 @@ SOONER = (
     rf"sed -i '/: IrisabReload/,/: IrisabExp/s/for: .*/for: 0s/; s/\(ful\)\[5m\]/\1[15s]/' {RULES}",
     rf"sed -i 's/_interval: 15s/_interval: 5s/' {SCRAPES}",
     rf"sed -i 's/group_interval: 5m/group_interval: 10s/' {NOTIFY}/alertmanager.yml",
-    "systemctl reload irisab-prometheus",
-    "systemctl restart irisab-alertmanager || systemctl restart irisab-alertmanager",
+    "systemctl reload irisab-prometheus; systemctl restart irisab-alertmanager",
 )
 
 
