@@ -17,10 +17,14 @@ import api
 import bundles
 import charts
 import course
+import drifted
+import explained
 import latest
 import life
 import pytest
+import scores
 import sliders
+import verdicts
 import words
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -144,7 +148,7 @@ def drift(score: float | None, *, status: str, petal: float | None = 0.1) -> dic
 )
 def test_accuracy_interval(correct: int, labelled: int, low: float, high: float) -> None:
     """The interval is Wilson's: as in Newcombe, Statistics in Medicine 17 (1998), table I."""
-    assert (low, high) == pytest.approx(words.wilson(correct, labelled), abs=5e-5)
+    assert (low, high) == pytest.approx(scores.wilson(correct, labelled), abs=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_accuracy_interval(correct: int, labelled: int, low: float, high: float)
 )
 def test_verdict_in_words(verdict: str, headline: str) -> None:
     """Each verdict is one sentence for a manager, with the service's own reason below."""
-    message = words.verdict(
+    message = verdicts.verdict(
         comparison(verdict), control="v1", split={"v1": 50, "v2": 50}, command=HERE
     )
     assert headline == message.headline
@@ -168,7 +172,7 @@ def test_verdict_in_words(verdict: str, headline: str) -> None:
 def test_names_keep_their_case() -> None:
     """A reason that begins with a version's name leaves the name as it is."""
     reason = "v2 was right in 60 and v1 in 20 labelled disagreements."
-    message = words.verdict(
+    message = verdicts.verdict(
         comparison("better", reason=reason), control="v1", split={}, command=HERE
     )
     assert message.because == reason
@@ -178,9 +182,10 @@ def test_what_would_decide_it() -> None:
     """While nothing is decided the page says how many labels would do it, if that is known."""
     even = {"v1": 50, "v2": 50}
     known = comparison("inconclusive", labels_needed=900)
-    assert "900 more labels" in words.verdict(known, control="v1", split=even, command=HERE).todo
+    assert "900 more labels" in verdicts.verdict(known, control="v1", split=even, command=HERE).todo
     assert (
-        words.verdict(comparison("inconclusive"), control="v1", split=even, command=HERE).todo == ""
+        verdicts.verdict(comparison("inconclusive"), control="v1", split=even, command=HERE).todo
+        == ""
     )
 
 
@@ -191,12 +196,14 @@ def test_what_is_next_is_typed_as_here() -> None:
 
     def said(step: str, **more: Any) -> words.Message:
         judged = comparison("inconclusive", next=step, **more)
-        return words.verdict(judged, control="v1", split=even, command=HERE)
+        return verdicts.verdict(judged, control="v1", split=even, command=HERE)
 
     assert said("irisab verdict v2").typed == f"{HERE} verdict v2"
     lines = said("[split]\nv1 = 100\nv2 = 0")
-    assert words.where_typed(lines) == f"Next, write in irisab.ini, and then type `{HERE} reload`:"
-    assert words.where_typed(said("curl ...")) == "Next, type:"
+    assert (
+        verdicts.where_typed(lines) == f"Next, write in irisab.ini, and then type `{HERE} reload`:"
+    )
+    assert verdicts.where_typed(said("curl ...")) == "Next, type:"
     rolled = said("irisab rollout status", labels_needed=900)
     assert rolled.todo == "A rollout is under way, and decides by itself what follows."
     assert rolled.typed == f"{HERE} rollout status"
@@ -207,9 +214,11 @@ def test_said_once() -> None:
     """What the service says of the labels it needs, the page does not say again."""
     reason = "it is open: about 30 more labels would settle it."
     known = comparison("inconclusive", labels_needed=30, reason=reason)
-    assert words.verdict(known, control="v1", split={"v1": 50, "v2": 50}, command=HERE).todo == ""
+    assert (
+        verdicts.verdict(known, control="v1", split={"v1": 50, "v2": 50}, command=HERE).todo == ""
+    )
     none = comparison("inconclusive", labelled=0, reason="no labels yet: send some.")
-    message = words.verdict(none, control="v1", split={"v1": 50, "v2": 50}, command=HERE)
+    message = verdicts.verdict(none, control="v1", split={"v1": 50, "v2": 50}, command=HERE)
     assert message.because == "No labels yet."
 
 
@@ -220,7 +229,7 @@ def test_said_once() -> None:
 def test_when_labels_help(verdict: str, weight: int, help: bool) -> None:
     """The page asks for labels while they would decide something; traffic comes first."""
     split = {"v1": 100 - weight, "v2": weight}
-    assert help == words.labels_help(comparison(verdict), control="v1", split=split)
+    assert help == verdicts.labels_help(comparison(verdict), control="v1", split=split)
 
 
 BASE = {
@@ -412,18 +421,18 @@ def test_an_event_in_a_line() -> None:
 
 def test_one_time() -> None:
     """What happened once is not called "1 times"."""
-    facts = words.evidence(comparison("better", control_right=1), control="v1", alpha=0.05)
+    facts = verdicts.evidence(comparison("better", control_right=1), control="v1", alpha=0.05)
     assert facts["Where they disagree, v2 was right"] == "8 times"
     assert facts["Where they disagree, v1 was right"] == "1 time"
 
 
 def test_who_disagrees_and_how_many_were_asked() -> None:
     """The rate is of users where these count, and a version too slow to score all is told."""
-    facts = words.evidence(comparison("better"), control="v1", alpha=0.05)
+    facts = verdicts.evidence(comparison("better"), control="v1", alpha=0.05)
     assert facts["Requests on which they disagree"] == "0.70% of 1,700"
     assert not any("scored" in name for name in facts)
     slow = comparison("better", unit="user", sampling_rate=0.125)
-    facts = words.evidence(slow, control="v1", alpha=0.05)
+    facts = verdicts.evidence(slow, control="v1", alpha=0.05)
     assert facts["Users for whom they disagree"] == "0.70% of 1,700"
     assert facts["Requests that both have scored"].startswith("12.5% of the newest")
 
@@ -432,7 +441,7 @@ def test_evidence_without_shadow() -> None:
     """Without shadow nobody counts disagreements, and none are shown."""
     unknown = ("disagreement_rate", "scored", "sampling_rate", "challenger_right", "control_right")
     blind = comparison("better", **dict.fromkeys(unknown))
-    facts = words.evidence(blind, control="v1", alpha=0.05)
+    facts = verdicts.evidence(blind, control="v1", alpha=0.05)
     assert "1.3; a verdict takes 20" in facts.values()
     assert not any("disagree" in name for name in facts)
 
@@ -449,16 +458,16 @@ def test_evidence_without_shadow() -> None:
 )
 def test_drift_in_words(report: dict[str, Any], tone: str, part: str) -> None:
     """Each state of the drift report has its words, also a single feature that moved."""
-    message = words.drift(report)
+    message = drifted.drift(report)
     assert tone == message.tone
     assert part in " ".join(message)
 
 
 def test_a_candidate_is_named_where_one_is_under_way() -> None:
     """Nobody is told to train what has been trained already."""
-    message = words.drift(drift(0.4, status="WARNING") | {"candidate": "v3"})
+    message = drifted.drift(drift(0.4, status="WARNING") | {"candidate": "v3"})
     assert message.todo == "A candidate is under way: v3 has learned from it."
-    calm = words.drift(drift(0.1, status="OK") | {"candidate": "v3"})
+    calm = drifted.drift(drift(0.1, status="OK") | {"candidate": "v3"})
     assert calm.todo == "Nothing to do."
 
 
@@ -466,7 +475,7 @@ def test_three_features_are_named() -> None:
     """Of many features that moved the headline names the three that moved most."""
     features = {f"f{number}": 0.4 + number / 100 for number in range(29)}
     report = drift(0.5, status="WARNING") | {"features": features, "above": list(features)}
-    said = words.drift(report).because
+    said = drifted.drift(report).because
     assert said.endswith("F28 (0.68), F27 (0.67), F26 (0.66) and 26 more.")
 
 
@@ -486,7 +495,7 @@ def test_agreement_in_words(rate: float | None, verdict: str, said: str) -> None
         "versions": {"v1": {"requests": 0}, "v2": {"requests": 1}},
         "comparisons": [comparison(verdict, disagreement_rate=rate)],
     }
-    assert said in words.about_test(report)
+    assert said in explained.about_test(report)
 
 
 @pytest.mark.parametrize("value", [1.0, 3.0, 6.9])
@@ -637,7 +646,7 @@ def test_what_is_not_known_over_time_is_a_gap() -> None:
     assert [row["value"] for row in TOLD_ROWS] == [1, None, 1, 0, None, 0]
     right = course.accuracies(TOLD, "v1")
     assert [row["value"] for row in right] == [None, None, 0.75]
-    assert (right[0]["low"], right[2]["low"]) == (None, words.wilson(6, 8)[0])
+    assert (right[0]["low"], right[2]["low"]) == (None, scores.wilson(6, 8)[0])
     assert course.table(TOLD, ["v1", "v2"], course.right, any_of=["labelled"]) == {
         "v1": {"2026-11-28 00:00": "75.0% of 8 (40.9% to 92.9%)"},
         "v2": {"2026-11-28 00:00": "–"},

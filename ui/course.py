@@ -11,6 +11,7 @@ from typing import Any
 
 import charts
 import life
+import scores
 import words
 
 Json = Mapping[str, Any]
@@ -86,7 +87,7 @@ def accuracies(told: Json, version: str) -> list[dict[str, Any]]:
         rows.append({**each, "low": None, "high": None})
     for row, bucket in zip(rows, told["buckets"], strict=True):
         if (figures := bucket["versions"][version])["labelled"]:
-            row["low"], row["high"] = words.wilson(figures["correct"], figures["labelled"])
+            row["low"], row["high"] = scores.wilson(figures["correct"], figures["labelled"])
     return rows
 
 
@@ -154,7 +155,7 @@ def right(bucket: Json, version: str) -> str:
     figures = bucket["versions"][version]
     if not figures["labelled"]:
         return "–"
-    low, high = words.wilson(figures["correct"], figures["labelled"])
+    low, high = scores.wilson(figures["correct"], figures["labelled"])
     found, least, most = (
         words.percent(each, digits=1) for each in (accuracy(bucket, version), low, high)
     )

@@ -12,6 +12,7 @@ import api
 import course
 import latest
 import streamlit as st
+import verdicts
 import words
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ def show(message: words.Message) -> None:
             else:
                 st.empty()
         if message.typed:
-            st.caption(words.where_typed(message))
+            st.caption(verdicts.where_typed(message))
             st.code(message.typed, language=None, wrap_lines=True)
         else:
             st.empty()

@@ -6,7 +6,9 @@ from typing import Any
 
 import charts
 import live
+import scores
 import streamlit as st
+import verdicts
 import words
 
 
@@ -21,7 +23,7 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
         st.markdown(words.plain(words.ALONE))
     for comparison in report["comparisons"]:
         live.show(
-            words.verdict(
+            verdicts.verdict(
                 comparison,
                 control=report["control"],
                 split=config["effective_split"],
@@ -46,7 +48,7 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
 def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
     control = report["control"]
     if any(
-        words.labels_help(comparison, control=control, split=split)
+        verdicts.labels_help(comparison, control=control, split=split)
         for comparison in report["comparisons"]
     ):
         st.markdown(words.HOW_TO_LABEL)
@@ -57,7 +59,7 @@ def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
 def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
     st.subheader("Side by side", anchor=False)
     versions = report["versions"]
-    st.table(words.side_by_side(versions, config))
+    st.table(scores.side_by_side(versions, config))
     st.caption(words.TESTED)
     left, right = st.columns(2, gap="large")
     with left:
@@ -77,7 +79,7 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
 
 def _classes(versions: dict[str, Any]) -> None:
     """Show what each version has found of each class, as soon as there are labels."""
-    found = words.found(versions)
+    found = scores.found(versions)
     if any(found.values()):
         st.markdown("**Found of each class**")
         st.table(found)
@@ -97,7 +99,7 @@ def _errors(versions: dict[str, Any]) -> None:
 
 def _accuracies(versions: dict[str, Any]) -> None:
     intervals = {
-        name: (version["accuracy"], *words.wilson(version["correct"], version["labelled"]))
+        name: (version["accuracy"], *scores.wilson(version["correct"], version["labelled"]))
         for name, version in versions.items()
         if version["labelled"]
     }
@@ -114,4 +116,4 @@ def _evidence(report: dict[str, Any], config: dict[str, Any]) -> None:
     control, task = report["control"], config["task"]
     for comparison in report["comparisons"]:
         with st.expander(f"What the verdict on {words.plain(comparison['challenger'])} rests on"):
-            st.table(words.evidence(comparison, control=control, alpha=alpha, task=task))
+            st.table(verdicts.evidence(comparison, control=control, alpha=alpha, task=task))

@@ -6,6 +6,8 @@ from typing import Any
 
 import api
 import charts
+import drifted
+import explained
 import latest
 import live
 import streamlit as st
@@ -33,7 +35,7 @@ def _forest(config: dict[str, Any]) -> None:
         votes = None
     if votes:
         st.vega_lite_chart(charts.votes(votes["chances"], voters=votes["trees"]))
-    st.markdown(words.about_forest(votes, task=config["task"]))
+    st.markdown(explained.about_forest(votes, task=config["task"]))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
@@ -61,13 +63,13 @@ def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
 def _test(report: dict[str, Any], config: dict[str, Any]) -> None:
     requests = {name: version["requests"] for name, version in report["versions"].items()}
     st.vega_lite_chart(charts.shares(requests, config["effective_split"]))
-    st.markdown(words.about_test(report))
+    st.markdown(explained.about_test(report))
 
 
 @live.section("drift")
 def _drift(report: dict[str, Any], config: dict[str, Any]) -> None:
     drift = report["drift"]
-    feature = words.most_moved(drift, config["features"])
+    feature = drifted.most_moved(drift, config["features"])
     shares = drift["distributions"][feature["name"]]
     st.vega_lite_chart(charts.distribution(shares, title=words.title(feature["name"])))
-    st.markdown(words.about_drift(drift, feature))
+    st.markdown(explained.about_drift(drift, feature))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import charts
+import drifted
 import live
 import streamlit as st
 import words
@@ -19,7 +20,7 @@ def draw(config: dict[str, Any]) -> None:
 @live.section("drift")
 def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
     drift = report["drift"]
-    live.show(words.drift(drift))
+    live.show(drifted.drift(drift))
     if drift["score"] is None:
         st.empty()
     else:

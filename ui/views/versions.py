@@ -9,6 +9,7 @@ import charts
 import latest
 import life
 import live
+import scores
 import streamlit as st
 import words
 
@@ -72,7 +73,7 @@ def _exam(told: dict[str, Any], config: dict[str, Any]) -> None:
 
 def _intervals(sat: bundles.Exam) -> dict[str, tuple[float, float, float]]:
     return {
-        name: (score, *words.wilson(round(score * sat.rows), sat.rows))
+        name: (score, *scores.wilson(round(score * sat.rows), sat.rows))
         for name, score in sat.scores.items()
     }
 
