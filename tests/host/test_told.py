@@ -60,7 +60,11 @@ class Told:
     def wait_for(self, *told: str) -> None:
         """Wait until both ways have told all of it."""
         wanted = {(way, what) for way in WAYS for what in told}
-        self.host.wait(lambda: wanted <= self.counts().keys(), seconds=120)
+        try:
+            self.host.wait(lambda: wanted <= self.counts().keys(), seconds=120)
+        except AssertionError:
+            fires = self.host.run("curl -s http://127.0.0.1:9090/prometheus/api/v1/alerts")
+            raise AssertionError(f"missing {wanted - self.counts().keys()}: {fires}") from None
 
 
 def typed(words: str) -> str:
