@@ -62,6 +62,7 @@ class Service:
         metrics.watch(lambda: gauges.collect(self))
         self._newest_seen: bytes | None = None
         recorder.watch(self.look_at_drift)
+        recorder.share(history)
 
     @property
     def snapshot(self) -> Snapshot:

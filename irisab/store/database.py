@@ -216,7 +216,10 @@ def made(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(name for (name,) in rows)
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+Identity = tuple[int, int] | None
+
+
+def identity(path: Path) -> Identity:
     """Return what tells a file from another that takes its name, None where there is none."""
     try:
         status = path.stat()
@@ -230,12 +233,21 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def write_back(connection: sqlite3.Connection) -> None:
-    """Put what is committed into the file itself, and return when it is on the disk.
+def beside(path: Path) -> tuple[Identity, Identity]:
+    """Return what tells the log, and SQLite's index of it, from others that take their names.
 
-    Raises `sqlite3.OperationalError` where others hold it up for `BUSY_SECONDS`.
+    SQLite goes on with files that were deleted, of which nothing is left once the process ends.
     """
-    busy, *_ = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    return identity(log_of(path)), identity(path.with_name(f"{path.name}-shm"))
+
+
+def write_back(connection: sqlite3.Connection) -> None:
+    """Put what is committed into the file itself, of which nothing stays in the log.
+
+    Returns when it is on the disk. Raises `sqlite3.OperationalError` where others hold it up for
+    `BUSY_SECONDS`.
+    """
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise sqlite3.OperationalError("its write-ahead log is gone, and it is in use")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,18 @@ class History:
         self._reader.close()
         self._finder.close()
         self._labels.close()
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Let labels wait until the block has ended, and close the connections then."""
+        with self._labels.apart():
+            yield
+            self._reader.close()
+            self._finder.close()
+
+    def heed(self, is_kept: Callable[[], bool]) -> None:
+        """Keep labels only while this tells that what is written stays on the disk."""
+        self._labels.is_kept = is_kept
 
     # -- reading ----------------------------------------------------------------------------
 

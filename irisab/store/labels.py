@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from irisab.errors import HistoryError
 from irisab.store import evidence
-from irisab.store.database import BUSY_SECONDS, identity, log_of, transaction, write_back
+from irisab.store.database import BUSY_SECONDS, Identity, identity, transaction
 from irisab.store.reader import explained
 from irisab.store.upgrade import open_history
-
-log = logging.getLogger(__name__)
 
 # How long a label waits for a locked file when the label before it has already waited the whole
 # BUSY_SECONDS in vain: a lock that stays would otherwise hold every thread for seconds each.
 RETRY_SECONDS = 0.1
 
 _NOT_NOW = "the history could not be used a moment ago"
+_NO_LOG = "its -wal or -shm file was deleted or replaced, and is not there anew yet"
 
 
 class LabelWriter:
-    """One connection that writes labels; a file that takes the place of another is noticed."""
+    """One connection that writes labels; a file that takes the place of another is noticed.
+
+    `is_kept` tells whether what is written now is on the disk for good: see `Writer.is_kept`.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.is_kept: Callable[[], bool] = lambda: True
         self._path = path
-        self._identity: tuple[int, int] | None = None
-        self._log: tuple[int, int] | None = None
+        self._identity: Identity = None
         self._lock = threading.Lock()
         self._failing = False
         self._connection: sqlite3.Connection | None = None
 
     def close(self) -> None:
         """Close the connection; the next label opens another."""
+        with self.apart():
+            pass
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Let labels wait until the block has ended, and close the connection then."""
         with self._lock:
+            yield
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
@@ -53,26 +61,18 @@ class LabelWriter:
         with self._in_turn(), explained(self._path):
             if self._connection is None:
                 self._connection = open_history(self._path, synchronous="FULL")
-                self._log = identity(log_of(self._path))
+            self._refuse_lost_log()
             patience = RETRY_SECONDS if self._failing else BUSY_SECONDS
             self._connection.execute(f"PRAGMA busy_timeout = {1000 * patience:.0f}")
             with transaction(self._connection):
                 new = evidence.add(self._connection, request_id, labels, correct=correct)
-            if identity(log_of(self._path)) != self._log:
-                self._keep_without_log(self._connection)
+            self._refuse_lost_log()  # or it may be written where a crash leaves nothing of it
             return new
 
-    def _keep_without_log(self, connection: sqlite3.Connection) -> None:
-        """Put a label where it is found again: its write-ahead log has been deleted.
-
-        SQLite goes on with the deleted file, of which nothing is left once the process ends.
-        """
-        log.error(
-            "%s: its -wal file was deleted or replaced; labels are kept, each in more time, until "
-            "systemctl restart irisab",
-            self._path,
-        )
-        write_back(connection)
+    def _refuse_lost_log(self) -> None:
+        """Raise `HistoryError` until the writer has opened the history anew; labels come again."""
+        if not self.is_kept():
+            raise HistoryError(f"{self._path}: {_NO_LOG}")
 
     def _notice_another_file(self) -> None:
         """Begin anew where the file was removed or replaced: what is open has no name any more."""

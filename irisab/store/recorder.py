@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
+from irisab.store.history import History
 from irisab.store.revision import Revision
 from irisab.store.timeline import Drift
 from irisab.store.writer import QUEUE_ROWS, Failure, Item, Record, Writer
@@ -96,6 +97,11 @@ class Recorder:
         """Let `look` be called once a minute, between two writes; it may queue something."""
         self._look = look
 
+    def share(self, history: History) -> None:
+        """Be the one who writes what `history` adds labels to."""
+        self._writer.apart = history.apart
+        history.heed(self._writer.is_kept)
+
     def close(self) -> None:
         """Write what is queued, then stop."""
         self._stop.set()
@@ -138,7 +144,7 @@ class Recorder:
 
     def _flush(self) -> bool:
         todo: list[Sequence[Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
-        if not todo[0] and self._writer.stored_rows <= self.keep_rows:
+        if not todo[0] and not self._writer.has_work(self.keep_rows):
             return True
         while todo:
             items = todo.pop()

@@ -6,13 +6,14 @@ import hashlib
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from irisab.store import timeline, traffic
-from irisab.store.database import identity, transaction
+from irisab.store.database import Identity, beside, identity, transaction, write_back
 from irisab.store.pruning import Pruned, Pruner, note_rows
 from irisab.store.revision import Revision
 from irisab.store.rows import encode, is_numeric
@@ -70,15 +71,18 @@ class Writer:
     """One connection that writes predictions.
 
     `stored_rows` is how many the file holds, `forced_rows` how many of these are of versions that
-    were asked for by name.
+    were asked for by name. `apart` keeps labels waiting while a history is left whose files were
+    deleted or replaced, and closes what other connections the process has.
     """
 
     def __init__(self, path: Path) -> None:
         self.stored_rows = 0
         self.forced_rows = 0
+        self.apart: Callable[[], AbstractContextManager[None]] = nullcontext
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity = None
+        self._beside: tuple[Identity, Identity] = (None, None)
         self._salt = b""
         self._revisions: dict[str, Revision] = {}
         self._pruner = Pruner()
@@ -103,13 +107,36 @@ class Writer:
             pruned = self._prune(stored, forced, keep_rows)
         self.stored_rows, self.forced_rows = stored - pruned.rows, forced - pruned.forced
 
+    def has_work(self, keep_rows: int) -> bool:
+        """Tell whether there is something to do even where nothing is to be written."""
+        return self.stored_rows > keep_rows or not self.is_kept()
+
+    def is_kept(self) -> bool:
+        """Tell whether the files that are open still have their names on the disk."""
+        if self._connection is None:
+            return True
+        return identity(self._path) == self._identity and beside(self._path) == self._beside
+
     def _current(self) -> sqlite3.Connection:
-        """Return the connection to the file that has the name now."""
-        if self._connection is not None and identity(self._path) != self._identity:
-            log.error("%s: was removed or replaced; a new history begins", self._path)
-            self._connection.close()
-            self._connection = None
+        """Return the connection to the files that have the names now."""
+        if not self.is_kept():
+            # All connections together: a new one that meets an old one would share its index of
+            # the log, but not the log.
+            with self.apart():
+                self._leave()
         return self._connection or self._open()
+
+    def _leave(self) -> None:
+        """Close files that were deleted or replaced, with what is in them if it has a place."""
+        assert self._connection is not None
+        if identity(self._path) == self._identity:
+            write_back(self._connection)
+            said = "its -wal or -shm file was deleted or replaced; it has a new one, and all rows"
+        else:
+            said = "was removed or replaced; a new history begins"
+        log.error("%s: %s", self._path, said)
+        self._connection.close()
+        self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         connection = open_history(self._path, synchronous="NORMAL")
@@ -124,7 +151,8 @@ class Writer:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._identity = connection, identity(self._path)
+        self._connection = connection
+        self._identity, self._beside = identity(self._path), beside(self._path)
         return connection
 
     def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:

@@ -686,6 +686,33 @@ def label_until_matched(process: Process, request_id: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("deleted", ["-wal", "-shm", "-wal -shm", " -wal -shm"])
+def test_labels_outlive_deleted_files_and_a_kill(
+    deleted: str, config: Path, port: int, tmp_path: Path
+) -> None:
+    """Within a moment the service has files that are found again, and says so in one line."""
+    history = tmp_path / "h.sqlite3"
+    gone = [Path(f"{history}{each}") for each in deleted.split(" ")]
+    with running(config, port) as process:
+        ids = recorded(process, 3)
+        with process.held():  # or it would notice them one by one
+            for each in gone:
+                each.unlink()
+        wait_until(lambda: all(each.exists() for each in gone) and ERROR in process.log.read_text())
+        if history in gone:
+            ids = recorded(process, 3)
+        for each in ids:
+            label_until_matched(process, each)
+        process.signal(signal.SIGKILL)
+        process.wait()
+        assert process.log.read_text().count(ERROR) == 1
+    lines = process.run("history").stdout.splitlines()
+    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["setosa"] * 3
+
+
+ERROR = "ERROR irisab."
+
+
 def test_a_locked_history_holds_nobody_up(config: Path, port: int, tmp_path: Path) -> None:
     """Labels get a 503 and not, one after the other, every thread: the rest is answered."""
     with running(config, port) as process:

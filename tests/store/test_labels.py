@@ -12,6 +12,7 @@ from traffic import DIFFER
 from irisab.errors import HistoryError
 from irisab.store.database import log_of
 from irisab.store.history import History
+from irisab.store.recorder import Recorder
 
 Record = Callable[..., bytes]
 
@@ -28,38 +29,68 @@ def after_a_kill(path: Path, folder: Path) -> list[float | None]:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("deleted", [["-wal"], ["-shm"], ["-wal", "-shm"]])
 def test_labels_outlive_a_deleted_log(
+    deleted: list[str],
     replaced: bool,
     path: Path,
     history: History,
+    writer: Recorder,
     record: Record,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """SQLite goes on writing into a deleted file; a label is acknowledged once it is elsewhere."""
-    first, second, third = record([DIFFER]), record([DIFFER]), record([DIFFER])
-    assert history.label(first, [1])
-    assert not caplog.records
-    log_of(path).unlink()
-    if replaced:
-        log_of(path).touch()
-    for number, each in enumerate((second, third), start=2):
+    """SQLite goes on writing into a deleted file: none is acknowledged until there is another."""
+    writer.share(history)
+    ids = [record([DIFFER]) for _ in range(4)]
+    assert history.label(ids[0], [1])
+    for each in deleted:
+        path.with_name(path.name + each).unlink()
+        if replaced:
+            path.with_name(path.name + each).touch()
+    with pytest.raises(HistoryError, match="its -wal or -shm file was deleted or replaced"):
+        history.label(ids[1], [1])
+    assert writer.flush()
+    assert after_a_kill(path, path.parent / "copy 1") == [1, None, None, None]
+    for number, each in enumerate(ids[1:], start=2):
         assert history.label(each, [1])
         labels = after_a_kill(path, path.parent / f"copy {number}")
-        assert labels == [*[1] * number, *[None] * (3 - number)]
-    assert "history.sqlite3: its -wal file was deleted or replaced" in caplog.text
+        assert labels == [*[1] * number, *[None] * (4 - number)]
+    (said,) = caplog.messages
+    assert said.endswith("was deleted or replaced; it has a new one, and all rows")
 
 
-def test_others_hold_up_no_label_for_ever(path: Path, history: History, record: Record) -> None:
-    """A label that cannot be kept now is refused, and can be sent again."""
+def test_a_first_label_outlives_a_deleted_log(
+    path: Path, history: History, writer: Recorder, record: Record
+) -> None:
+    """Nor does a connection that is opened after the deletion take another log for the writer's."""
+    writer.share(history)
+    first, second = record(), record()
+    log_of(path).unlink()
+    with pytest.raises(HistoryError):
+        history.label(first, [0])
+    assert writer.flush()
+    assert history.label(first, [0])
+    assert history.label(second, [0])
+    assert after_a_kill(path, path.parent / "copy") == [0, 0]
+
+
+def test_others_hold_up_no_label_for_ever(
+    path: Path, history: History, writer: Recorder, record: Record
+) -> None:
+    """What was in a deleted log is kept first; until then predictions wait, and labels get 503."""
+    writer.share(history)
     first, second = record(), record()
     assert history.label(first, [0])
-    assert len([*history.rows()]) == 2
-    log_of(path).unlink()
-    with history._reader.reading() as connection:
+    other = History(path)
+    with other._reader.reading() as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM predictions").fetchall()
-        with pytest.raises(HistoryError, match="its write-ahead log is gone"):
+        log_of(path).unlink()
+        assert not writer.flush()
+        with pytest.raises(HistoryError, match="its -wal or -shm file was deleted or replaced"):
             history.label(second, [0])
         connection.execute("COMMIT")
-    history.label(second, [0])
+    other.close()
+    assert writer.flush()
+    assert history.label(second, [0])
     assert after_a_kill(path, path.parent / "copy") == [0, 0]
