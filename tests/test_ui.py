@@ -28,7 +28,7 @@ import verdicts
 import words
 from hypothesis import example, given
 from hypothesis import strategies as st
-from processes import ROW, Answer, Process, free_port, irisab, running, write_config
+from processes import ROW, Answer, Process, free_port, irisab, replace_in, running, write_config
 from sklearn.svm import LinearSVC
 from streamlit.testing.v1 import AppTest
 
@@ -760,6 +760,20 @@ def test_views_before_and_after_data(address: str, service: Process, name: str) 
     for _ in range(12):
         service.post("/predict", {"features": ROW})
     assert view(name).title
+
+
+def test_who_may_vote_is_said_while_anybody_may(
+    tmp_path: Path, iris_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the figures that votes have made, and gone with the reload that asks for keys."""
+    (tmp_path / "models").symlink_to(iris_models)
+    keys.edit(tmp_path / "keys", lambda _: [keys.Key("shop", "1" * 64, ("feedback",))])
+    open_door = "[auth]\nrequire = no\n"
+    with serving(tmp_path, open_door, monkeypatch=monkeypatch) as service:
+        assert words.plain(words.ANYBODY) in texts(view("ab_test"))
+        replace_in(service.config, "= no", "= feedback")
+        assert service.run("reload").returncode == 0
+        assert words.plain(words.ANYBODY) not in texts(view("ab_test"))
 
 
 def test_drift_is_announced(address: str, service: Process) -> None:
