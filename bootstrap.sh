@@ -322,6 +322,14 @@ install_release() {
 # irisab_cli COMMAND...: the new release's command, as the service's user.
 irisab_cli() { "$OPT/releases/$release/bin/irisab" --config "$INI" "$@"; }
 
+# Pickled models that a release served which asked nobody to vouch for them are opened as they were.
+# From then on root says which may be.
+vouch_for_old() {
+  local command=irisab/cli/vouch.py
+  [[ $dry_run || -e $OPT/releases/$release/$command ]] || return 0
+  [[ -e $ETC/vouched && (! -e $OPT/current || -e $OPT/current/$command) ]] || run irisab_cli vouch --all
+}
+
 install_models() {
   step "User, settings and models"
   getent passwd irisab >/dev/null || run useradd --system --user-group --no-create-home \
@@ -332,6 +340,8 @@ install_models() {
     run chown -R irisab:irisab $DATA  # the directory itself comes last, so that a killed run resumes
   fi
   [[ -e $INI ]] || run place 0644 "$TREE/irisab.ini.sample" $INI
+  [[ -d $ETC ]] || run install -d -m 0755 $ETC
+  vouch_for_old
   # The new release must accept the settings and the models before it takes over. Only a first
   # install makes models: later, one that is missing is the operator's to train, on other data.
   irisab_cli check >/dev/null 2>&1 || [[ -e $OPT/current ]] || run irisab_cli train
@@ -783,6 +793,7 @@ rollback() {
   release=${release#../}
   say "From $(cat $OPT/current/RELEASE) back to $release"
   check_host
+  vouch_for_old
   irisab_cli check >/dev/null
   install_files
   start_services

@@ -23,6 +23,7 @@ from irisab.cli import (
     rollout,
     service,
     train,
+    vouch,
 )
 from irisab.cli.arguments import add_config, add_version
 from irisab.cli.typed import typed
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_to(commands)
     rollout.add_to(commands)
     key.add_to(commands)
+    vouch.add_to(commands)
     backup.add_to(commands)
     return parser
 

@@ -3,7 +3,8 @@
 IrisabError                      exit 2
 ├── ConfigError                  the INI: file, section, option, value, reason
 ├── BundleError                  a model version on disk is missing, damaged or unfit
-│   └── MissingPackage           it needs a Python package that is not installed
+│   ├── MissingPackage           it needs a Python package that is not installed
+│   └── Unvouched                it is a pickle, and nobody who may has vouched for it
 ├── KeysError                    the keys file cannot be used as it is
 ├── DataError                    training data that cannot be used
 ├── HistoryError                 the history file cannot be read or written
@@ -49,6 +50,10 @@ class MissingPackage(BundleError):
             f"/opt/irisab/current/bootstrap.sh; elsewhere: .venv/bin/pip install {package}"
         )
         self.package = package
+
+
+class Unvouched(BundleError):
+    """A model is a pickle, and nobody whose word counts has vouched for it."""
 
 
 class KeysError(IrisabError):

@@ -16,7 +16,7 @@ PACKAGE = Path(irisab.__file__).parent
 LAYERS = {
     "__main__": "",
     "cli": "retrain | rollout | looks | standing | "
-    "train imports service reports key history backup models evaluate events | "
+    "train imports service reports key history backup models evaluate events | vouch | "
     "noting | text asking | arguments output typed",
     "http": "server | app control | openapi | auth last_good starts listener handshake heap | "
     "key_file dispatch systemd | exchange crowd | problem journal",
@@ -31,9 +31,9 @@ LAYERS = {
     "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen timeline | counters counts window | database revision | rows",
-    "model": "publish candidate | forms | footprint | bundle proof | around | plain estimator | "
-    "forest trees linear | ensembles sums wide | writing | branches | steps walk bitset fastest | "
-    "nodes servable native | columns links nested | arrays written known seats | "
+    "model": "publish candidate | forms | footprint | bundle proof | vouched unchanged around | "
+    "plain estimator | forest trees linear | ensembles sums wide | writing | branches | "
+    "steps walk bitset fastest | nodes servable native | columns links nested | arrays written known seats | "
     "answer schema sink",
     "stats": "paired unpaired | votes harm metric disagreement | comparison tally fall | "
     "sequential ratio chance | drift exact sketch",

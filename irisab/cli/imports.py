@@ -13,6 +13,7 @@ from irisab.cli.arguments import add
 from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
+from irisab.cli.vouch import missing
 from irisab.errors import DataError
 
 
@@ -53,6 +54,8 @@ def _import(options: argparse.Namespace) -> int:
     text = f"imported a {manifest['estimator']}"
     note(accepted.data.history, "train", text, version=options.version)
     for line in [*_unsealed(made.left), *made.notes, *_told(options.version, manifest)]:
+        say(line)
+    for line in missing(accepted.data.models, options.version, options):
         say(line)
     share = f"write {options.version} = PERCENT into [split] of {options.config}, then "
     share = "" if options.version in accepted.split else share

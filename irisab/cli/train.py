@@ -239,7 +239,8 @@ def _train_one(
         f"from {dataset.name}, {len(dataset.rows)} rows",
         version=version,
     )
-    say("\n".join([*_scores(version, manifest), *findings.of_exam(manifest["exam"])]))
+    lines = [*_scores(version, manifest), *findings.of_exam(manifest["exam"])]
+    say("\n".join([*lines, *missing(models, version, options)]))
 
 
 def _scores(version: str, manifest: Mapping[str, Any]) -> list[str]:

@@ -55,9 +55,20 @@ def _kept(version: str, folder: Path, is_current: bool) -> Kept:
 def use(models: Path, version: str, digest: str) -> str:
     """Make an older bundle of a version the current one; return its whole hash.
 
-    `digest` may be cut short, as long as one bundle only begins with it. The bundle is loaded and
-    its golden rows are replayed first. Raises `DataError` where there is no such bundle, and
-    `BundleError` where it cannot be served; nothing is changed then.
+    `digest` is as in `find`, which raises `DataError`. The bundle is loaded and its golden rows are
+    replayed first. Raises `BundleError` where it cannot be served; nothing is changed then.
+    """
+    whole = find(models, version, digest)
+    bundle.load_folder(models / version / whole, version)
+    publish.make_current(models / version, whole)
+    return whole
+
+
+def find(models: Path, version: str, digest: str) -> str:
+    """Return the whole hash of a bundle that is kept.
+
+    `digest` may be cut short, as long as one bundle only begins with it. Raises `DataError` where
+    there is no such bundle.
     """
     kept = [each.hash for each in listed(models) if each.version == version]
     if not kept:
@@ -68,8 +79,6 @@ def use(models: Path, version: str, digest: str) -> str:
             f"version {version} has {'no model' if not matching else 'several models'} "
             f"{digest!r}; there are {', '.join(kept)}"
         )
-    bundle.load_folder(models / version / matching[0], version)
-    publish.make_current(models / version, matching[0])
     return matching[0]
 
 

@@ -8,7 +8,7 @@
     models/<version>/current -> <sha12>
 
 Nothing is trusted unread: the folder's name vouches for the manifest, the manifest for the files,
-and golden rows for the answers.
+and golden rows for the answers. For a pickle, which is a program, a person does: see `vouched`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from typing import Any
 
 import numpy as np
 
-from irisab.errors import BundleError, MissingPackage
-from irisab.files import open_regular, read_regular
+from irisab.errors import BundleError, MissingPackage, Unvouched
+from irisab.files import open_regular
+from irisab.model import vouched
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
 from irisab.model.plain import PlainModel, restore
 from irisab.model.schema import Feature, Task, row_from_json
+from irisab.model.unchanged import PIECE, Unchanged
+from irisab.model.vouched import Origin, Vouchers
 from irisab.stats.drift import Reference
 
 MANIFEST, FOREST, PLAIN, PICKLE = "manifest.json", "forest.npz", "plain.npz", "model.joblib"
@@ -129,13 +132,11 @@ def load(models: Path, version: str) -> Bundle:
         raise BundleError(f"{folder}: the model cannot be read: {error}; {_REMEDY}") from error
 
 
-def load_folder(folder: Path, version: str) -> Bundle:
+def load_folder(folder: Path, version: str, *, vouchers: Vouchers | None = None) -> Bundle:
     """Do the same with any bundle of `version`; raises also `OSError`."""
     try:
-        return _load(folder, version)
-    except OSError:
-        raise
-    except MissingPackage:
+        return _load(folder, version, vouchers or vouched.here())
+    except (OSError, MissingPackage, Unvouched):
         raise
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
@@ -149,8 +150,10 @@ def load_folder(folder: Path, version: str) -> Bundle:
 _REMEDY = f"train it again, or let {CURRENT!r} point to an older model beside it"
 
 
-def _load(folder: Path, version: str) -> Bundle:
-    manifest = manifest_of(folder)
+def _load(folder: Path, version: str, vouchers: Vouchers) -> Bundle:
+    manifest, origin = read(folder)
+    if form_of(manifest) == PICKLE:
+        vouchers.refuse_unvouched(origin, folder, version)
     reference = manifest["reference"]
     features = features_of(manifest)
     bundle = Bundle(
@@ -179,15 +182,22 @@ def _load(folder: Path, version: str) -> Bundle:
 
 def manifest_of(folder: Path) -> dict[str, Any]:
     """Return the manifest of a bundle; raises `BundleError` where it is another than it was."""
+    return read(folder)[0]
+
+
+def read(folder: Path) -> tuple[dict[str, Any], Origin]:
+    """Return the same, and where it comes from."""
     path = folder / MANIFEST
-    data = read_regular(path)
-    if hashlib.sha256(data).hexdigest()[:FOLDER_DIGITS] != folder.name:
+    with open_regular(path) as file:
+        data = file.read()
+        origin = Origin(hashlib.sha256(data).hexdigest(), os.fstat(file.fileno()))
+    if origin.sha256[:FOLDER_DIGITS] != folder.name:
         raise BundleError(f"{path}: is not the manifest this folder was made with")
     manifest: dict[str, Any] = json.loads(data)
     if manifest["format"] not in FORMATS:
         read = " and ".join(map(str, FORMATS))
         raise BundleError(f"{path}: has format {manifest['format']}, this irisab reads {read}")
-    return manifest
+    return manifest, origin
 
 
 def _floats(values: Sequence[float | None]) -> Any:
@@ -235,13 +245,12 @@ def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> BufferedR
     """Open a file of a bundle that is as it was written."""
     if not _FILE.fullmatch(name):
         raise BundleError(f"{folder / MANIFEST}: names no file of this folder: {name!r}")
-    file = open_regular(folder / name)
     # Not read at once: a file may be larger than the memory that is left.
-    if hashlib.file_digest(file, "sha256").hexdigest() != manifest["files"][name]:
+    file = Unchanged(folder / name)
+    if file.sha256 != manifest["files"][name]:
         file.close()
         raise BundleError(f"{folder / name}: was changed since training (sha256 differs)")
-    file.seek(0)
-    return file
+    return BufferedReader(file, PIECE)
 
 
 def _refuse_other_libraries(folder: Path, trained: Mapping[str, str]) -> None:
