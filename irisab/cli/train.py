@@ -13,6 +13,7 @@ from irisab.cli.arguments import add
 from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.typed import typed
+from irisab.cli.vouch import missing
 from irisab.errors import ConfigError, DataError, HistoryError
 from irisab.versions import ModelOptions, default_model
 

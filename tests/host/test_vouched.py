@@ -91,7 +91,7 @@ def test_a_pickle_is_opened_on_root_s_word_alone(host: Host) -> None:
 
 
 def test_an_upgrade_goes_on_with_the_pickles_that_were_served(host: Host) -> None:
-    """Of a release that asked nobody: it says for which it vouches, once; and the way back works."""
+    """Of a release that asked nobody: it vouches for them once, and says so; the way back works."""
     bring(host)
     host.run(f"mv {CURRENT}/irisab/cli/vouch.py /root/vouch.py; rm -f /etc/irisab/vouched")
     release = host.run(f"readlink -f {CURRENT}")
