@@ -172,6 +172,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     task_class = Task
     error_task_class = Refusal
 
+    def service(self) -> None:
+        """Answer the first request; of what came in one go with it, one more is parsed.
+
+        Before, so that this connection counts as busy, and is read no further, until nothing is
+        left.
+        """
+        request = self.requests[0]
+        if request.left:
+            left, request.left = request.left, b""
+            self.received(left)
+        super().service()
+
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     """The listening socket. While `draining`, every answer closes its connection."""

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from traffic import wait_until
@@ -240,6 +240,56 @@ def test_who_sends_many_requests_waits_for_who_sends_one(by_hand: ByHand) -> Non
             # Two turns to accept and to read it, of ten milliseconds each.
             assert len(by_hand.answered) - before < 60
         by_hand.turn(lambda: by_hand.answered.count("/a") == 200)
+
+
+def test_of_many_requests_in_one_go_few_are_parsed(by_hand: ByHand) -> None:
+    """One more than is answered. Until the last answer the connection counts as busy, and all
+    answers come, in order."""
+    paths = [f"/{number}" for number in range(300)]
+    with by_hand.connect(b"".join(GET % path[1:].encode() for path in paths)) as connection:
+        by_hand.turn(lambda: by_hand.server.active_channels)
+        (channel,) = by_hand.server.active_channels.values()
+        by_hand.turn(lambda: channel.requests)
+        while len(by_hand.answered) < 300:
+            assert 1 <= len(channel.requests) <= 2
+            by_hand.server.turn()
+        assert by_hand.answered == paths
+        received = b""
+        while received.count(b"HTTP/1.1 200 OK") < 300:
+            received += connection.recv(65536)
+
+
+def test_who_waits_for_100_behind_another_request_gets_it(by_hand: ByHand) -> None:
+    """After the answer to that one, although both came in one go."""
+    expecting = b"POST /b HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    with by_hand.connect(GET % b"a" + expecting) as connection:
+        connection.setblocking(False)
+        received = b""
+
+        def has(answers: int) -> bool:
+            nonlocal received
+            with suppress(BlockingIOError):
+                received += connection.recv(65536)
+            return received.count(b"HTTP/1.1 ") == answers
+
+        by_hand.turn(lambda: has(2))
+        assert received.endswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"body" + GET % b"c")
+        by_hand.turn(lambda: has(4))
+    assert by_hand.answered == ["/a", "/b", "/c"]
+
+
+def test_nothing_is_answered_behind_what_is_refused(by_hand: ByHand) -> None:
+    """The connection is closed after the 400: what comes behind may be the body of it."""
+    with by_hand.connect(GET % b"a" + b"nonsense\r\n\r\n" + GET % b"b" * 100) as connection:
+        by_hand.turn(lambda: by_hand.answered)
+        by_hand.turn(lambda: not by_hand.server.active_channels)
+        received = b""
+        with suppress(ConnectionResetError):
+            while chunk := connection.recv(65536):
+                received += chunk
+    assert received.count(b"HTTP/1.") == 2 and b" 400 Bad Request" in received
+    assert by_hand.answered == ["/a"]
 
 
 def test_workers_take_turns_as_well() -> None:
