@@ -138,7 +138,7 @@ class Recorder:
 
     def _flush(self) -> bool:
         todo: list[Sequence[Item]] = [[self._queue.popleft() for _ in range(len(self._queue))]]
-        if not todo[0] and self._writer.stored_rows <= self.keep_rows:
+        if not todo[0] and self._writer.stored.all <= self.keep_rows:
             return True
         while todo:
             items = todo.pop()
