@@ -16,15 +16,17 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
-from irisab.http import dispatch, exchange
+from irisab.http import dispatch, exchange, lines
 
 LARGE = 1_000_000
 
 
 class Running:
-    """A server in a thread of its own, with one worker. GET /slow waits for `go`."""
+    """A server in a thread of its own. /slow waits for `go`; `begun` are how many of it do."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.begun = 0
+        self._threads = threads
         self.go = threading.Event()
         self.port = 0
         self._stop = False
@@ -38,8 +40,8 @@ class Running:
             self.port = listener.getsockname()[1]
             self._server = server = dispatch.create(
                 self._app, listener,
-                is_quick=lambda method, path, length: path not in ("/slow", "/large"),
-                threads=1, ident="irisab",
+                is_quick=lambda method, path, length: path not in ("/slow", "/large", "/other"),
+                threads=self._threads, ident="irisab",
             )  # fmt: skip
             self._ready.set()
             while not self._stop:
@@ -52,6 +54,7 @@ class Running:
         if path == "/last":
             self._stop = True
         if path == "/slow":
+            self.begun += 1
             self.go.wait(10)
         if path == "/tardy":
             started = time.thread_time()
@@ -112,6 +115,28 @@ def test_short_work_does_not_wait_for_long_work(running: Running) -> None:
         assert read(quick, 1) == ["/quick True"]
         running.go.set()
         assert read(slow, 1) == ["/slow False"]
+
+
+def test_of_large_bodies_one_is_worked_on_at_a_time() -> None:
+    """Others wait for it, and the workers that are left do other things meanwhile; then they
+    have their turn."""
+    running = Running(threads=3)
+    try:
+        large = b"POST /slow HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % lines.LARGE
+        with ExitStack() as stack:
+            sent = [stack.enter_context(running.ask()) for _ in range(3)]
+            for each in sent:
+                each.sendall(large + bytes(lines.LARGE))
+            wait_until(lambda: running.begun == 1)
+            wait_until(lambda: len(running._server.task_dispatcher.queue._large) == 2)
+            with running.ask("/other") as other:
+                assert read(other, 1) == ["/other False"]
+            assert running.begun == 1
+            running.go.set()
+            for each in sent:
+                assert read(each, 1) == ["/slow False"]
+    finally:
+        running.stop()
 
 
 def test_pipelined_answers_keep_their_order(running: Running) -> None:
@@ -290,20 +315,6 @@ def test_nothing_is_answered_behind_what_is_refused(by_hand: ByHand) -> None:
                 received += chunk
     assert received.count(b"HTTP/1.") == 2 and b" 400 Bad Request" in received
     assert by_hand.answered == ["/a"]
-
-
-def test_workers_take_turns_as_well() -> None:
-    """What came in one go with a request waits in a line of its own."""
-    lines = dispatch.TwoLines(threading.get_ident())
-    for number in range(3):
-        lines.append(number)
-    pipelining = threading.Thread(target=lambda: [lines.append(f"more {n}") for n in range(5)])
-    pipelining.start()
-    pipelining.join()
-    assert len(lines) == 8
-    taken = [lines.popleft() for _ in range(8)]
-    assert taken == ["more 0", 0, "more 1", 1, "more 2", 2, "more 3", "more 4"]
-    assert not lines
 
 
 def test_no_worker_waits_for_who_does_not_read(running: Running) -> None:
