@@ -31,6 +31,7 @@ from waitress.utilities import build_http_date
 
 from irisab.http import crowd
 from irisab.http.exchange import Refusal, Request, Task
+from irisab.http.lines import Lines
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 TURN_SECONDS = 0.01
 # Of that, what answers may take whose clients had others in the same go: whoever comes meanwhile is
 # read, and then answered, in the next turns.
-FURTHER_SECONDS = 0.002
+FURTHER_SECONDS = 0.0005
 # After two in a row that take more it leaves everything to the workers for so many times as long.
 REST = 100
 # Who has so many bytes of answers left to read gets no further one; more than waitress holds back
@@ -73,43 +74,13 @@ def create(
     )
 
 
-class TwoLines:
-    """Two lines of channels that take turns: in one the first request of each, in the other what
-    came in one go with it.
-
-    waitress's workers take from it what they do next; it holds the lock then.
-    """
-
-    def __init__(self, main_thread: int) -> None:
-        self._main_thread = main_thread
-        self._first: deque[Channel] = deque()
-        self._further: deque[Channel] = deque()
-        self._turn_of_further = False
-
-    def __len__(self) -> int:
-        return len(self._first) + len(self._further)
-
-    def append(self, channel: Channel) -> None:
-        """Let a channel wait: the main thread has read its request, a worker goes on with it."""
-        here = threading.get_ident() == self._main_thread
-        (self._first if here else self._further).append(channel)
-
-    def popleft(self) -> Channel:
-        """Return whose turn it is."""
-        self._turn_of_further = not self._turn_of_further
-        one, other = self._first, self._further
-        if self._turn_of_further:
-            one, other = other, one
-        return (one or other).popleft()
-
-
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
     """Sorts requests between the main thread and the workers."""
 
     def __init__(self, is_quick: IsQuick) -> None:
         super().__init__()
         self.main_thread = threading.get_ident()
-        self.queue = TwoLines(self.main_thread)
+        self.queue = Lines(self.main_thread)
         self._is_quick = is_quick
         self._here: deque[Channel] = deque()
         self._further: deque[Channel] = deque()
@@ -171,6 +142,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = Request
     task_class = Task
     error_task_class = Refusal
+
+    def service(self) -> None:
+        """Answer the first request; of what came in one go with it, one more is parsed.
+
+        Before, so that this connection counts as busy, and is read no further, until nothing is
+        left.
+        """
+        request = self.requests[0]
+        if request.left:
+            left, request.left = request.left, b""
+            self.received(left)
+        super().service()
 
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]

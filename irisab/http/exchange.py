@@ -81,24 +81,42 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.arrived = time()
+        # What came in one go with it, and is not parsed yet.
+        self.left = b""
         self._begun = False
 
     def received(self, data: bytes) -> int:
-        """Take what came; who speaks TLS is told at once, instead of waiting for its answer."""
-        if not self._begun and data.startswith(TLS_HANDSHAKE):
+        """Take what came; all behind a whole request is left for later.
+
+        A read may bring hundreds of requests: parsing them at once would keep everybody waiting.
+        Who speaks TLS is told at once, instead of waiting for its answer.
+        """
+        # Blank lines before it (RFC 9112, 2.2), each of which would be parsed like a request.
+        begun = data if self._begun else data.lstrip()
+        if not begun:
+            self.empty = self.completed = True
+        elif not self._begun and begun.startswith(TLS_HANDSHAKE):
             self.error = BadRequest("this port speaks HTTP, not HTTPS: use http://")
             self.completed = True
-            return len(data)
-        self._begun = True
-        taken: int = super().received(data)
-        return taken
+        else:
+            self._begun = True
+            taken: int = super().received(begun)
+            if not self.completed:
+                return len(data) - len(begun) + taken
+            # No body comes, or none is wanted: nobody need be told to send it (RFC 9110, 10.1.1).
+            self.expect_continue = False
+            self.left = begun[taken:]
+        return len(data)
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the header; refuse a GET that announces a body, before any of it is stored.
 
         A short one is read and means nothing (RFC 9110, 9.3.1).
         """
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError:  # a length of 5,000 digits, which Python does not read
+            raise ParsingError("a header has a number that is none") from None
         long = self.chunked or self.content_length > SHORT_BODY
         if long and self.command in ("GET", "HEAD"):
             raise ParsingError(f"{self.command} takes no body")

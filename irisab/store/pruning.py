@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sqlite3
 from typing import NamedTuple
 
@@ -12,15 +13,28 @@ from irisab.store.revision import Revision
 USERS_AT_ONCE = 20_000
 
 
-class Pruned(NamedTuple):
-    """How many rows were deleted, and how many of them were forced."""
+class Rows(NamedTuple):
+    """How many rows: all, those of a version asked for by name, those after a request's first."""
 
-    rows: int
-    forced: int
+    all: int = 0
+    forced: int = 0
+    further: int = 0
 
-    def and_forced(self, rows: int) -> Pruned:
-        """Return it with more forced rows."""
-        return Pruned(self.rows + rows, self.forced + rows)
+    def plus(self, other: Rows) -> Rows:
+        return Rows(*map(operator.add, self, other))
+
+    def minus(self, other: Rows) -> Rows:
+        return Rows(*map(operator.sub, self, other))
+
+
+def count(connection: sqlite3.Connection, which: str = "TRUE", *values: object) -> Rows:
+    """Count the rows for which a condition holds."""
+    counts = connection.execute(
+        f"SELECT count(*), ifnull(sum(forced), 0), ifnull(sum(row > 0), 0) FROM predictions"
+        f" WHERE {which}",
+        values,
+    )
+    return Rows._make(counts.fetchone())
 
 
 class Pruner:
@@ -32,34 +46,50 @@ class Pruner:
 
     def __init__(self) -> None:
         self._users_may_be_left = True
+        # No request before this one has more than one row.
+        self._batches_from = b""
 
-    def prune(self, connection: sqlite3.Connection, rows: int, serving: Revision | None) -> Pruned:
-        """Delete the oldest rows, so many or a few less: whole requests."""
-        kept = _after(connection, rows, "TRUE")
-        (forced,) = connection.execute(
-            "SELECT count(*) FROM predictions WHERE forced = 1 AND request_id < ?", (kept,)
-        ).fetchone()
-        deleted = connection.execute("DELETE FROM predictions WHERE request_id < ?", (kept,))
-        for table in ("counted", "own_ids"):
-            connection.execute(
-                f"DELETE FROM {table} WHERE request_id < (SELECT min(request_id) FROM predictions)"
-            )
+    def prune(
+        self, connection: sqlite3.Connection, rows: int, serving: Revision | None, *, batches: bool
+    ) -> Rows:
+        """Delete the oldest requests, or the oldest of more than one row: so many rows, or a few
+        less."""
+        pruned = (self._prune_batches if batches else _prune_oldest)(connection, rows)
         if serving is not None:
             self._prune_users(connection, serving)
-        return Pruned(deleted.rowcount, forced)
+        return pruned
 
-    def prune_forced(self, connection: sqlite3.Connection, rows: int) -> int:
-        """Delete the oldest forced rows; returns how many."""
+    def prune_forced(self, connection: sqlite3.Connection, rows: int) -> Rows:
+        """Delete the oldest forced rows, so many or a few less."""
         kept = _after(connection, rows, "forced = 1")
+        pruned = count(connection, "forced = 1 AND request_id < ?", kept)
         connection.execute(
             "DELETE FROM own_ids WHERE request_id IN"
             " (SELECT request_id FROM predictions WHERE forced = 1 AND request_id < ?)",
             (kept,),
         )
-        deleted = connection.execute(
-            "DELETE FROM predictions WHERE forced = 1 AND request_id < ?", (kept,)
-        )
-        return deleted.rowcount
+        connection.execute("DELETE FROM predictions WHERE forced = 1 AND request_id < ?", (kept,))
+        return pruned
+
+    def _prune_batches(self, connection: sqlite3.Connection, rows: int) -> Rows:
+        gone: list[tuple[bytes]] = []
+        pruned = Rows()
+        # In the order of the primary key: no more is read than is deleted, and what lies between.
+        for request_id, size, forced in connection.execute(
+            "SELECT request_id, count(*), sum(forced) FROM predictions WHERE request_id >= ?"
+            " GROUP BY request_id HAVING count(*) > 1 ORDER BY request_id",
+            (self._batches_from,),
+        ):
+            if pruned.all + size > rows:
+                break
+            gone.append((request_id,))
+            pruned = pruned.plus(Rows(size, forced, size - 1))
+        if gone:
+            # Not the last one: the transaction may fail, and then they are all there.
+            (self._batches_from,) = gone[0]
+        for table in ("predictions", "counted", "own_ids"):
+            connection.executemany(f"DELETE FROM {table} WHERE request_id = ?", gone)
+        return pruned
 
     def _prune_users(self, connection: sqlite3.Connection, serving: Revision) -> None:
         for revision in _gone(connection, serving):
@@ -68,6 +98,17 @@ class Pruner:
                 connection.execute("DELETE FROM newest_rows WHERE revision = ?", (revision,))
         if self._users_may_be_left:
             self._users_may_be_left = _prune_pairs(connection, serving)
+
+
+def _prune_oldest(connection: sqlite3.Connection, rows: int) -> Rows:
+    kept = _after(connection, rows, "TRUE")
+    pruned = count(connection, "request_id < ?", kept)
+    connection.execute("DELETE FROM predictions WHERE request_id < ?", (kept,))
+    for table in ("counted", "own_ids"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE request_id < (SELECT min(request_id) FROM predictions)"
+        )
+    return pruned
 
 
 def _after(connection: sqlite3.Connection, rows: int, which: str) -> bytes | None:

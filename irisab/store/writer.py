@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from irisab.store import timeline, traffic
 from irisab.store.database import Identity, beside, identity, transaction, write_back
-from irisab.store.pruning import Pruned, Pruner, note_rows
+from irisab.store.pruning import Pruner, Rows, count, note_rows
 from irisab.store.revision import Revision
 from irisab.store.rows import encode, is_numeric
 from irisab.store.timeline import Drift
@@ -28,6 +28,9 @@ QUEUE_ROWS = 20_000
 # Of `keep_rows`: what rows of versions that were asked for by name may take of it. They count for
 # nothing, and must not push out what somebody will label.
 FORCED_SHARE = 0.1
+# Of `keep_rows`: where the rows after the first of a request take more, batches are pruned before
+# all others. A thousand rows are asked for as easily as one, and would push out a thousand.
+BATCH_SHARE = 0.5
 # One statement per row would give up and take the interpreter's lock for each; one statement for
 # 64 rows leaves the interpreter to the requests.
 ROWS_PER_STATEMENT = 64
@@ -70,14 +73,12 @@ _Values = tuple[bytes, int, float, str, str, int, bytes | None, float, bytes, fl
 class Writer:
     """One connection that writes predictions.
 
-    `stored_rows` is how many the file holds, `forced_rows` how many of these are of versions that
-    were asked for by name. `apart` keeps labels waiting while a history is left whose files were
-    deleted or replaced, and closes what other connections the process has.
+    `stored` counts the rows that the file holds. `apart` keeps labels waiting while a history is
+    left whose files were deleted or replaced, and closes what other connections the process has.
     """
 
     def __init__(self, path: Path) -> None:
-        self.stored_rows = 0
-        self.forced_rows = 0
+        self.stored = Rows()
         self.apart: Callable[[], AbstractContextManager[None]] = nullcontext
         self._path = path
         self._connection: sqlite3.Connection | None = None
@@ -102,14 +103,13 @@ class Writer:
             self._insert(predictions)
             self._count(predictions, [each for each in items if isinstance(each, Failure)])
             timeline.note(self._connection, [each for each in items if isinstance(each, Drift)])
-            stored = self.stored_rows + sum(len(each.rows) for each in predictions)
-            forced = self.forced_rows + sum(len(each.rows) for each in predictions if each.forced)
-            pruned = self._prune(stored, forced, keep_rows)
-        self.stored_rows, self.forced_rows = stored - pruned.rows, forced - pruned.forced
+            stored = self.stored.plus(_rows(predictions))
+            stored = stored.minus(self._prune(stored, keep_rows))
+        self.stored = stored
 
     def has_work(self, keep_rows: int) -> bool:
         """Tell whether there is something to do even where nothing is to be written."""
-        return self.stored_rows > keep_rows or not self.is_kept()
+        return self.stored.all > keep_rows or not self.is_kept()
 
     def is_kept(self) -> bool:
         """Tell whether the files that are open still have their names on the disk."""
@@ -142,10 +142,7 @@ class Writer:
         connection = open_history(self._path, synchronous="NORMAL")
         try:
             (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
-            (self.stored_rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
-            (self.forced_rows,) = connection.execute(
-                "SELECT count(*) FROM predictions WHERE forced = 1"
-            ).fetchone()
+            self.stored, self._pruner = count(connection), Pruner()
             with transaction(connection):
                 self._write_revisions(connection, list(self._revisions.values()))
         except BaseException:
@@ -227,17 +224,27 @@ class Writer:
         for each in {each.revision: each for each in predictions}.values():
             note_rows(self._connection, each.revision, each.request_id)
 
-    def _prune(self, stored: int, forced: int, keep_rows: int) -> Pruned:
-        """Delete the oldest rows beyond `keep_rows`, and forced ones beyond their share of it; not
-        too many at a time."""
+    def _prune(self, stored: Rows, keep_rows: int) -> Rows:
+        """Delete what is beyond `keep_rows`, and forced rows beyond their share of it; not too many
+        at a time."""
         assert self._connection is not None
-        too_many = min(forced - int(FORCED_SHARE * keep_rows), QUEUE_ROWS)
-        apart = self._pruner.prune_forced(self._connection, too_many) if too_many > 0 else 0
-        excess = min(stored - apart - keep_rows, QUEUE_ROWS)
+        pruned = Rows()
+        too_many = min(stored.forced - int(FORCED_SHARE * keep_rows), QUEUE_ROWS)
+        if too_many > 0:
+            pruned = self._pruner.prune_forced(self._connection, too_many)
+        left = stored.minus(pruned)
+        excess = min(left.all - keep_rows, QUEUE_ROWS)
         if excess <= 0:
-            return Pruned(apart, apart)
+            return pruned
         serving = next(reversed(self._revisions.values()), None)
-        return self._pruner.prune(self._connection, excess, serving).and_forced(apart)
+        batches = left.further > BATCH_SHARE * keep_rows
+        return pruned.plus(self._pruner.prune(self._connection, excess, serving, batches=batches))
+
+
+def _rows(predictions: Sequence[Record]) -> Rows:
+    rows = sum(len(each.rows) for each in predictions)
+    forced = sum(len(each.rows) for each in predictions if each.forced)
+    return Rows(rows, forced, rows - len(predictions))
 
 
 def _insert_statement(rows: int) -> str:

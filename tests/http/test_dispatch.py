@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from traffic import wait_until
@@ -16,15 +16,17 @@ from waitress.adjustments import Adjustments
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
-from irisab.http import dispatch, exchange
+from irisab.http import dispatch, exchange, lines
 
 LARGE = 1_000_000
 
 
 class Running:
-    """A server in a thread of its own, with one worker. GET /slow waits for `go`."""
+    """A server in a thread of its own. /slow waits for `go`; `begun` are how many of it do."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.begun = 0
+        self._threads = threads
         self.go = threading.Event()
         self.port = 0
         self._stop = False
@@ -38,8 +40,8 @@ class Running:
             self.port = listener.getsockname()[1]
             self._server = server = dispatch.create(
                 self._app, listener,
-                is_quick=lambda method, path, length: path not in ("/slow", "/large"),
-                threads=1, ident="irisab",
+                is_quick=lambda method, path, length: path not in ("/slow", "/large", "/other"),
+                threads=self._threads, ident="irisab",
             )  # fmt: skip
             self._ready.set()
             while not self._stop:
@@ -52,6 +54,7 @@ class Running:
         if path == "/last":
             self._stop = True
         if path == "/slow":
+            self.begun += 1
             self.go.wait(10)
         if path == "/tardy":
             started = time.thread_time()
@@ -112,6 +115,28 @@ def test_short_work_does_not_wait_for_long_work(running: Running) -> None:
         assert read(quick, 1) == ["/quick True"]
         running.go.set()
         assert read(slow, 1) == ["/slow False"]
+
+
+def test_of_large_bodies_one_is_worked_on_at_a_time() -> None:
+    """Others wait for it, and the workers that are left do other things meanwhile; then they
+    have their turn."""
+    running = Running(threads=3)
+    try:
+        large = b"POST /slow HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % lines.LARGE
+        with ExitStack() as stack:
+            sent = [stack.enter_context(running.ask()) for _ in range(3)]
+            for each in sent:
+                each.sendall(large + bytes(lines.LARGE))
+            wait_until(lambda: running.begun == 1)
+            wait_until(lambda: len(running._server.task_dispatcher.queue._large) == 2)
+            with running.ask("/other") as other:
+                assert read(other, 1) == ["/other False"]
+            assert running.begun == 1
+            running.go.set()
+            for each in sent:
+                assert read(each, 1) == ["/slow False"]
+    finally:
+        running.stop()
 
 
 def test_pipelined_answers_keep_their_order(running: Running) -> None:
@@ -242,18 +267,54 @@ def test_who_sends_many_requests_waits_for_who_sends_one(by_hand: ByHand) -> Non
         by_hand.turn(lambda: by_hand.answered.count("/a") == 200)
 
 
-def test_workers_take_turns_as_well() -> None:
-    """What came in one go with a request waits in a line of its own."""
-    lines = dispatch.TwoLines(threading.get_ident())
-    for number in range(3):
-        lines.append(number)
-    pipelining = threading.Thread(target=lambda: [lines.append(f"more {n}") for n in range(5)])
-    pipelining.start()
-    pipelining.join()
-    assert len(lines) == 8
-    taken = [lines.popleft() for _ in range(8)]
-    assert taken == ["more 0", 0, "more 1", 1, "more 2", 2, "more 3", "more 4"]
-    assert not lines
+def test_of_many_requests_in_one_go_few_are_parsed(by_hand: ByHand) -> None:
+    """One more than is answered. Until the last answer the connection counts as busy, and all
+    answers come, in order."""
+    paths = [f"/{number}" for number in range(300)]
+    with by_hand.connect(b"".join(GET % path[1:].encode() for path in paths)) as connection:
+        by_hand.turn(lambda: by_hand.server.active_channels)
+        (channel,) = by_hand.server.active_channels.values()
+        by_hand.turn(lambda: channel.requests)
+        while len(by_hand.answered) < 300:
+            assert 1 <= len(channel.requests) <= 2
+            by_hand.server.turn()
+        assert by_hand.answered == paths
+        received = b""
+        while received.count(b"HTTP/1.1 200 OK") < 300:
+            received += connection.recv(65536)
+
+
+def test_who_waits_for_100_behind_another_request_gets_it(by_hand: ByHand) -> None:
+    """After the answer to that one, although both came in one go."""
+    expecting = b"POST /b HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    with by_hand.connect(GET % b"a" + expecting) as connection:
+        connection.setblocking(False)
+        received = b""
+
+        def has(answers: int) -> bool:
+            nonlocal received
+            with suppress(BlockingIOError):
+                received += connection.recv(65536)
+            return received.count(b"HTTP/1.1 ") == answers
+
+        by_hand.turn(lambda: has(2))
+        assert received.endswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"body" + GET % b"c")
+        by_hand.turn(lambda: has(4))
+    assert by_hand.answered == ["/a", "/b", "/c"]
+
+
+def test_nothing_is_answered_behind_what_is_refused(by_hand: ByHand) -> None:
+    """The connection is closed after the 400: what comes behind may be the body of it."""
+    with by_hand.connect(GET % b"a" + b"nonsense\r\n\r\n" + GET % b"b" * 100) as connection:
+        by_hand.turn(lambda: by_hand.answered)
+        by_hand.turn(lambda: not by_hand.server.active_channels)
+        received = b""
+        with suppress(ConnectionResetError):
+            while chunk := connection.recv(65536):
+                received += chunk
+    assert received.count(b"HTTP/1.") == 2 and b" 400 Bad Request" in received
+    assert by_hand.answered == ["/a"]
 
 
 def test_no_worker_waits_for_who_does_not_read(running: Running) -> None:

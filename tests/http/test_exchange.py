@@ -52,3 +52,52 @@ def test_what_is_forgotten_is_given_back() -> None:
     body.append(b"x")
     assert (len(body), body.getfile().read()) == (LIMIT + 1, b"")
     body.close()
+
+
+GET = b"GET /%b HTTP/1.1\r\n\r\n"
+
+
+def test_what_comes_behind_a_request_is_left() -> None:
+    """However much it is: it is taken, and not parsed."""
+    behind = GET % b"2" + b"\r\n" + GET % b"3" * 300
+    for sent in GET % b"1", b"POST /1 HTTP/1.1\r\nContent-Length: 4\r\n\r\n":
+        request = Request(Adjustments())
+        taken = request.received(sent + b"body" + behind)
+        if not request.completed:  # its header alone was taken
+            taken += request.received((sent + b"body" + behind)[taken:])
+            assert request.get_body_stream().read() == b"body"
+            assert request.left == behind
+        else:
+            assert request.left == b"body" + behind
+        assert taken == len(sent + b"body" + behind) and request.path == "/1"
+
+
+def test_blank_lines_before_a_request_are_skipped_at_once() -> None:
+    """Thousands of them are no more work than one, and what is nothing else is no request."""
+    request = Request(Adjustments())
+    blank = b"\r\n" * 2000
+    whole = GET % b"1"
+    assert request.received(blank + whole[:10]) == len(blank) + 10
+    assert not request.completed
+    request.received(whole[10:])
+    assert request.completed and not request.empty and request.path == "/1"
+    request = Request(Adjustments())
+    assert request.received(blank) == len(blank)
+    assert request.completed and request.empty and not request.left
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Length: 0", f"Content-Length: {2**40}", "Content-Length: many"]
+)
+def test_nobody_is_told_to_send_what_is_not_wanted(header: str) -> None:
+    """Where no body comes, or the request is refused, there is no 100 to be sent."""
+    request = received(headers=f"Expect: 100-continue\r\n{header}")
+    assert request.completed and not request.expect_continue
+    waiting = received(headers="Expect: 100-continue\r\nContent-Length: 4")
+    assert waiting.expect_continue and not waiting.completed
+
+
+def test_a_length_that_python_does_not_read_is_refused() -> None:
+    """With a sentence, like any other that is not a number."""
+    request = received(headers=f"Content-Length: {'1' * 5000}")
+    assert request.completed and request.error.code == 400

@@ -124,6 +124,27 @@ def test_one_request_is_executed_at_a_time(plain: Plain) -> None:
         assert not channel.requests
 
 
+def test_a_parser_may_take_what_it_leaves_for_later(plain: Plain) -> None:
+    """It is asked once for each piece then; whatever `received` is given later waits behind, and
+    the dispatcher is told of the first request only."""
+    taken: list[bytes] = []
+
+    class Greedy(HTTPRequestParser):
+        def received(self, data: bytes) -> int:
+            taken.append(data)
+            super().received(data)
+            return len(data)
+
+    with closing(plain.connect(b"\r\n")):
+        plain.turn(lambda: plain.server.active_channels)
+        (channel,) = plain.server.active_channels.values()
+        channel.parser_class, channel.request = Greedy, None
+        for number in 1, 2:
+            channel.received(GET % number + GET % 9)
+        assert [each.path for each in channel.requests] == ["/1", "/2"] and len(taken) == 2
+        assert plain.dispatcher.given == [channel] and not channel.readable()
+
+
 def test_a_channel_says_whether_it_ever_had_an_answer(plain: Plain) -> None:
     """Whose answers have been sent has none to read, and had one."""
     with closing(plain.connect(GET % 1)) as connection:

@@ -114,3 +114,23 @@ def test_many_users_are_deleted_in_several_turns(
     writer.close()
     assert 6 in seen and seen[-1] == 0
     assert count() == dict.fromkeys(PEOPLE, 0)
+
+
+def test_what_a_failed_write_has_pruned_is_pruned_again(path: Path) -> None:
+    """Batches are looked for from where the last ones were found: also where they came back."""
+    writer = Recorder(path, keep_rows=1000)
+    writer.announce(revision())
+    for _ in range(10):
+        writer.record(prediction([AGREE] * 10))
+        writer.record(prediction())
+    writer.flush()
+    writer.close()
+    pruner = pruning.Pruner()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for end in "ROLLBACK", "COMMIT":
+            connection.execute("BEGIN")
+            pruned = pruner.prune(connection, 35, None, batches=True)
+            assert pruned == pruning.Rows(30, 0, 27)
+            connection.execute(end)
+        assert pruner.prune(connection, 1000, None, batches=True) == pruning.Rows(70, 0, 63)
+        assert pruning.count(connection) == pruning.Rows(10, 0, 0)

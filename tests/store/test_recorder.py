@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from traffic import NOW, prediction, revision, wait_until
+from traffic import AGREE, NOW, prediction, revision, wait_until
 
 from irisab.store import recorder
 from irisab.store.database import connect
@@ -270,6 +271,45 @@ def test_forced_rows_evict_no_others(path: Path, history: History) -> None:
     again.flush()
     again.flush()
     assert (stored(path), stored(path, "sum(forced = 1)")) == (500, 61)  # whole requests
+    again.close()
+
+
+def test_batches_evict_no_single_rows(path: Path, history: History) -> None:
+    """Once the history is full, rows after a request's first that take more than half of it make
+    room for all others: the label of an honest request finds its prediction, however many are
+    asked for in one go. The newest batches stay, whole, and single rows may take all that is
+    left."""
+    writer = Recorder(path, keep_rows=1000)
+    writer.announce(revision())
+    honest = [prediction() for _ in range(300)]
+    for each in honest:
+        writer.record(each)
+    for _ in range(8):
+        batches = [prediction([AGREE] * 100) for _ in range(9)]
+        for each in batches:
+            writer.record(each._replace(own_id=f"batch {each.request_id.hex()}"))
+        writer.record(prediction())
+        writer.flush()
+        assert 1000 <= stored(path) < 1100  # whole requests
+    assert stored(path, "sum(row > 0) / 99") == 7
+    assert stored(path) == 300 + 8 + 700
+    assert history.label(honest[0].request_id, [0])
+    assert history.label(batches[-1].request_id, [0] * 100)
+    with pytest.raises(LookupError):
+        history.label(batches[0].request_id, [0] * 100)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM own_ids").fetchone() == (7,)
+    writer.close()
+    again = Recorder(path, keep_rows=1000)  # which counts what the file has
+    again.announce(revision())
+    for _ in range(2):
+        for _ in range(200):
+            again.record(prediction())
+        again.flush()
+        assert 1000 <= stored(path) < 1100
+        assert stored(path, "sum(row > 0) / 99") == 5
+    with pytest.raises(LookupError):
+        history.label(honest[1].request_id, [0])  # the oldest of all, once batches have their half
     again.close()
 
 
