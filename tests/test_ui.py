@@ -17,8 +17,10 @@ import api
 import bundles
 import charts
 import course
+import curves
 import drifted
 import explained
+import grammar
 import latest
 import life
 import pytest
@@ -575,11 +577,11 @@ def test_many_classes_share_no_colour() -> None:
     shares = {f"c{number}": 0.1 for number in range(10)} | {"none": 0.0}
     shown = colours(charts.votes(shares, voters=50))
     assert [*list(shares)[:7], "all others"] == shown
-    assert len(shown) <= len(charts.CYCLE)
+    assert len(shown) <= len(grammar.CYCLE)
     assert colours(charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50)) == ["a", "c"]
 
 
-def colours(votes: charts.Spec) -> Any:
+def colours(votes: grammar.Spec) -> Any:
     """Name the classes that have a colour."""
     return votes["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
@@ -677,14 +679,14 @@ def test_no_two_kinds_of_event_share_a_letter() -> None:
         charts.distribution(BARS, title="Island"),
         charts.distribution(BARS | {"window": None}),
         charts.votes({"a": 0.5, "b": 0.5}, voters=50),
-        charts.course(TOLD_ROWS, course.marks(TOLD), course.across(TOLD), "Requests", share=True),
-        charts.course(TOLD_ROWS, [], course.across(TOLD), "Drift", alarm=0.3),
-        charts.course_of_accuracy(
+        curves.course(TOLD_ROWS, course.marks(TOLD), course.across(TOLD), "Requests", share=True),
+        curves.course(TOLD_ROWS, [], course.across(TOLD), "Drift", alarm=0.3),
+        curves.course_of_accuracy(
             course.accuracies(TOLD, "v1"), course.marks(TOLD), course.across(TOLD), "Accuracy"
         ),
     ],
 )
-def test_pictures_are_vega_lite(spec: charts.Spec) -> None:
+def test_pictures_are_vega_lite(spec: grammar.Spec) -> None:
     """Each picture keeps to the grammar that the browser draws it by."""
     altair.LayerChart.from_dict(spec)
 
@@ -1116,4 +1118,4 @@ def test_refusals_are_shown(address: str) -> None:
 
 def test_colours_differ() -> None:
     """No two classes of a picture share a colour."""
-    assert all(a != b for a, b in itertools.combinations(charts.CYCLE, 2))
+    assert all(a != b for a, b in itertools.combinations(grammar.CYCLE, 2))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import charts
 import course
+import curves
 import latest
 import life
 import live
@@ -65,7 +65,7 @@ def _right(told: dict[str, Any]) -> None:
                 with column:
                     st.markdown(f"**{words.plain(name)}**")
                     rows = course.accuracies(told, name)
-                    spec = charts.course_of_accuracy(rows, marks, across, f"Accuracy of {name}")
+                    spec = curves.course_of_accuracy(rows, marks, across, f"Accuracy of {name}")
                     st.vega_lite_chart(spec)
     st.caption(
         "Of the answers given then, as far as labels have come. Dot: share of right answers. "
@@ -158,7 +158,7 @@ def _lines(
     alarm: float | None = None,
 ) -> None:
     rows = course.series(told, names, value)
-    spec = charts.course(
+    spec = curves.course(
         rows, course.marks(told), course.across(told), description, share=share, alarm=alarm
     )
     st.vega_lite_chart(spec)
