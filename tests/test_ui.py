@@ -497,7 +497,7 @@ def test_agreement_in_words(rate: float | None, verdict: str, said: str) -> None
         "versions": {"v1": {"requests": 0}, "v2": {"requests": 1}},
         "comparisons": [comparison(verdict, disagreement_rate=rate)],
     }
-    assert said in explained.about_test(report)
+    assert said in explained.split_here(report)
 
 
 @pytest.mark.parametrize("value", [1.0, 3.0, 6.9])
@@ -755,7 +755,7 @@ def test_old_answers_are_marked(address: str) -> None:
     assert "The values have changed since this answer." in texts(page)
 
 
-@pytest.mark.parametrize("name", ["ab_test", "drift", "over_time", "versions", "about"])
+@pytest.mark.parametrize("name", ["ab_test", "drift", "over_time", "versions", "learn"])
 def test_views_before_and_after_data(address: str, service: Process, name: str) -> None:
     """Every view can be drawn whatever the report holds, and then with a full window."""
     view(name)
@@ -771,13 +771,6 @@ def test_drift_is_announced(address: str, service: Process) -> None:
     page = view("drift")
     assert "no longer looks like the training data" in texts(page)
     assert "train the model on recent data" in texts(page)
-
-
-def test_about_leaves_no_trace(address: str) -> None:
-    """Drawing the vote asks a forced version: nothing enters the drift window or the labels."""
-    before = api.get("/report").value
-    assert "trees of v1 vote" in texts(view("about"))
-    assert before["drift"] == api.get("/report").value["drift"]
 
 
 @pytest.mark.usefixtures("nobody")
@@ -913,13 +906,13 @@ def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for example in ("cat", "big_dog", "big dog"):
             page.button(key=f"example {example}").click().run()
             assert not page.exception
-        for name in ("ab_test", "drift", "over_time", "versions", "about"):
+        for name in ("ab_test", "drift", "over_time", "versions", "learn"):
             view(name)
         for _ in range(12):
             service.post("/predict", {"features": [9.0, "grey", "moon", None]})
         assert "no longer looks like the training data" in texts(view("drift"))
         assert ":orange[above its alarm]" in texts(view("drift"))
-        view("about")
+        view("learn")
         view("ab_test")
 
 
@@ -978,7 +971,7 @@ def test_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shadow: str
         assert "Mean error in use" in texts(tested)
         for _ in range(12):
             service.post("/predict", {"features": [500.0, "new"]})
-        assert "is the answer" in texts(view("about"))
+        assert "one says **" in texts(view("learn"))
         assert view("drift").title and view("ab_test").title
         assert "(mean error: less is better" in texts(view("versions"))
 
@@ -996,7 +989,7 @@ def test_without_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         tested = view("ab_test")
         assert "Found of each class" in texts(tested)
         assert "100.0% of 1" in str(tested.table[1].value)
-        assert "vote" in texts(view("about"))
+        assert "v1 says **" in texts(view("learn"))
 
 
 FEATURE = {"name": "note", "unit": None, "min": None, "max": None, "mean": None}

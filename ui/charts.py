@@ -15,7 +15,7 @@ GROUND_MARK = {"type": "rect", "color": GREY, "opacity": 0.45}
 OUTLINE_MARK = {"type": "line", "color": BLUE, "interpolate": "step-after", "strokeWidth": 2.5}
 GROUND_BAR_MARK = {"type": "bar", "color": GREY, "opacity": 0.45, "size": 16}
 OUTLINE_BAR_MARK = {"type": "bar", "filled": False, "stroke": BLUE, "strokeWidth": 2.5, "size": 16}
-VOTE_MARK = {"type": "circle", "opacity": 1, "size": 90}
+VOTE_MARK = {"type": "point", "filled": True, "opacity": 1, "size": 90}
 
 # Pixels of one bar with its surroundings, and of the axis below.
 BAR, THIN_BAR, AXIS = 36, 24, 30
@@ -111,23 +111,18 @@ def _categories(histogram: Mapping[str, Any], *, title: str) -> Spec:
 
 
 def votes(probabilities: Mapping[str, float], *, voters: int | None) -> Spec:
-    """Draw one dot per voter, coloured by the class it votes for."""
+    """Draw one dot per voter, told apart by the class it votes for."""
     counts = _counted(probabilities, min(voters or MOST_DOTS, MOST_DOTS))
     ballots = [name for name, count in counts.items() for _ in range(count)]
     across = math.ceil(math.sqrt(4 * len(ballots)))
     rows = [{"x": at % across, "y": at // across, "class": name} for at, name in enumerate(ballots)]
     ends_x, ends_y = [-0.5, across - 0.5], [len(ballots) // across + 0.5, -0.5]
-    colour = {
-        "field": "class",
-        "type": "nominal",
-        "scale": {"domain": list(counts), "range": CYCLE},
-        "legend": {"columns": 2, "labelLimit": 90, "orient": "bottom", "title": None},
-    }
     x, y = (
         grammar.measure(name, axis=None, scale={"domain": ends})
         for name, ends in (("x", ends_x), ("y", ends_y))
     )
-    dots = grammar.layer(rows, VOTE_MARK, x=x, y=y, color=colour)
+    signs = grammar.classes(list(counts), among=list(probabilities))
+    dots = grammar.layer(rows, VOTE_MARK, x=x, y=y, **signs)
     height = 120 + 20 * math.ceil(len(counts) / 2)
     spec = grammar.layered([dots], height, "Votes for each class")
     return spec | {"config": {"view": {"strokeWidth": 0}}}

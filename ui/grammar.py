@@ -73,3 +73,18 @@ def layered(layers: list[Spec], height: int, description: str) -> Spec:
     """Put layers together, with a size and a name for those who can't see them."""
     padding = {"bottom": 5, "left": 0, "right": 5, "top": 5}
     return {"layer": layers, "height": height, "padding": padding, "description": description}
+
+
+def classes(names: Sequence[str], *, among: Sequence[str]) -> dict[str, Spec]:
+    """Tell classes apart by colour and by shape, alike in all pictures where there are few."""
+    places = {name: at for at, name in enumerate(among if len(among) < len(CYCLE) else names)}
+    at = [places.get(name, len(CYCLE) - 1) for name in names]
+    return {
+        channel: {
+            "field": "class",
+            "type": "nominal",
+            "scale": {"domain": list(names), "range": [signs[each] for each in at]},
+            "legend": LEGEND,
+        }
+        for channel, signs in (("color", CYCLE), ("shape", SHAPES))
+    }
