@@ -32,7 +32,7 @@ LAYERS = {
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen timeline | counters counts window | database revision | rows",
     "model": "publish candidate | forms | footprint | bundle proof | vouched unchanged around | "
-    "plain estimator | forest trees linear | ensembles sums wide | writing | branches | "
+    "plain estimator | forest trees linear | ensembles sums wide outline | writing | branches | "
     "steps walk bitset fastest | nodes servable native | columns links nested | "
     "arrays written known seats | answer schema sink",
     "stats": "paired unpaired | votes harm metric disagreement | comparison tally fall | "

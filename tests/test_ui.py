@@ -17,8 +17,10 @@ import api
 import bundles
 import charts
 import course
+import curves
 import drifted
 import explained
+import grammar
 import latest
 import life
 import pytest
@@ -495,7 +497,7 @@ def test_agreement_in_words(rate: float | None, verdict: str, said: str) -> None
         "versions": {"v1": {"requests": 0}, "v2": {"requests": 1}},
         "comparisons": [comparison(verdict, disagreement_rate=rate)],
     }
-    assert said in explained.about_test(report)
+    assert said in explained.split_here(report)
 
 
 @pytest.mark.parametrize("value", [1.0, 3.0, 6.9])
@@ -575,11 +577,11 @@ def test_many_classes_share_no_colour() -> None:
     shares = {f"c{number}": 0.1 for number in range(10)} | {"none": 0.0}
     shown = colours(charts.votes(shares, voters=50))
     assert [*list(shares)[:7], "all others"] == shown
-    assert len(shown) <= len(charts.CYCLE)
+    assert len(shown) <= len(grammar.CYCLE)
     assert colours(charts.votes({"a": 0.9, "b": 0.0, "c": 0.1}, voters=50)) == ["a", "c"]
 
 
-def colours(votes: charts.Spec) -> Any:
+def colours(votes: grammar.Spec) -> Any:
     """Name the classes that have a colour."""
     return votes["layer"][0]["encoding"]["color"]["scale"]["domain"]
 
@@ -677,14 +679,14 @@ def test_no_two_kinds_of_event_share_a_letter() -> None:
         charts.distribution(BARS, title="Island"),
         charts.distribution(BARS | {"window": None}),
         charts.votes({"a": 0.5, "b": 0.5}, voters=50),
-        charts.course(TOLD_ROWS, course.marks(TOLD), course.across(TOLD), "Requests", share=True),
-        charts.course(TOLD_ROWS, [], course.across(TOLD), "Drift", alarm=0.3),
-        charts.course_of_accuracy(
+        curves.course(TOLD_ROWS, course.marks(TOLD), course.across(TOLD), "Requests", share=True),
+        curves.course(TOLD_ROWS, [], course.across(TOLD), "Drift", alarm=0.3),
+        curves.course_of_accuracy(
             course.accuracies(TOLD, "v1"), course.marks(TOLD), course.across(TOLD), "Accuracy"
         ),
     ],
 )
-def test_pictures_are_vega_lite(spec: charts.Spec) -> None:
+def test_pictures_are_vega_lite(spec: grammar.Spec) -> None:
     """Each picture keeps to the grammar that the browser draws it by."""
     altair.LayerChart.from_dict(spec)
 
@@ -753,7 +755,7 @@ def test_old_answers_are_marked(address: str) -> None:
     assert "The values have changed since this answer." in texts(page)
 
 
-@pytest.mark.parametrize("name", ["ab_test", "drift", "over_time", "versions", "about"])
+@pytest.mark.parametrize("name", ["ab_test", "drift", "over_time", "versions", "learn"])
 def test_views_before_and_after_data(address: str, service: Process, name: str) -> None:
     """Every view can be drawn whatever the report holds, and then with a full window."""
     view(name)
@@ -783,13 +785,6 @@ def test_drift_is_announced(address: str, service: Process) -> None:
     page = view("drift")
     assert "no longer looks like the training data" in texts(page)
     assert "train the model on recent data" in texts(page)
-
-
-def test_about_leaves_no_trace(address: str) -> None:
-    """Drawing the vote asks a forced version: nothing enters the drift window or the labels."""
-    before = api.get("/report").value
-    assert "trees of v1 vote" in texts(view("about"))
-    assert before["drift"] == api.get("/report").value["drift"]
 
 
 @pytest.mark.usefixtures("nobody")
@@ -925,13 +920,13 @@ def test_any_type_of_feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for example in ("cat", "big_dog", "big dog"):
             page.button(key=f"example {example}").click().run()
             assert not page.exception
-        for name in ("ab_test", "drift", "over_time", "versions", "about"):
+        for name in ("ab_test", "drift", "over_time", "versions", "learn"):
             view(name)
         for _ in range(12):
             service.post("/predict", {"features": [9.0, "grey", "moon", None]})
         assert "no longer looks like the training data" in texts(view("drift"))
         assert ":orange[above its alarm]" in texts(view("drift"))
-        view("about")
+        view("learn")
         view("ab_test")
 
 
@@ -990,7 +985,7 @@ def test_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shadow: str
         assert "Mean error in use" in texts(tested)
         for _ in range(12):
             service.post("/predict", {"features": [500.0, "new"]})
-        assert "is the answer" in texts(view("about"))
+        assert "one says **" in texts(view("learn"))
         assert view("drift").title and view("ab_test").title
         assert "(mean error: less is better" in texts(view("versions"))
 
@@ -1008,7 +1003,7 @@ def test_without_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         tested = view("ab_test")
         assert "Found of each class" in texts(tested)
         assert "100.0% of 1" in str(tested.table[1].value)
-        assert "vote" in texts(view("about"))
+        assert "v1 says **" in texts(view("learn"))
 
 
 FEATURE = {"name": "note", "unit": None, "min": None, "max": None, "mean": None}
@@ -1130,4 +1125,4 @@ def test_refusals_are_shown(address: str) -> None:
 
 def test_colours_differ() -> None:
     """No two classes of a picture share a colour."""
-    assert all(a != b for a, b in itertools.combinations(charts.CYCLE, 2))
+    assert all(a != b for a, b in itertools.combinations(grammar.CYCLE, 2))

@@ -35,7 +35,7 @@ def stamps(request: Request) -> JSONResponse:
     return JSONResponse(seen.stamps, headers={"Cache-Control": "no-store"})
 
 
-PAGES = ("try", "ab-test", "drift", "over-time", "models", "about")
+PAGES = ("try", "ab-test", "drift", "over-time", "models", "learn")
 
 app = st.App(
     Path(__file__).with_name("main.py"),

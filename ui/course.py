@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import charts
+import curves
 import life
 import scores
 import words
@@ -49,7 +49,7 @@ def across(told: Json) -> dict[str, Any]:
     ends = [
         {"utc": True, **{name: getattr(each, of) for name, of in names.items()}} for each in moments
     ]
-    return charts.time(ends, by_day=told["seconds"] >= 3600)
+    return curves.time(ends, by_day=told["seconds"] >= 3600)
 
 
 def series(

@@ -36,12 +36,13 @@ def draw(
 ) -> list[Value]:
     """Draw all inputs at the values of `start`, or at usual ones, and give the row they make."""
     return [
-        _input(feature, its, start.get(feature["name"], _usual(feature)), key)
+        _input(feature, its, start.get(feature["name"], usual(feature)), key)
         for feature, its in zip(features, known, strict=True)
     ]
 
 
-def _usual(feature: dict[str, Any]) -> Value:
+def usual(feature: dict[str, Any]) -> Value:
+    """Give a value that is nothing special: the mean, or the first category."""
     if feature["type"] == "boolean":
         return (feature["mean"] or 0) >= 0.5
     if feature["type"] == "number":
@@ -52,7 +53,7 @@ def _usual(feature: dict[str, Any]) -> Value:
 def _input(feature: dict[str, Any], its: Scale | None, start: Value, key: str) -> Value:
     # Another model's feature of the same name is another input.
     key = f"{key} {feature['type']} {feature['name']} {feature['min']} {feature['max']}"
-    unknown, start = start is None, _usual(feature) if start is None else start
+    unknown, start = start is None, usual(feature) if start is None else start
     if not feature["missing"]:
         return _known(feature, its, start, key)
     # Drawn first: whether the value is known decides how the input looks.

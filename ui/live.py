@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +141,12 @@ def show(message: words.Message) -> None:
         else:
             st.empty()
             st.empty()
+
+
+def numbers(what: str, table: Mapping[str, Mapping[str, str]]) -> None:
+    """Give a chart's numbers as text, folded away: column -> row -> text."""
+    with st.expander(f"In numbers: {what}"):
+        if any(table.values()):
+            st.table(table)
+        else:
+            st.caption("None yet.")

@@ -10,7 +10,7 @@ from typing import Any
 import latest
 import live
 import streamlit as st
-from views import ab_test, about, drift, over_time, predict, versions
+from views import ab_test, drift, learn, over_time, predict, versions
 
 VIEWS = {
     "try": ("Predict", predict.draw),
@@ -18,7 +18,7 @@ VIEWS = {
     "drift": ("Drift", drift.draw),
     "over-time": ("Over time", over_time.draw),
     "models": ("Versions", versions.draw),
-    "about": ("About", about.draw),
+    "learn": ("Learn", learn.draw),
 }
 
 STYLE = """

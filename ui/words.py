@@ -33,6 +33,8 @@ ANYBODY = (
 
 ALONE = "One version answers everything. Give a second one a share in [split] to compare them."
 
+INTERVAL = "Dot: share of right answers. Line: where the true value lies, 19 times out of 20."
+
 MOVED = " · :orange[above its alarm]"
 
 

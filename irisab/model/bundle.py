@@ -34,6 +34,7 @@ from irisab.model import vouched
 from irisab.model.answer import Model
 from irisab.model.estimator import Estimator
 from irisab.model.forest import Forest
+from irisab.model.outline import as_json
 from irisab.model.plain import PlainModel, restore
 from irisab.model.schema import Feature, Task, row_from_json
 from irisab.model.unchanged import PIECE, Unchanged
@@ -70,6 +71,12 @@ class Bundle:
     @property
     def feature_names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
+
+    @property
+    def tree(self) -> dict[str, Any] | None:
+        """The top of the first tree as JSON values, None where there is none to look at."""
+        asked = self.model.outline if isinstance(self.model, Forest | PlainModel) else None
+        return None if asked is None else as_json(asked, self.features, self.class_names)
 
 
 def exists(models: Path, version: str) -> bool:

@@ -15,6 +15,7 @@ from irisab.model.bitset import Bitset, masks_fit
 from irisab.model.branches import Branches
 from irisab.model.fastest import Fastest, spread
 from irisab.model.nodes import Nodes, forest_nodes
+from irisab.model.outline import Outline, outline
 from irisab.model.sums import Sums
 from irisab.model.walk import Walk
 from irisab.model.writing import WRITTEN_LEAVES, can_be_written
@@ -24,7 +25,7 @@ class Forest:
     """A forest of plain arrays, ready to score rows that are already validated.
 
     Raise BundleError if the arrays are damaged. `method` is the form that measured faster for
-    single rows, unless given.
+    single rows, unless given; `outline` the top of its first tree.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], *, method: str | None = None) -> None:
@@ -32,6 +33,7 @@ class Forest:
         self.n_features = nodes.n_features
         self.n_trees, self.n_classes = len(nodes.roots), nodes.value.shape[1]
         self.n_leaves = nodes.n_leaves
+        self.outline: Outline = outline(nodes)
         walk = Walk(nodes)
         forms: dict[str, Callable[[Row], Answer]] = {}
         if method in (None, "bitset") and masks_fit(nodes):

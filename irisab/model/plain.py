@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from irisab.errors import BundleError
-from irisab.model import ensembles, linear
+from irisab.model import ensembles, linear, outline
 from irisab.model.answer import Answer, Row
 from irisab.model.columns import Columns
 from irisab.model.known import NotPlain, chain, known_kind
@@ -91,7 +91,8 @@ class PlainModel:
     """A plain form, ready to score rows that are already validated.
 
     `exact` says that it gives the same bits on any machine; others use `exp` or a product, whose
-    last place may depend on processor and libraries. `method` says how it is evaluated.
+    last place may depend on processor and libraries. `method` says how it is evaluated, `outline`
+    is the top of the first tree, None where there is none to look at.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class PlainModel:
             head = Trees(about, arrays, n_columns, method=method)
         self.exact = about["family"] == "trees" and about["link"] in EXACT_ANYWHERE
         self.method, self.n_inputs = head.method, n_inputs
+        self.outline = _outline(head, self.columns)
         prepare = _prepare(about, self.columns)
         score, score_all = head.score_row, head.score_rows
         self.score_row: Callable[[Row], Answer] = (
@@ -126,6 +128,8 @@ class PlainModel:
         score, score_all = self.score_row, self.score_rows
         self.score_row = lambda row: seats.seat(score(row))
         self.score_rows = lambda rows: list(map(seats.seat, score_all(rows)))
+        if self.outline is not None:
+            self.outline = outline.seated(self.outline, seats.seats, seats.n_classes)
 
 
 class _Seats:
@@ -134,14 +138,19 @@ class _Seats:
     def __init__(self, seats: Sequence[int], n_classes: int) -> None:
         if sorted(set(seats)) != list(seats) or not 0 <= seats[0] <= seats[-1] < n_classes:
             raise ValueError(f"there are no classes {seats}")
-        self._seats, self._n_classes = seats, n_classes
+        self.seats, self.n_classes = seats, n_classes
 
     def seat(self, answer: Answer) -> Answer:
         index, probabilities = answer
-        wide = [0.0] * self._n_classes if probabilities else []
-        for seat, probability in zip(self._seats, probabilities, strict=False):
+        wide = [0.0] * self.n_classes if probabilities else []
+        for seat, probability in zip(self.seats, probabilities, strict=False):
             wide[seat] = probability
-        return self._seats[index], tuple(wide)
+        return self.seats[index], tuple(wide)
+
+
+def _outline(head: Trees | Linear, columns: Columns | None) -> outline.Outline | None:
+    asked = head.outline if isinstance(head, Trees) else None
+    return asked if columns is None or asked is None else outline.before(columns, asked)
 
 
 def _prepare(about: Mapping[str, Any], columns: Columns | None) -> Prepare | None:

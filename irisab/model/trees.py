@@ -17,6 +17,7 @@ from irisab.model.bitset import Bitset, masks_fit
 from irisab.model.branches import Branches
 from irisab.model.fastest import Fastest
 from irisab.model.nodes import Nodes, voting
+from irisab.model.outline import Outline, outline
 from irisab.model.sums import Sums
 from irisab.model.walk import Walk
 from irisab.model.wide import widen
@@ -31,7 +32,8 @@ class Trees:
     """An ensemble of plain arrays, ready to score rows of the columns that it sees.
 
     Raise `BundleError` if the arrays are damaged. `method` is the form that measured faster for
-    single rows, unless given: "written", "walk" or "bitset".
+    single rows, unless given: "written", "walk" or "bitset". `outline` is the top of the first
+    tree, None where trees do not answer each by itself.
     """
 
     def __init__(
@@ -43,6 +45,9 @@ class Trees:
         method: str | None = None,
     ) -> None:
         branches = Branches(about, arrays, n_columns)
+        gaps = branches.missing_left if about.get("gaps") else None
+        alone = not about["turns"]
+        self.outline: Outline | None = outline(branches.nodes, gaps) if alone else None
         # Of branches and nodes nothing is kept: they are larger than what scores.
         self._wide, nodes = widen(branches)
         self._sums, self._walk = Sums(about, branches), Walk(nodes)

@@ -25,7 +25,7 @@ def public(snapshot: Snapshot, rollout: Rollout | None) -> dict[str, Any]:
         "effective_split": shares(options.split),
         "rollout": rollout and of_rollout(rollout, snapshot.written, options),
         "versions": {
-            name: {key: bundle.manifest.get(key) for key in _VERSION_KEYS}
+            name: {**{key: bundle.manifest.get(key) for key in _VERSION_KEYS}, "tree": bundle.tree}
             for name, bundle in snapshot.bundles.items()
         },
         "features": [

@@ -22,7 +22,7 @@ from conftest import CHROMIUM, FLAGS, WIDE, page_server, train_on_letters
 from playwright.sync_api import Browser, sync_playwright
 from processes import Process, free_port, running, write_config
 
-PAGES = ("try", "ab-test", "drift", "over-time", "models", "about")
+PAGES = ("try", "ab-test", "drift", "over-time", "models", "learn")
 TICKS = os.sysconf("SC_CLK_TCK")
 # Until all of a page is drawn and nothing moves in it, seconds.
 SETTLING = 15

@@ -22,7 +22,7 @@ HEADINGS = {
     "drift": "Drift",
     "over-time": "Over time",
     "models": "Versions",
-    "about": "About",
+    "learn": "Learn",
 }
 MENU = {**HEADINGS, "try": "Predict"}
 AWAY = re.compile("The service at .* is not answering; trying again.")
@@ -492,9 +492,10 @@ def test_many_of_everything(letters: str, new_tab: Callable[..., Tab]) -> None:
     expect(page.get_by_role("button", name="Get Prediction")).to_be_in_viewport()
     assert "\\" not in page.locator("body").inner_text()
     picture(page, "letters-try")
-    page.goto(f"{letters}/about")
+    page.goto(f"{letters}/learn")
     expect(page.get_by_text("trees of v1 vote")).to_be_visible()
-    picture(page, "letters-about")
+    expect(page.get_by_text("22 other features")).to_be_visible()
+    picture(page, "letters-learn")
 
 
 def test_answer_in_sight(new_tab: Callable[..., Tab], site: str) -> None:

@@ -45,7 +45,7 @@ def test_everything_answers_on_port_80(debian: Installed) -> None:
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
     assert ask(f"{debian.host.url}/health").json["status"] == "healthy"
     assert ask(f"{debian.host.url}/config").json["split"] == {"v1": 50, "v2": 50}
-    for page in "/", "/try", "/ab-test", "/drift", "/over-time", "/models", "/about":
+    for page in "/", "/try", "/ab-test", "/drift", "/over-time", "/models", "/learn":
         assert "<title>" in ask(debian.host.url + page).text
 
 

@@ -290,6 +290,16 @@ def test_config_shows_no_path(served: Served) -> None:
     assert str(served.config.parent).encode() not in answer.body
 
 
+def test_config_tells_the_top_of_a_tree(served: Served) -> None:
+    """Of each forest: what it asks first, and in the end a class of the data."""
+    for version in ("v1", "v2"):
+        tree = served.client.get("/config").json["versions"][version]["tree"]
+        assert tree["feature"] in NAMES and tree["at_most"] > 0
+        while "feature" in tree:
+            tree = tree["yes"]
+        assert tree["class_name"] in ("setosa", "versicolor", "virginica")
+
+
 def test_report_has_every_part(served: Served) -> None:
     """/report has the documented keys before there is any data."""
     answer = served.client.get("/report").json

@@ -107,7 +107,7 @@ def _accuracies(versions: dict[str, Any]) -> None:
         st.caption("Not known yet: there are no labels.")
         return
     st.vega_lite_chart(charts.accuracies(intervals))
-    st.caption("Dot: share of right answers. Line: where the true value lies, 19 times out of 20.")
+    st.caption(words.INTERVAL)
 
 
 def _evidence(report: dict[str, Any], config: dict[str, Any]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import charts
 import course
+import curves
 import latest
 import life
 import live
@@ -48,7 +48,7 @@ def _traffic(told: dict[str, Any]) -> None:
     with right:
         st.markdown("**Share of the requests**")
         _lines(told, names, course.share, "Share of the requests", share=True)
-    _numbers("requests", course.table(told, names, course.requests, any_of=["requests"]))
+    live.numbers("requests", course.table(told, names, course.requests, any_of=["requests"]))
 
 
 def _right(told: dict[str, Any]) -> None:
@@ -65,13 +65,13 @@ def _right(told: dict[str, Any]) -> None:
                 with column:
                     st.markdown(f"**{words.plain(name)}**")
                     rows = course.accuracies(told, name)
-                    spec = charts.course_of_accuracy(rows, marks, across, f"Accuracy of {name}")
+                    spec = curves.course_of_accuracy(rows, marks, across, f"Accuracy of {name}")
                     st.vega_lite_chart(spec)
     st.caption(
         "Of the answers given then, as far as labels have come. Dot: share of right answers. "
         "Line: where the true value lies, 19 times out of 20 (Wilson's interval)."
     )
-    _numbers("accuracy", numbers)
+    live.numbers("accuracy", numbers)
 
 
 def _wrong(told: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ def _wrong(told: dict[str, Any]) -> None:
         return
     _lines(told, names, course.figure("mae"), "Mean error of each version")
     st.caption("Of the answers given then, as far as labels have come: less is better.")
-    _numbers("errors of the answers", numbers)
+    live.numbers("errors of the answers", numbers)
 
 
 def _latency(told: dict[str, Any]) -> None:
@@ -98,7 +98,9 @@ def _latency(told: dict[str, Any]) -> None:
         with column:
             st.markdown(f"**{title}**")
             _lines(told, names, course.figure(key), f"{title}, in milliseconds")
-    _numbers("milliseconds (half; 95%)", course.table(told, names, course.latency, any_of=["p50"]))
+    live.numbers(
+        "milliseconds (half; 95%)", course.table(told, names, course.latency, any_of=["p50"])
+    )
 
 
 def _errors(told: dict[str, Any]) -> None:
@@ -110,7 +112,7 @@ def _errors(told: dict[str, Any]) -> None:
         return
     _lines(told, names, course.figure("errors"), "Requests that each version failed to answer")
     st.caption("Requests that the version failed to answer.")
-    _numbers("failures", numbers)
+    live.numbers("failures", numbers)
 
 
 def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
@@ -126,7 +128,7 @@ def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
         "The most that was seen in each stretch: 0 the same as in training, 1 nothing in common. "
         f"Orange: the alarm, at {words.number(alarm)} or what chance reaches.{others}"
     )
-    _numbers("drift", course.table(told, shown, course.drifted, any_of=["drift"]))
+    live.numbers("drift", course.table(told, shown, course.drifted, any_of=["drift"]))
 
 
 def _events(events: list[dict[str, Any]]) -> None:
@@ -158,19 +160,10 @@ def _lines(
     alarm: float | None = None,
 ) -> None:
     rows = course.series(told, names, value)
-    spec = charts.course(
+    spec = curves.course(
         rows, course.marks(told), course.across(told), description, share=share, alarm=alarm
     )
     st.vega_lite_chart(spec)
-
-
-def _numbers(what: str, numbers: course.Table) -> None:
-    """Give a chart's numbers as text, folded away."""
-    with st.expander(f"In numbers: {what}"):
-        if any(numbers.values()):
-            st.table(numbers)
-        else:
-            st.caption("None yet.")
 
 
 def _nothing(text: str) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import api
+import beginnings
 import inputs
 import latest
 import live
 import streamlit as st
 import words
 from sliders import Scale
-
-Row = dict[str, inputs.Value]
-Model = list[Any]
 
 # More bars than this make a wall; the less likely classes are left out.
 MOST_BARS = 8
@@ -46,13 +44,9 @@ def _ask_and_answer(config: dict[str, Any]) -> None:
 
 
 def _inputs(config: dict[str, Any], scales: list[Scale | None]) -> list[inputs.Value]:
-    _examples(config)
-    model, row = st.session_state.get("start", (None, {}))
-    # New inputs come in a new box, else the browser keeps an old one that has the focus until all
-    # is drawn, and the button moves away under a click.
-    turn = str(st.session_state.get("set", 0))
+    beginnings.buttons(config)
+    start, turn = beginnings.chosen(config)
     with st.container(key=f"sliders {turn}"):
-        start = row if model == _model(config) else {}
         return inputs.draw(config["features"], scales, start=start, key=turn)
 
 
@@ -76,55 +70,8 @@ def _scroll_to_answer() -> None:
     )
 
 
-def _examples(config: dict[str, Any]) -> None:
-    """Offer a button per kind of answer; pressed again, it gives the next example of its kind."""
-    if not config["examples"]:
-        return
-    st.markdown("Start from an example")
-    model = _model(config)
-    with st.container(horizontal=True, gap="small"):
-        for name, rows in _kinds(config).items():
-            label = words.plain(words.title(name))
-            st.button(label, key=f"example {name}", on_click=_start_from, args=(model, name, rows))
-
-
-def _kinds(config: dict[str, Any]) -> dict[str, list[Row]]:
-    """Sort the examples by their class, those of a regression by how large their value is."""
-    names = [feature["name"] for feature in config["features"]]
-    examples = config["examples"]
-    rows = [dict(zip(names, each["features"], strict=True)) for each in examples]
-    if config["task"] == "regression":
-        ranked = [rows[at] for at in sorted(range(len(rows)), key=lambda at: examples[at]["value"])]
-        ends = [len(ranked) * third // 3 for third in range(4)]
-        kinds = zip(("low", "middle", "high"), ends, ends[1:], strict=False)
-        found = {name: ranked[begin:end] for name, begin, end in kinds}
-    else:
-        found = {name: [] for name in config["classes"]}
-        for row, example in zip(rows, examples, strict=True):
-            found[example["class_name"]].append(row)
-    return {name: some for name, some in found.items() if some}
-
-
-def _start_from(model: Model, name: str, rows: list[Row]) -> None:
-    """Put new inputs, at the next of `rows`, in the place of the old.
-
-    Moving the old ones would lose a race: a click that leaves the browser before it has heard of
-    the move brings the old values along.
-    """
-    turn = st.session_state.get(f"turn {name}", 0)
-    st.session_state[f"turn {name}"] = turn + 1
-    st.session_state["set"] = st.session_state.get("set", 0) + 1
-    st.session_state["start"] = model, rows[turn % len(rows)]
-
-
-def _model(config: dict[str, Any]) -> Model:
-    """Tell one model's questions and answers from another's."""
-    asked = [(feature["name"], feature["type"]) for feature in config["features"]]
-    return [config["task"], config["classes"], asked]
-
-
 def _ask(config: dict[str, Any], row: list[inputs.Value]) -> None:
-    asked = {"row": row, "model": _model(config), "answer": None, "trouble": None}
+    asked = {"row": row, "model": beginnings.model(config), "answer": None, "trouble": None}
     try:
         with st.spinner("Waiting for an answer"):
             asked["answer"] = api.predict(row)
@@ -137,7 +84,7 @@ def _ask(config: dict[str, Any], row: list[inputs.Value]) -> None:
 def _answer(config: dict[str, Any], row: list[inputs.Value]) -> None:
     asked = st.session_state.get("asked")
     with st.container(border=True, key="answer"):
-        if asked is None or asked["model"] != _model(config):
+        if asked is None or asked["model"] != beginnings.model(config):
             st.markdown("#### The answer appears here")
             st.caption(words.what_is_answered(config["task"]))
         elif asked["trouble"]:
