@@ -22,17 +22,29 @@ def about_forest(votes: Mapping[str, Any] | None, *, task: str = "classification
     if votes is None:
         return what
     version = words.plain(votes["version"])
+    found = _shares(votes["chances"])
     if votes["trees"] is None:
-        return f"{what} {version} is another kind of model; above, its probabilities as votes."
+        other = f"{version} is another kind of model; above, its probabilities as votes"
+        return f"{what} {other}: {found}."
     return (
         f"{what} Above: how the {votes['trees']:,} trees of {version} vote on the example they "
-        f"find hardest. They say {words.plain(votes['class_name'])}."
+        f"find hardest. They say {words.plain(votes['class_name'])}: {found}."
     )
 
 
-def about_test(report: Mapping[str, Any]) -> str:
+def _shares(chances: Mapping[str, float]) -> str:
+    """Say which classes got votes, the most first."""
+    ranked = sorted((name for name in chances if chances[name]), key=lambda name: -chances[name])
+    return ", ".join(
+        f"{words.plain(words.title(name))} {words.percent(chances[name])}" for name in ranked
+    )
+
+
+def about_test(report: Mapping[str, Any], split: Mapping[str, float]) -> str:
+    total = sum(version["requests"] for version in report["versions"].values())
     shared = ", ".join(
-        f"{words.plain(name)} answered {version['requests']:,}"
+        f"{words.plain(name)} answered {version['requests']:,} "
+        f"({words.share(version['requests'], total, split.get(name, 0))})"
         for name, version in report["versions"].items()
     )
     what = (
@@ -67,4 +79,4 @@ def about_drift(report: dict[str, Any], feature: dict[str, Any]) -> str:
     if score is None:
         return f"{what} {drifted.drift(report).headline}"
     name = words.plain(words.title(feature["name"]))
-    return f"{what} Above: {name}, the measurement that moved most."
+    return f"{what} Above: {name}, which moved most; in numbers on the Drift page."

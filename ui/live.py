@@ -129,7 +129,7 @@ MARKS = {
 def show(message: words.Message) -> None:
     """Draw a headline with what it rests on and what to do next."""
     with st.container(border=True):
-        st.markdown(f"### {MARKS[message.tone]} {words.plain(message.headline)}", anchors=False)
+        st.markdown(f"## {MARKS[message.tone]} {words.plain(message.headline)}", anchors=False)
         for text in (words.plain(message.because), message.todo):
             if text:
                 st.markdown(text)

@@ -20,15 +20,15 @@ def draw(config: dict[str, Any]) -> None:
     with forest:
         _forest(config)
     with test:
-        st.subheader("An A/B test", anchor=False)
+        st.header("An A/B test", anchor=False)
         _test()
     with drift:
-        st.subheader("Drift", anchor=False)
+        st.header("Drift", anchor=False)
         _drift()
 
 
 def _forest(config: dict[str, Any]) -> None:
-    st.subheader("A random forest", anchor=False)
+    st.header("A random forest", anchor=False)
     try:
         votes = _hardest(api.address(), config) if latest.look().answers else None
     except api.ApiError:
@@ -63,7 +63,7 @@ def _hardest(address: str, config: dict[str, Any]) -> dict[str, Any] | None:
 def _test(report: dict[str, Any], config: dict[str, Any]) -> None:
     requests = {name: version["requests"] for name, version in report["versions"].items()}
     st.vega_lite_chart(charts.shares(requests, config["effective_split"]))
-    st.markdown(explained.about_test(report))
+    st.markdown(explained.about_test(report, config["effective_split"]))
 
 
 @live.section("drift")

@@ -10,6 +10,7 @@ import latest
 import life
 import live
 import streamlit as st
+import tables
 import words
 
 NEWEST = 10
@@ -52,7 +53,7 @@ def _traffic(told: dict[str, Any]) -> None:
 
 
 def _right(told: dict[str, Any]) -> None:
-    st.subheader("Accuracy in use", anchor=False)
+    st.header("Accuracy in use", anchor=False)
     names = course.versions(told)
     numbers = course.table(told, names, course.right, any_of=["labelled"])
     if not any(numbers.values()):
@@ -75,7 +76,7 @@ def _right(told: dict[str, Any]) -> None:
 
 
 def _wrong(told: dict[str, Any]) -> None:
-    st.subheader("Mean error in use", anchor=False)
+    st.header("Mean error in use", anchor=False)
     names = course.versions(told)
     numbers = course.table(told, names, course.wrong, any_of=["labelled"])
     if not any(numbers.values()):
@@ -87,7 +88,7 @@ def _wrong(told: dict[str, Any]) -> None:
 
 
 def _latency(told: dict[str, Any]) -> None:
-    st.subheader("Milliseconds for an answer", anchor=False)
+    st.header("Milliseconds for an answer", anchor=False)
     names = course.versions(told)
     for column, key, title in zip(
         st.columns(2, gap="large"),
@@ -102,7 +103,7 @@ def _latency(told: dict[str, Any]) -> None:
 
 
 def _errors(told: dict[str, Any]) -> None:
-    st.subheader("Errors", anchor=False)
+    st.header("Errors", anchor=False)
     names = course.versions(told)
     numbers = course.table(told, names, course.errors, any_of=["errors"])
     if not any(numbers.values()):
@@ -114,7 +115,7 @@ def _errors(told: dict[str, Any]) -> None:
 
 
 def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
-    st.subheader("Drift", anchor=False)
+    st.header("Drift", anchor=False)
     names = course.features(told)
     if not names:
         _nothing("Not known yet: it takes a full window of rows.")
@@ -130,7 +131,7 @@ def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
 
 
 def _events(events: list[dict[str, Any]]) -> None:
-    st.subheader("What happened", anchor=False)
+    st.header("What happened", anchor=False)
     if not events:
         _nothing("Nothing in this time.")
         return
@@ -165,12 +166,7 @@ def _lines(
 
 
 def _numbers(what: str, numbers: course.Table) -> None:
-    """Give a chart's numbers as text, folded away."""
-    with st.expander(f"In numbers: {what}"):
-        if any(numbers.values()):
-            st.table(numbers)
-        else:
-            st.caption("None yet.")
+    tables.folded(what, numbers, of="From, UTC")
 
 
 def _nothing(text: str) -> None:
