@@ -485,13 +485,15 @@ def test_drift_in_numbers() -> None:
     numbers = {"edges": [1.0, 2.5, 4.0], "training": [0.25, 0.75], "window": [0.5, 0.5]}
     colours = {"categories": ["red", "blue"], "training": [1.0, 0.0], "window": None}
     report = {
+        "score": 0.2,
+        "limit": 0.3,
         "features": {"petal_length": 0.1, "colour": 0.4},
         "limits": {"petal_length": 0.3, "colour": 0.35},
         "distributions": {"petal_length": numbers, "colour": colours},
     }
     assert drifted.in_numbers(report) == {
-        "Score": {"Colour": "0.40", "Petal length": "0.10"},
-        "Alarm": {"Colour": "0.35", "Petal length": "0.30"},
+        "Score": {"All together": "0.20", "Colour": "0.40", "Petal length": "0.10"},
+        "Alarm": {"All together": "0.30", "Colour": "0.35", "Petal length": "0.30"},
     }
     places = ["Petal length: 1 to 2.5", "Petal length: 2.5 to 4", "Colour: red", "Colour: blue"]
     features = [{"name": name} for name in report["features"]]

@@ -10,6 +10,7 @@ import words
 
 # More names than this are no headline.
 NAMED = 3
+TOGETHER = "All together"
 
 
 def drift(report: dict[str, Any]) -> words.Message:
@@ -72,12 +73,12 @@ def most_moved(report: dict[str, Any], features: list[dict[str, Any]]) -> dict[s
 
 
 def in_numbers(report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """List each feature's score and alarm, the most changed first, for a table."""
-    names = sorted(report["features"], key=lambda name: -report["features"][name])
-    return {
-        "Score": {words.title(name): f"{report['features'][name]:.2f}" for name in names},
-        "Alarm": {words.title(name): f"{report['limits'][name]:.2f}" for name in names},
-    }
+    """List the score and the alarm of all, and of each feature, the most changed first."""
+    score, alarm = {TOGETHER: f"{report['score']:.2f}"}, {TOGETHER: f"{report['limit']:.2f}"}
+    for name in sorted(report["features"], key=lambda name: -report["features"][name]):
+        score[words.title(name)] = f"{report['features'][name]:.2f}"
+        alarm[words.title(name)] = f"{report['limits'][name]:.2f}"
+    return {"Score": score, "Alarm": alarm}
 
 
 def spread(

@@ -34,7 +34,7 @@ STYLE = """
   .st-key-stages :is(ul, li) { list-style: none; margin-left: 0; padding-left: 0; }
   .stPageLink a:focus-visible { color: inherit; outline: 2px solid; outline-offset: 1px; }
   [data-testid="stCaptionContainer"] { opacity: 0.85; }
-  .stTable :is(th, td) { overflow-wrap: anywhere; }  /* a keyboard can't scroll a table */
+  .stTable table p { overflow-wrap: anywhere !important; }  /* else it scrolls, out of a keyboard's reach */
   .stVegaLiteChart text { fill: currentcolor; }
   @media (max-width: 640px) {
     .stHorizontalBlock { row-gap: 1rem; }  /* columns, stacked */

@@ -11,9 +11,14 @@ import streamlit as st
 Columns = Mapping[str, Mapping[str, str]]
 
 
+# A table of more rows scrolls in so many pixels. Streamlit lets a keyboard reach such a one.
+MOST_ROWS, HEIGHT = 12, 400
+
+
 def show(columns: Columns, *, of: str) -> None:
     """Draw a table; `of` says above the names of its rows what they are."""
-    st.table(pandas.DataFrame(columns).rename_axis(of))
+    frame = pandas.DataFrame(columns).rename_axis(of)
+    st.table(frame, height=HEIGHT if len(frame) > MOST_ROWS else "content")
 
 
 def folded(what: str, columns: Columns, *, of: str) -> None:

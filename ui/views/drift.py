@@ -27,7 +27,7 @@ def _body(report: dict[str, Any], config: dict[str, Any]) -> None:
         st.empty()
     else:
         _scores(drift)
-        tables.folded("each measurement", drifted.in_numbers(drift), of="Measurement")
+        tables.folded("scores and alarms", drifted.in_numbers(drift), of="Measurement")
     _distributions(drift, config["features"])
 
 
