@@ -138,10 +138,10 @@ def _answer(config: dict[str, Any], row: list[inputs.Value]) -> None:
     asked = st.session_state.get("asked")
     with st.container(border=True, key="answer"):
         if asked is None or asked["model"] != _model(config):
-            st.markdown("## The answer appears here")
+            st.header("The answer appears here", anchor=False)
             st.caption(words.what_is_answered(config["task"]))
         elif asked["trouble"]:
-            st.markdown("## No answer this time")
+            st.header("No answer this time", anchor=False)
             st.markdown(words.plain(asked["trouble"]))
         else:
             _show(config, asked, changed=row != asked["row"])
