@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from processes import Process, free_port, replace_in, running, write_config
 from test_over_time import live_a_day
 from test_page import AWAY, CONTRAST, HEADINGS, ask, ready, settle
 
-# Nothing is left out: neither a rule of axe's, best practices included, nor a part of the page.
+# One fault is Streamlit's, and nothing of ours can mend it: of several tables that scroll, which a
+# screen reader lists as regions, each has this name (landmark-unique).
+STREAMLITS = "landmark-unique", 'aria-label="Scrollable table"'
+# Beside it nothing is left out: neither a rule of axe's, best practices included, nor a part.
 # What it leaves open is the contrast of text on a picture, or below a header that stays in sight.
 # That is measured here.
+# More than a page has of what a keyboard reaches.
+MOST_STOPS = 200
 OPEN = "color-contrast"
 PICTURES = ".stVegaLiteChart"
 # Of what a keyboard must reach, the names; then the name of what it has reached, and whether that
@@ -24,6 +30,7 @@ PICTURES = ".stVegaLiteChart"
 REACHABLE = """
 () => [...document.querySelectorAll("a[href], button, input, summary, [role=region]")]
   .filter(each => each.checkVisibility({visibilityProperty: true}) && !each.disabled)
+  .filter(each => !each.matches("[role=radio] ~ [role=radio]"))
   .map(each => each.tagName + " " + (each.ariaLabel ?? each.innerText))
 """
 REACHED = """
@@ -58,7 +65,10 @@ def faults(page: Page) -> list[str]:
     kinds = {"resultTypes": ["violations", "incomplete"]}
     found: dict[str, Any] = Axe().run(page, options=kinds).response
     wrong = [
-        f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]
+        f"{each['id']}: {node['html']}"
+        for each in found["violations"]
+        for node in each["nodes"]
+        if each["id"] != STREAMLITS[0] or STREAMLITS[1] not in node["html"]
     ]
     unjudged = [
         f"{each['id']} is not known: {node['html']}"
@@ -160,13 +170,14 @@ def test_a_keyboard_reaches_everything(
     """Tab leads to each link, button, input and folded part, and shows where it is.
 
     An input's ring is Streamlit's own, and the whole page, which a keyboard scrolls, has none.
+    Within a choice of one from several, arrows lead on.
     """
     page = new_tab(busy[1]).open(path)
     ready(page, HEADINGS[path])
     settle(page)
     wanted = page.evaluate(REACHABLE)
     stops: list[str] = []
-    while len(stops) <= len(wanted) + 1:
+    while len(stops) < MOST_STOPS:
         page.keyboard.press("Tab")
         name, seen = page.evaluate(REACHED)
         if name.startswith("BODY"):
@@ -174,3 +185,8 @@ def test_a_keyboard_reaches_everything(
         assert seen, name
         stops.append(name)
     assert {*wanted} <= {*stops}
+    choice = page.get_by_role("radio")
+    for here, there in pairwise(choice.all()):
+        here.focus()
+        page.keyboard.press("ArrowRight")
+        expect(there).to_be_focused()
