@@ -1,6 +1,6 @@
 """Hosts for the tests: clean ones, and ones on which bootstrap.sh has run once.
 
-`make test-host` runs them: root, Debian, about eight minutes, internet for the first run only.
+`make test-host` runs them: root, Debian, about twenty minutes, internet for the first run only.
 """
 
 from __future__ import annotations
