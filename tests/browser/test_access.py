@@ -21,10 +21,10 @@ STREAMLITS = "landmark-unique", 'aria-label="Scrollable table"'
 # Beside it nothing is left out: neither a rule of axe's, best practices included, nor a part.
 # What it leaves open is the contrast of text on a picture, or below a header that stays in sight.
 # That is measured here.
-# More than a page has of what a keyboard reaches.
-MOST_STOPS = 200
 OPEN = "color-contrast"
 PICTURES = ".stVegaLiteChart"
+# More than a page has of what a keyboard reaches.
+MOST_STOPS = 200
 # Of what a keyboard must reach, the names; then the name of what it has reached, and whether that
 # can be seen: a ring around it, and no opacity of nothing.
 REACHABLE = """
