@@ -20,6 +20,7 @@ install: venv ## the same, as Jenkins calls it
 
 .venv/ready .venv-3.13/ready: $(PINNED) setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "irisab needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.13" % sys.version_info[:2])'
+	@echo "Installing the libraries, 1.1 GB, into $(@D): a minute, or several on a slow line"
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --require-hashes $(PINNED:%=-r %)
 	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation --editable .

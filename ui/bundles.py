@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import life
+import scores
 import words
 
 Json = Mapping[str, Any]
@@ -81,13 +82,12 @@ def on_the_exam(sat: Exam | None, *, control: str, task: str, command: str) -> s
     """Say in words what each version got on the exam, and the command that lets all sit one."""
     if sat is None:
         return f"{words.plain(control)} sat no exam, so nothing can be compared with it."
-    spelt = words.number if task == "regression" else _tenths
     what = "mean error: less is better" if task == "regression" else "right answers"
-    got = ", ".join(f"{words.plain(name)} {spelt(each)}" for name, each in sat.scores.items())
+    got = ", ".join(_got(sat, name, task=task) for name in sat.scores)
     rows = words.count(sat.rows, "row")
     said = f"{got} ({what}, on the same {rows} that none of them has learnt from)."
     if task != "regression":
-        said += " Line: where the true share lies, 19 times out of 20."
+        said += " Line, and in brackets: where the true share lies, 19 times out of 20."
     if sat.others:
         names = " and ".join(map(words.plain, sat.others))
         said += (
@@ -95,6 +95,21 @@ def on_the_exam(sat: Exam | None, *, control: str, task: str, command: str) -> s
             f"`{command} evaluate {' '.join([*sat.scores, *sat.others])}`"
         )
     return said
+
+
+def intervals(sat: Exam) -> dict[str, tuple[float, float, float]]:
+    """Give for each version its share of right answers and the interval it lies in: Wilson's."""
+    return {
+        name: (score, *scores.wilson(round(score * sat.rows), sat.rows))
+        for name, score in sat.scores.items()
+    }
+
+
+def _got(sat: Exam, name: str, *, task: str) -> str:
+    if task == "regression":
+        return f"{words.plain(name)} {words.number(sat.scores[name])}"
+    score, low, high = map(_tenths, intervals(sat)[name])
+    return f"{words.plain(name)} {score} ({low} to {high})"
 
 
 def _tenths(share: float) -> str:

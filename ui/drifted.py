@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import words
 
 # More names than this are no headline.
 NAMED = 3
+TOGETHER = "All together"
 
 
 def drift(report: dict[str, Any]) -> words.Message:
@@ -67,3 +70,35 @@ def moved_features(report: dict[str, Any]) -> list[str]:
 def most_moved(report: dict[str, Any], features: list[dict[str, Any]]) -> dict[str, Any]:
     """Give the feature that changed most; the first while none is known."""
     return max(features, key=lambda feature: report["features"].get(feature["name"]) or 0)
+
+
+def in_numbers(report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """List the score and the alarm of all, and of each feature, the most changed first."""
+    score, alarm = {TOGETHER: f"{report['score']:.2f}"}, {TOGETHER: f"{report['limit']:.2f}"}
+    for name in sorted(report["features"], key=lambda name: -report["features"][name]):
+        score[words.title(name)] = f"{report['features'][name]:.2f}"
+        alarm[words.title(name)] = f"{report['limits'][name]:.2f}"
+    return {"Score": score, "Alarm": alarm}
+
+
+def spread(
+    report: Mapping[str, Any], features: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """List which share of the values lies where, in training and now, for a table."""
+    columns: dict[str, dict[str, str]] = {"In training": {}, "Now": {}}
+    for feature in features:
+        shares = report["distributions"][feature["name"]]
+        rows = [f"{words.title(feature['name'])}: {where}" for where in _places(shares)]
+        for column, part in zip(columns.values(), ("training", "window"), strict=True):
+            known = shares[part] or [None] * len(rows)
+            column |= {row: words.percent(each) for row, each in zip(rows, known, strict=True)}
+    return columns
+
+
+def _places(shares: Mapping[str, Any]) -> Iterator[str]:
+    """Name what the shares are of: categories, or stretches of numbers."""
+    if "categories" in shares:
+        yield from shares["categories"]
+    else:
+        edges = [words.number(edge) for edge in shares["edges"]]
+        yield from (f"{low} to {high}" for low, high in pairwise(edges))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ MARKS = {
 def show(message: words.Message) -> None:
     """Draw a headline with what it rests on and what to do next."""
     with st.container(border=True):
-        st.markdown(f"### {MARKS[message.tone]} {words.plain(message.headline)}", anchors=False)
+        st.markdown(f"## {MARKS[message.tone]} {words.plain(message.headline)}", anchors=False)
         for text in (words.plain(message.because), message.todo):
             if text:
                 st.markdown(text)
@@ -141,12 +141,3 @@ def show(message: words.Message) -> None:
         else:
             st.empty()
             st.empty()
-
-
-def numbers(what: str, table: Mapping[str, Mapping[str, str]]) -> None:
-    """Give a chart's numbers as text, folded away: column -> row -> text."""
-    with st.expander(f"In numbers: {what}"):
-        if any(table.values()):
-            st.table(table)
-        else:
-            st.caption("None yet.")

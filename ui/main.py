@@ -29,11 +29,17 @@ STYLE = """
   .st-key-ask button { min-height: 3.5rem; }
   .st-key-ask button p { font-size: 1.2rem; font-weight: 700; }
   .st-key-answer { scroll-margin: 1rem; }
-  .st-key-answer h2 { padding-top: 0; }
+  .st-key-answer h2 { font-size: 1.5rem; padding-top: 0; }
   .stColumn:has(.st-key-answer) { position: sticky; top: 1rem; align-self: flex-start; }
   .st-key-stages :is(ul, li) { list-style: none; margin-left: 0; padding-left: 0; }
-  .stPageLink a:focus-visible { color: inherit; outline: 2px solid; outline-offset: 1px; }
+  .stPageLink a:focus-visible { color: inherit; }
+  .stApp :is(a, button, summary, div[tabindex]):focus-visible {
+    outline: 2px solid; outline-offset: 1px;
+  }
+  .stApp .stElementToolbar:focus-within { opacity: 1; }  /* not for a mouse only */
   [data-testid="stCaptionContainer"] { opacity: 0.85; }
+  /* Else it scrolls to the side, out of a keyboard's reach. */
+  .stTable table p { overflow-wrap: anywhere !important; }
   .stVegaLiteChart text { fill: currentcolor; }
   @media (max-width: 640px) {
     .stHorizontalBlock { row-gap: 1rem; }  /* columns, stacked */

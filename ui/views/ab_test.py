@@ -8,6 +8,7 @@ import charts
 import live
 import scores
 import streamlit as st
+import tables
 import verdicts
 import words
 
@@ -57,9 +58,9 @@ def _how_to_label(report: dict[str, Any], split: dict[str, float]) -> None:
 
 
 def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
-    st.subheader("Side by side", anchor=False)
+    st.header("Side by side", anchor=False)
     versions = report["versions"]
-    st.table(scores.side_by_side(versions, config))
+    tables.show(scores.side_by_side(versions, config), of="Figure")
     st.caption(words.TESTED)
     left, right = st.columns(2, gap="large")
     with left:
@@ -82,7 +83,7 @@ def _classes(versions: dict[str, Any]) -> None:
     found = scores.found(versions)
     if any(found.values()):
         st.markdown("**Found of each class**")
-        st.table(found)
+        tables.show(found, of="Class")
     else:
         st.empty()
         st.empty()
@@ -116,4 +117,5 @@ def _evidence(report: dict[str, Any], config: dict[str, Any]) -> None:
     control, task = report["control"], config["task"]
     for comparison in report["comparisons"]:
         with st.expander(f"What the verdict on {words.plain(comparison['challenger'])} rests on"):
-            st.table(verdicts.evidence(comparison, control=control, alpha=alpha, task=task))
+            facts = verdicts.evidence(comparison, control=control, alpha=alpha, task=task)
+            tables.show({"What is known": facts}, of="Fact")

@@ -15,6 +15,7 @@ import lessons
 import live
 import simulated
 import streamlit as st
+import tables
 import trees
 import words
 
@@ -30,10 +31,10 @@ def draw(config: Json) -> None:
     st.title("Learn", anchor=False)
     st.caption("How a model decides, and how one finds out whether it still decides well.")
     _decides(config)
-    st.subheader("4. A test shows which is better", anchor=False)
+    st.header("4. A test shows which is better", anchor=False)
     _split()
     _split_here()
-    st.subheader("5. The world drifts away", anchor=False)
+    st.header("5. The world drifts away", anchor=False)
     _drift(config)
     _drift_here()
     st.caption(
@@ -49,7 +50,7 @@ def _decides(config: Json) -> None:
     version = _version(config)
     tree = config["versions"][version].get("tree")
     asked = trees.asked(tree) if tree else []
-    st.subheader("1. A model learns from examples", anchor=False)
+    st.header("1. A model learns from examples", anchor=False)
     left, right = st.columns(2, gap="large")
     with right:
         picture = st.container()
@@ -61,10 +62,10 @@ def _decides(config: Json) -> None:
         _examples(config, pair, case)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("2. A tree asks" if tree else "2. There is no tree to see", anchor=False)
+        st.header("2. A tree asks" if tree else "2. There is no tree to see", anchor=False)
         _tree(config, version, case)
     with right:
-        st.subheader("3. All trees answer" if tree else "3. The model answers", anchor=False)
+        st.header("3. All trees answer" if tree else "3. The model answers", anchor=False)
         _votes(config, version, case)
 
 
@@ -120,7 +121,7 @@ def _examples(config: Json, pair: tuple[str, str], case: cases.Case) -> None:
     point, classes = cases.point(case, pair), cases.names(config)
     st.vega_lite_chart(lessons.cases(rows, point, x, y, classes=classes))
     st.caption(explained.examples(point, classes))
-    live.numbers("the examples", cases.table(rows, labels))
+    tables.folded("the examples", cases.table(rows, labels), of="Example")
 
 
 def _spread(pair: tuple[str, str]) -> None:
@@ -141,7 +142,7 @@ def _tree(config: Json, version: str, case: cases.Case) -> None:
     lines = trees.lines(about["tree"], config["features"], case)
     st.vega_lite_chart(lessons.tree(lines))
     st.markdown(explained.way(lines))
-    live.numbers("the way of this case", explained.steps(lines))
+    tables.folded("the way of this case", explained.steps(lines), of="Step")
 
 
 def _votes(config: Json, version: str, case: cases.Case) -> None:
@@ -196,7 +197,7 @@ def _split() -> None:
         st.vega_lite_chart(charts.accuracies(explained.intervals(arms)))
         st.caption(words.INTERVAL)
         st.markdown(explained.test(arms))
-    live.numbers("the simulated test", explained.tested(arms))
+    tables.folded("the simulated test", explained.tested(arms), of="Version")
 
 
 @live.section("versions", "comparisons")
@@ -226,7 +227,7 @@ def _drift(config: Json) -> None:
         if moved.gap:
             st.vega_lite_chart(lessons.gap(moved, title=title))
         st.caption(explained.SIGNS)
-    live.numbers("the moved feature", explained.moved(moved))
+    tables.folded("the moved feature", explained.moved(moved), of="Value")
 
 
 def _moved(feature: Json, training: Json) -> simulated.Moved:

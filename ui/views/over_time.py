@@ -10,6 +10,7 @@ import latest
 import life
 import live
 import streamlit as st
+import tables
 import words
 
 NEWEST = 10
@@ -48,11 +49,11 @@ def _traffic(told: dict[str, Any]) -> None:
     with right:
         st.markdown("**Share of the requests**")
         _lines(told, names, course.share, "Share of the requests", share=True)
-    live.numbers("requests", course.table(told, names, course.requests, any_of=["requests"]))
+    _numbers("requests", course.table(told, names, course.requests, any_of=["requests"]))
 
 
 def _right(told: dict[str, Any]) -> None:
-    st.subheader("Accuracy in use", anchor=False)
+    st.header("Accuracy in use", anchor=False)
     names = course.versions(told)
     numbers = course.table(told, names, course.right, any_of=["labelled"])
     if not any(numbers.values()):
@@ -71,11 +72,11 @@ def _right(told: dict[str, Any]) -> None:
         "Of the answers given then, as far as labels have come. Dot: share of right answers. "
         "Line: where the true value lies, 19 times out of 20 (Wilson's interval)."
     )
-    live.numbers("accuracy", numbers)
+    _numbers("accuracy", numbers)
 
 
 def _wrong(told: dict[str, Any]) -> None:
-    st.subheader("Mean error in use", anchor=False)
+    st.header("Mean error in use", anchor=False)
     names = course.versions(told)
     numbers = course.table(told, names, course.wrong, any_of=["labelled"])
     if not any(numbers.values()):
@@ -83,11 +84,11 @@ def _wrong(told: dict[str, Any]) -> None:
         return
     _lines(told, names, course.figure("mae"), "Mean error of each version")
     st.caption("Of the answers given then, as far as labels have come: less is better.")
-    live.numbers("errors of the answers", numbers)
+    _numbers("errors of the answers", numbers)
 
 
 def _latency(told: dict[str, Any]) -> None:
-    st.subheader("Milliseconds for an answer", anchor=False)
+    st.header("Milliseconds for an answer", anchor=False)
     names = course.versions(told)
     for column, key, title in zip(
         st.columns(2, gap="large"),
@@ -98,13 +99,11 @@ def _latency(told: dict[str, Any]) -> None:
         with column:
             st.markdown(f"**{title}**")
             _lines(told, names, course.figure(key), f"{title}, in milliseconds")
-    live.numbers(
-        "milliseconds (half; 95%)", course.table(told, names, course.latency, any_of=["p50"])
-    )
+    _numbers("milliseconds (half; 95%)", course.table(told, names, course.latency, any_of=["p50"]))
 
 
 def _errors(told: dict[str, Any]) -> None:
-    st.subheader("Errors", anchor=False)
+    st.header("Errors", anchor=False)
     names = course.versions(told)
     numbers = course.table(told, names, course.errors, any_of=["errors"])
     if not any(numbers.values()):
@@ -112,11 +111,11 @@ def _errors(told: dict[str, Any]) -> None:
         return
     _lines(told, names, course.figure("errors"), "Requests that each version failed to answer")
     st.caption("Requests that the version failed to answer.")
-    live.numbers("failures", numbers)
+    _numbers("failures", numbers)
 
 
 def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
-    st.subheader("Drift", anchor=False)
+    st.header("Drift", anchor=False)
     names = course.features(told)
     if not names:
         _nothing("Not known yet: it takes a full window of rows.")
@@ -128,11 +127,11 @@ def _drift(told: dict[str, Any], config: dict[str, Any]) -> None:
         "The most that was seen in each stretch: 0 the same as in training, 1 nothing in common. "
         f"Orange: the alarm, at {words.number(alarm)} or what chance reaches.{others}"
     )
-    live.numbers("drift", course.table(told, shown, course.drifted, any_of=["drift"]))
+    _numbers("drift", course.table(told, shown, course.drifted, any_of=["drift"]))
 
 
 def _events(events: list[dict[str, Any]]) -> None:
-    st.subheader("What happened", anchor=False)
+    st.header("What happened", anchor=False)
     if not events:
         _nothing("Nothing in this time.")
         return
@@ -164,6 +163,10 @@ def _lines(
         rows, course.marks(told), course.across(told), description, share=share, alarm=alarm
     )
     st.vega_lite_chart(spec)
+
+
+def _numbers(what: str, numbers: course.Table) -> None:
+    tables.folded(what, numbers, of="From, UTC")
 
 
 def _nothing(text: str) -> None:

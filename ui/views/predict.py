@@ -85,10 +85,10 @@ def _answer(config: dict[str, Any], row: list[inputs.Value]) -> None:
     asked = st.session_state.get("asked")
     with st.container(border=True, key="answer"):
         if asked is None or asked["model"] != beginnings.model(config):
-            st.markdown("#### The answer appears here")
+            st.header("The answer appears here", anchor=False)
             st.caption(words.what_is_answered(config["task"]))
         elif asked["trouble"]:
-            st.markdown("#### No answer this time")
+            st.header("No answer this time", anchor=False)
             st.markdown(words.plain(asked["trouble"]))
         else:
             _show(config, asked, changed=row != asked["row"])
@@ -158,7 +158,7 @@ def _tell(asked: dict[str, Any], label: str | float | None) -> None:
 
 @live.section("versions")
 def _statistics(report: dict[str, Any], config: dict[str, Any]) -> None:
-    st.subheader("Who answered", anchor=False)
+    st.header("Who answered", anchor=False)
     total = sum(version["requests"] for version in report["versions"].values())
     with st.container(horizontal=True, gap="small"):
         for name, version in report["versions"].items():

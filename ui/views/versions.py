@@ -9,8 +9,8 @@ import charts
 import latest
 import life
 import live
-import scores
 import streamlit as st
+import tables
 import words
 
 # More would be a wall; the rest is a click away.
@@ -37,8 +37,8 @@ def _body(seen: latest.Seen, config: dict[str, Any]) -> None:
         st.info("The service does not tell which versions it keeps.", icon=":material/info:")
         return
     _rollout(told, config)
-    st.subheader("What serves", anchor=False)
-    st.table(bundles.serving(config))
+    st.header("What serves", anchor=False)
+    tables.show(bundles.serving(config), of="Fact")
     _exam(told, config)
     _kept(told, config)
     _events(told["events"])
@@ -58,7 +58,7 @@ def _rollout(told: dict[str, Any], config: dict[str, Any]) -> None:
 
 
 def _exam(told: dict[str, Any], config: dict[str, Any]) -> None:
-    st.subheader("On the same exam", anchor=False)
+    st.header("On the same exam", anchor=False)
     control, task = config["experiment"]["control"], config["task"]
     sat = bundles.exam(told["models"], control=control, task=task)
     if sat is None:
@@ -66,20 +66,13 @@ def _exam(told: dict[str, Any], config: dict[str, Any]) -> None:
     elif task == "regression":
         st.vega_lite_chart(charts.errors(sat.scores))
     else:
-        st.vega_lite_chart(charts.accuracies(_intervals(sat)))
+        st.vega_lite_chart(charts.accuracies(bundles.intervals(sat)))
     command = told["command"]
     st.caption(bundles.on_the_exam(sat, control=control, task=task, command=command))
 
 
-def _intervals(sat: bundles.Exam) -> dict[str, tuple[float, float, float]]:
-    return {
-        name: (score, *scores.wilson(round(score * sat.rows), sat.rows))
-        for name, score in sat.scores.items()
-    }
-
-
 def _kept(told: dict[str, Any], config: dict[str, Any]) -> None:
-    st.subheader("What is kept", anchor=False)
+    st.header("What is kept", anchor=False)
     _listed([bundles.kept(each, config) for each in told["models"]])
     if typed := bundles.going_back(told["models"], told["command"]):
         st.caption("To go back to an older one, type on the host:")
@@ -90,7 +83,7 @@ def _kept(told: dict[str, Any], config: dict[str, Any]) -> None:
 
 
 def _events(events: list[dict[str, Any]]) -> None:
-    st.subheader("What happened", anchor=False)
+    st.header("What happened", anchor=False)
     _listed([life.happened(each) for each in events[:NEWEST]] or ["Nothing yet."])
     if earlier := events[NEWEST:]:
         with st.expander(f"{len(earlier)} earlier"):
