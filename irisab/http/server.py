@@ -39,7 +39,7 @@ POLL_SECONDS = 0.05
 FLUSH_SECONDS = 15
 # So long may a thread keep the interpreter while another waits: Python's own 5 ms, for each of the
 # three times that a request needs it back, would be most of what it takes beside a batch.
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.001
 
 
 def serve(path: Path) -> None:

@@ -32,8 +32,9 @@ FORCED_SHARE = 0.1
 # all others. A thousand rows are asked for as easily as one, and would push out a thousand.
 BATCH_SHARE = 0.5
 # One statement per row would give up and take the interpreter's lock for each; one statement for
-# 64 rows leaves the interpreter to the requests.
-ROWS_PER_STATEMENT = 64
+# many rows leaves the interpreter to the requests. Of few sizes, because the connection keeps the
+# statements that it has seen: one for each number of rows up to 256 took 10 MB.
+ROWS_OF_STATEMENTS = 256, 64, 16, 4, 1
 COLUMNS = 12
 
 
@@ -174,8 +175,9 @@ class Writer:
     def _insert(self, predictions: Sequence[Record]) -> None:
         rows = chain.from_iterable(map(self._values, predictions))
         # Made as they are needed: all at once, they would hold the interpreter for milliseconds.
-        while chunk := [*islice(rows, ROWS_PER_STATEMENT)]:
-            self._execute(_insert_statement(len(chunk)), [*chain.from_iterable(chunk)])
+        while chunk := [*islice(rows, ROWS_OF_STATEMENTS[0])]:
+            for part in _parts(chunk):
+                self._execute(_insert_statement(len(part)), [*chain.from_iterable(part)])
         for each in predictions:
             if each.own_id is not None:
                 self._execute(
@@ -245,6 +247,14 @@ def _rows(predictions: Sequence[Record]) -> Rows:
     rows = sum(len(each.rows) for each in predictions)
     forced = sum(len(each.rows) for each in predictions if each.forced)
     return Rows(rows, forced, rows - len(predictions))
+
+
+def _parts(rows: Sequence[_Values]) -> Iterator[Sequence[_Values]]:
+    """Yield the rows in as few parts as there are statements for."""
+    for size in ROWS_OF_STATEMENTS:
+        while len(rows) >= size:
+            yield rows[:size]
+            rows = rows[size:]
 
 
 def _insert_statement(rows: int) -> str:
