@@ -253,7 +253,7 @@ def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> BufferedR
     if not _FILE.fullmatch(name):
         raise BundleError(f"{folder / MANIFEST}: names no file of this folder: {name!r}")
     # Not read at once: a file may be larger than the memory that is left.
-    file = Unchanged(folder / name)
+    file = Unchanged(open_regular(folder / name))
     if file.sha256 != manifest["files"][name]:
         file.close()
         raise BundleError(f"{folder / name}: was changed since training (sha256 differs)")

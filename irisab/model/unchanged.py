@@ -5,25 +5,24 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from pathlib import Path
 from typing import Any
 
 from irisab.errors import BundleError
-from irisab.files import open_regular
 
-# Bytes; each has a hash of its own.
-PIECE = 1 << 20
+# Bytes; each has a hash of its own. Some are in memory at a time, besides what is made of them.
+PIECE = 1 << 18
 
 
 class Unchanged(io.RawIOBase):
     """A file with the content that `sha256` is of; reading raises `BundleError` where it is not.
 
     Between hash and use whoever owns the file may write into it: each piece is hashed once more as
-    it is read. Opening raises `OSError`.
+    it is read.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = open_regular(path)
+    def __init__(self, file: io.BufferedReader) -> None:
+        """Take over an open file; raises `OSError`."""
+        self._file = file
         self._at = 0
         self._size = 0
         whole, self._pieces = hashlib.sha256(), list[bytes]()
@@ -55,7 +54,7 @@ class Unchanged(io.RawIOBase):
         piece = self._piece(number)
         if hashlib.sha256(piece).digest() != self._pieces[number]:
             raise BundleError(f"{self._file.name}: was changed while it was read")
-        part = piece[begin : begin + len(buffer)]
+        part = memoryview(piece)[begin : begin + len(buffer)]
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from irisab.errors import BundleError
+from irisab.files import open_regular
 from irisab.model.unchanged import PIECE, Unchanged
 
 
@@ -25,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_reads_as_it_is(file: Path) -> None:
     """From wherever, and however much at once."""
     data = file.read_bytes()
-    with BufferedReader(Unchanged(file), PIECE) as read:
+    with BufferedReader(Unchanged(open_regular(file)), PIECE) as read:
         assert read.raw.sha256 == hashlib.sha256(data).hexdigest()  # type: ignore[attr-defined]
         assert read.read() == data
         assert read.read(1) == b""
@@ -40,7 +41,7 @@ def test_a_file_reads_as_it_is(file: Path) -> None:
 def test_what_was_written_since_is_not_read(at: int, file: Path) -> None:
     """Not a byte of a piece that has changed; the others are as they were."""
     before = file.read_bytes()
-    with BufferedReader(Unchanged(file), PIECE) as read, file.open("r+b") as other:
+    with BufferedReader(Unchanged(open_regular(file)), PIECE) as read, file.open("r+b") as other:
         other.seek(at)
         other.write(bytes([before[at] ^ 1]))
         other.flush()
@@ -52,7 +53,7 @@ def test_what_was_written_since_is_not_read(at: int, file: Path) -> None:
 
 def test_a_file_that_was_cut_short_is_not_read(file: Path) -> None:
     """Its end would look like the end of what was hashed."""
-    with BufferedReader(Unchanged(file), PIECE) as read:
+    with BufferedReader(Unchanged(open_regular(file)), PIECE) as read:
         file.write_bytes(file.read_bytes()[:PIECE])
         assert len(read.read(PIECE)) == PIECE
         with pytest.raises(BundleError, match="was changed while it was read"):
@@ -62,5 +63,5 @@ def test_a_file_that_was_cut_short_is_not_read(file: Path) -> None:
 def test_an_empty_file_is_empty(tmp_path: Path) -> None:
     """As others are."""
     (tmp_path / "empty").touch()
-    with BufferedReader(Unchanged(tmp_path / "empty"), PIECE) as read:
+    with BufferedReader(Unchanged(open_regular(tmp_path / "empty")), PIECE) as read:
         assert read.read() == b""
