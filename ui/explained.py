@@ -23,8 +23,8 @@ SPLIT = (
 
 DRIFT = (
     "A model knows the world that it was trained on. When what it is asked moves away from that, "
-    "its answers get worse, and no error says so. Move a feature, in this page only, and see how "
-    "far that is."
+    "its answers may get worse, and no error says so. Move a feature, in this page only, and see "
+    "how far that is."
 )
 
 SIGNS = "Grey: the training data. Blue: the same, moved. Orange: the alarm, and the largest gap."

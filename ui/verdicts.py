@@ -31,6 +31,8 @@ def verdict(
         todo = ""
     elif not comparison["labelled"]:
         because, todo = "No labels yet.", ""
+    if comparison["verdict"] == "equivalent" and comparison["next"]:
+        todo = "Keep the cheaper one, and end the test: more labels would not change this."
     if comparison["next"] == ROLLOUT:
         todo = "A rollout is under way, and decides by itself what follows."
     typed = re.sub("^irisab(?= )", lambda _: command, comparison["next"])
