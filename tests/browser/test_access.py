@@ -31,6 +31,7 @@ REACHABLE = """
 () => [...document.querySelectorAll("a[href], button, input, summary, [role=region]")]
   .filter(each => each.checkVisibility({visibilityProperty: true}) && !each.disabled)
   .filter(each => !each.matches("[role=radio] ~ [role=radio]"))
+  .filter(each => !each.matches("button[aria-label=Open][tabindex='-1']"))
   .map(each => each.tagName + " " + (each.ariaLabel ?? each.innerText))
 """
 REACHED = """
@@ -41,6 +42,18 @@ REACHED = """
   const ring = on.tagName === "INPUT" || on.tagName === "MAIN" || style.outlineStyle !== "none";
   return [on.tagName + " " + (on.ariaLabel ?? on.innerText), ring && opacity > 0];
 }
+"""
+
+# Of texts of pictures those that have too little contrast. It is measured by their colour, which is
+# what they are drawn in.
+ILLEGIBLE = f"""
+texts => texts
+  .filter(each => each.getAttribute("opacity") !== "0")
+  .filter(each => {{
+    const style = getComputedStyle(each);
+    return style.fill !== style.color || ({CONTRAST.strip()})(each) < 4.5;
+  }})
+  .map(each => each.textContent)
 """
 
 
@@ -118,16 +131,15 @@ def test_pictures_have_names_and_legible_text(
 ) -> None:
     """Each says what it shows to those who cannot see it, and its letters have contrast."""
     for dark in (False, True):
-        for path in ("ab-test", "drift", "over-time", "models", "about"):
+        for path in ("ab-test", "drift", "over-time", "models", "learn"):
             page = new_tab(busy[1], dark=dark).open(path)
             ready(page, HEADINGS[path])
             settle(page)
             pictures = page.locator(PICTURES)
             assert pictures.count()
             assert all(each.get_attribute("aria-label") for each in pictures.all())
-            for text in pictures.locator("text").all():
-                assert text.evaluate("e => getComputedStyle(e).fill === getComputedStyle(e).color")
-                assert legible(text)
+            # In one go: a picture that is drawn anew meanwhile has other texts.
+            assert pictures.locator("text").evaluate_all(ILLEGIBLE) == []
             page.close()
 
 
@@ -170,7 +182,7 @@ def test_a_keyboard_reaches_everything(
     """Tab leads to each link, button, input and folded part, and shows where it is.
 
     An input's ring is Streamlit's own, and the whole page, which a keyboard scrolls, has none.
-    Within a choice of one from several, arrows lead on.
+    Within a choice of one from several, arrows lead on, and a list opens from its input.
     """
     page = new_tab(busy[1]).open(path)
     ready(page, HEADINGS[path])

@@ -69,7 +69,7 @@ def test_a_million_rows(
         "drift": page.get_by_role("heading", name="The input"),
         "over-time": page.get_by_text("A point for each quarter of an hour"),
         "models": page.get_by_role("heading", name="What happened"),
-        "about": page.get_by_text("answered 500"),
+        "learn": page.get_by_text("answered 500"),
     }
     if path in shown:
         expect(shown[path].first).to_be_visible()
