@@ -11,7 +11,6 @@ import gc
 import logging
 import queue
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -37,9 +36,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.05
 # To write the history after the last answer, at the most.
 FLUSH_SECONDS = 15
-# So long may a thread keep the interpreter while another waits: Python's own 5 ms, for each of the
-# three times that a request needs it back, would be most of what it takes beside a batch.
-SWITCH_SECONDS = 0.001
 
 
 def serve(path: Path) -> None:
@@ -59,7 +55,6 @@ def serve(path: Path) -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     # What the imports made is never garbage: looking through it took 7 ms each time, under load.
     gc.freeze()
-    sys.setswitchinterval(SWITCH_SECONDS)
     first, reload = _first_snapshot(path)
     heap.share()
     handshake = Handshake(first.config.data.history.parent)
