@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.kinds import BOOSTING
 from bench.servers import CONSTANT, FASTAPI, FLASK_WAITRESS, IRISAB, ROOT
 
 RESULTS = ROOT / "bench/RESULTS.md"
@@ -47,7 +46,6 @@ PROMISES = (
     (SCRAPES, EACH, "memory, MB", MOST, 60),
     ("Scraped / quiet", "/metrics and /report each second", "p99", MOST, 1.1),
     ("Scraped / quiet", "/metrics and /report each second", "requests/s", LEAST, 0.9),
-    ("Kinds of models", BOOSTING, "requests/s", LEAST, 5000),
 )
 
 
