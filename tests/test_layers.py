@@ -30,7 +30,7 @@ LAYERS = {
     "candidates report prepared labels | comparisons | snapshot | "
     "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
-    "upgrade | evidence | seen timeline | counters counts window | database revision | rows",
+    "upgrade | evidence | seen timeline | counters counts window | database revision | rows bulk",
     "model": "publish candidate | forms | footprint | bundle proof | vouched unchanged around | "
     "plain estimator | forest trees linear | ensembles sums wide outline | writing | branches | "
     "steps walk bitset fastest | nodes servable native | columns links nested | "

@@ -72,24 +72,23 @@ class Pruner:
         return pruned
 
     def _prune_batches(self, connection: sqlite3.Connection, rows: int) -> Rows:
-        gone: list[tuple[bytes]] = []
-        pruned = Rows()
         # In the order of the primary key: no more is read than is deleted, and what lies between.
-        for request_id, size, forced in connection.execute(
-            "SELECT request_id, count(*), sum(forced) FROM predictions WHERE request_id >= ?"
-            " GROUP BY request_id HAVING count(*) > 1 ORDER BY request_id",
-            (self._batches_from,),
-        ):
-            if pruned.all + size > rows:
-                break
-            gone.append((request_id,))
-            pruned = pruned.plus(Rows(size, forced, size - 1))
-        if gone:
-            # Not the last one: the transaction may fail, and then they are all there.
-            (self._batches_from,) = gone[0]
-        for table in ("predictions", "counted", "own_ids"):
-            connection.executemany(f"DELETE FROM {table} WHERE request_id = ?", gone)
-        return pruned
+        first, last, *pruned = connection.execute(
+            "SELECT min(request_id), max(request_id), sum(size), sum(forced), sum(size - 1) FROM"
+            " (SELECT *, sum(size) OVER (ORDER BY request_id) AS so_far FROM"
+            " (SELECT request_id, count(*) AS size, sum(forced) AS forced FROM predictions"
+            " WHERE request_id >= ? GROUP BY request_id HAVING count(*) > 1"
+            " ORDER BY request_id LIMIT ?)) WHERE so_far <= ?",
+            (self._batches_from, rows // 2, rows),
+        ).fetchone()
+        if last is None:
+            return Rows()
+        gone = "SELECT request_id FROM predictions WHERE row = 1 AND request_id BETWEEN ? AND ?"
+        for table in ("counted", "own_ids", "predictions"):
+            connection.execute(f"DELETE FROM {table} WHERE request_id IN ({gone})", (first, last))
+        # Not the last one: the transaction may fail, and then they are all there.
+        self._batches_from = first
+        return Rows(*pruned)
 
     def _prune_users(self, connection: sqlite3.Connection, serving: Revision) -> None:
         for revision in _gone(connection, serving):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from irisab.store import counters
-from irisab.store.counters import Counts, Pair, is_full, knows, pair_id
+from irisab.store import bulk, counters
+from irisab.store.counters import Counts, Pair, is_full, pair_id
 from irisab.store.revision import Revision
 
 
@@ -71,18 +71,16 @@ def _count_failure(counts: Counts, revision: Revision, failed: Failed) -> None:
 
 
 def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence[Asked]) -> None:
-    for each in asked:
-        added = connection.execute(
-            "INSERT OR IGNORE INTO users (revision, user, version, last_seen) VALUES (?, ?, ?, ?)",
-            (each.revision, each.user, each.version, each.time),
-        )
-        if added.rowcount:
-            counts["versions", (each.revision, each.version), "users"] += 1
-        else:
-            connection.execute(
-                "UPDATE users SET last_seen = ? WHERE revision = ? AND user = ?",
-                (each.time, each.revision, each.user),
-            )
+    met = {(each.revision, each.user): each.version for each in reversed(asked)}
+    seen = {(each.revision, each.user): each.time for each in asked}
+    rows = [(*user, version, seen[user]) for user, version in met.items()]
+    insert = "INTO users (revision, user, version, last_seen) VALUES {}"
+    for key in {(revision, version) for revision, _, version, _ in rows}:
+        of = [row for row in rows if (row[0], row[2]) == key]
+        new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, twice=True)
+        counts["versions", key, "users"] += new
+    latest = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
+    bulk.execute(connection, f"INSERT {insert} {latest}", rows, twice=True)
 
 
 def _count_pairs(
@@ -92,7 +90,7 @@ def _count_pairs(
     asked: Sequence[Asked],
 ) -> None:
     """Count each request in `pairs`, and each user, else request, in `units`."""
-    users: dict[tuple[Pair, bytes], _Differing] = {}
+    users: defaultdict[Pair, dict[bytes, _Differing]] = defaultdict(dict)
     compared: dict[tuple[str, tuple[str, ...]], list[tuple[Pair, _Differing]]] = {}
     for (name, user, votes), times in Counter(
         (each.revision, each.user, tuple(dict.fromkeys(each.votes))) for each in asked
@@ -105,10 +103,10 @@ def _count_pairs(
             if user is None:
                 _add(counts, "units", pair, differing, times)
             else:
-                known = users.get((pair, user), differing)
-                users[pair, user] = _Differing(known.first, known.any or differing.any)
-    for (pair, user), differing in users.items():
-        _count_user(connection, counts, pair, user, differing)
+                known = users[pair].get(user, differing)
+                users[pair][user] = _Differing(known.first, known.any or differing.any)
+    for pair, of in users.items():
+        _count_pair_users(connection, counts, pair, of)
 
 
 def _differing(revision: Revision, votes: Sequence[str]) -> Iterator[tuple[Pair, _Differing]]:
@@ -120,35 +118,39 @@ def _differing(revision: Revision, votes: Sequence[str]) -> Iterator[tuple[Pair,
             yield pair, _Differing(differ[0], any(differ))
 
 
-def _count_user(
-    connection: sqlite3.Connection, counts: Counts, pair: Pair, user: bytes, differing: _Differing
+def _count_pair_users(
+    connection: sqlite3.Connection, counts: Counts, pair: Pair, users: Mapping[bytes, _Differing]
 ) -> None:
-    """Count a user's first request of a pair, and whether any of the user's requests differs."""
+    """Count users' first requests of a pair, and whether any of a user's requests differs."""
     number = pair_id(connection, pair)
-    if _is_new(connection, number, user, differing):
-        _add(counts, "units", pair, differing, 1)
-        counts["units", pair, "users"] += 1
-    elif differing.any:
-        changed = connection.execute(
-            "UPDATE pair_users SET differed = 1 WHERE pair = ? AND user = ? AND differed = 0",
-            (number, user),
-        )
-        # A user beyond the most that are told apart counts each time, rather than never.
-        new = changed.rowcount == 1 or not knows(connection, number, user)
-        counts["units", pair, "differed"] += new
+    full = is_full(connection, number)
+    if not full:
+        for differing in set(users.values()):
+            new = _insert_new(connection, number, users, differing)
+            _add(counts, "units", pair, differing, new)
+            counts["units", pair, "users"] += new
+    differed = [(user,) for user, differing in users.items() if differing.any]
+    update = f"UPDATE pair_users SET differed = 1 WHERE pair = {number} AND user IN ({{}})"
+    changed = bulk.execute(connection, f"{update} AND differed = 0", differed, twice=True)
+    if full:  # users beyond the most that are told apart count each time, rather than never
+        changed += len(differed) - bulk.execute(connection, update, differed, twice=True)
+    counts["units", pair, "differed"] += changed
 
 
-def _is_new(
-    connection: sqlite3.Connection, number: int, user: bytes, differing: _Differing
-) -> bool:
-    if is_full(connection, number):
-        return False
-    added = connection.execute(
-        "INSERT INTO pair_users (pair, user, scored, differed) VALUES (?, ?, 1, ?)"
-        " ON CONFLICT DO UPDATE SET scored = 1, differed = excluded.differed WHERE scored = 0",
-        (number, user, differing.any),
+def _insert_new(
+    connection: sqlite3.Connection,
+    number: int,
+    users: Mapping[bytes, _Differing],
+    differing: _Differing,
+) -> int:
+    """Return how many of those who differ like this are counted for the first time."""
+    return bulk.execute(
+        connection,
+        "INSERT INTO pair_users (pair, user, scored, differed) VALUES {} ON CONFLICT"
+        " DO UPDATE SET scored = 1, differed = excluded.differed WHERE scored = 0",
+        [(number, user, 1, each.any) for user, each in users.items() if each == differing],
+        twice=True,
     )
-    return added.rowcount == 1
 
 
 def _add(counts: Counts, table: str, pair: Pair, differing: _Differing, times: int) -> None:

@@ -8,11 +8,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from irisab.store import timeline, traffic
+from irisab.store import bulk, timeline, traffic
 from irisab.store.database import Identity, beside, identity, transaction, write_back
 from irisab.store.pruning import Pruner, Rows, count, note_rows
 from irisab.store.revision import Revision
@@ -31,11 +31,6 @@ FORCED_SHARE = 0.1
 # Of `keep_rows`: where the rows after the first of a request take more, batches are pruned before
 # all others. A thousand rows are asked for as easily as one, and would push out a thousand.
 BATCH_SHARE = 0.5
-# One statement per row would give up and take the interpreter's lock for each; one statement for
-# many rows leaves the interpreter to the requests. Of few sizes, because the connection keeps the
-# statements that it has seen: one for each number of rows up to 256 took 10 MB.
-ROWS_OF_STATEMENTS = 256, 64, 16, 4, 1
-COLUMNS = 12
 
 
 class Record(NamedTuple):
@@ -153,10 +148,6 @@ class Writer:
         self._identity, self._beside = identity(self._path), beside(self._path)
         return connection
 
-    def _execute(self, statement: str, values: Sequence[object]) -> sqlite3.Cursor:
-        assert self._connection is not None
-        return self._connection.execute(statement, values)
-
     def _write_revisions(
         self, connection: sqlite3.Connection, revisions: Sequence[Revision]
     ) -> None:
@@ -173,17 +164,11 @@ class Writer:
             )
 
     def _insert(self, predictions: Sequence[Record]) -> None:
+        assert self._connection is not None
         rows = chain.from_iterable(map(self._values, predictions))
-        # Made as they are needed: all at once, they would hold the interpreter for milliseconds.
-        while chunk := [*islice(rows, ROWS_OF_STATEMENTS[0])]:
-            for part in _parts(chunk):
-                self._execute(_insert_statement(len(part)), [*chain.from_iterable(part)])
-        for each in predictions:
-            if each.own_id is not None:
-                self._execute(
-                    "INSERT INTO own_ids (id, request_id) VALUES (?, ?)",
-                    (each.own_id, each.request_id),
-                )
+        bulk.execute(self._connection, "INSERT INTO predictions VALUES {}", rows)
+        own = [(each.own_id, each.request_id) for each in predictions if each.own_id is not None]
+        bulk.execute(self._connection, "INSERT INTO own_ids (id, request_id) VALUES {}", own)
 
     def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
@@ -247,16 +232,3 @@ def _rows(predictions: Sequence[Record]) -> Rows:
     rows = sum(len(each.rows) for each in predictions)
     forced = sum(len(each.rows) for each in predictions if each.forced)
     return Rows(rows, forced, rows - len(predictions))
-
-
-def _parts(rows: Sequence[_Values]) -> Iterator[Sequence[_Values]]:
-    """Yield the rows in as few parts as there are statements for."""
-    for size in ROWS_OF_STATEMENTS:
-        while len(rows) >= size:
-            yield rows[:size]
-            rows = rows[size:]
-
-
-def _insert_statement(rows: int) -> str:
-    one = f"({', '.join('?' * COLUMNS)})"
-    return f"INSERT INTO predictions VALUES {', '.join([one] * rows)}"
