@@ -6,8 +6,10 @@ import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from irisab.store.revision import Revision
+from irisab.store.rows import encode
 from irisab.store.writer import Record
 
 NOW = 1_763_800_000.0
@@ -41,13 +43,15 @@ def prediction(
     votes: Sequence[Mapping[str, int]] = (AGREE,),
     *,
     version: str = "v1",
-    rows: Sequence[Sequence[float]] | None = None,
+    rows: Sequence[Sequence[Any]] | None = None,
     revision: str = "r1",
     forced: bool = False,
     user_id: str | None = None,
     at: float = NOW,
 ) -> Record:
     """Return a request whose rows the versions voted on; `version` answered it."""
+    rows = [[1.0, 2.0]] * len(votes) if rows is None else rows
+    text = any(value is None or isinstance(value, str) for row in rows for value in row)
     return Record(
         request_id=request_id(at, next(_numbers)),
         time=at,
@@ -56,7 +60,7 @@ def prediction(
         forced=forced,
         user_id=user_id,
         latency=3e-5,
-        rows=[[1.0, 2.0]] * len(votes) if rows is None else rows,
+        rows=encode(rows, ["text" if text else "number"]),
         predictions=[vote[version] for vote in votes],
         votes=[json.dumps(vote) for vote in votes],
     )

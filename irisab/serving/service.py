@@ -25,6 +25,7 @@ from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 from irisab.store.rollouts import Rollout
+from irisab.store.rows import encode
 from irisab.store.timeline import Drift
 from irisab.store.writer import Failure, Record
 
@@ -194,16 +195,17 @@ class Service:
                 item.arm.classes[index].inc(item.predictions.count(index))
 
     def _record(self, item: Answered, votes: list[str]) -> None:
+        revision = item.serving.revision
         self.recorder.record(
             Record(
                 item.request_id,
                 item.at,
-                item.serving.revision.id,
+                revision.id,
                 item.arm.bundle.version,
                 item.request.version is not None,
                 item.request.user_id,
                 item.latency,
-                item.request.rows,
+                encode(item.request.rows, revision.feature_types),
                 item.predictions,
                 votes,
                 item.request.id,

@@ -16,7 +16,6 @@ from irisab.store import bulk, timeline, traffic
 from irisab.store.database import Identity, beside, identity, transaction, write_back
 from irisab.store.pruning import Pruner, Rows, count, note_rows
 from irisab.store.revision import Revision
-from irisab.store.rows import encode, is_numeric
 from irisab.store.timeline import Drift
 from irisab.store.upgrade import open_history
 
@@ -34,7 +33,8 @@ BATCH_SHARE = 0.5
 
 
 class Record(NamedTuple):
-    """One answered request. `votes` holds, per row, what each version said, as JSON."""
+    """One answered request: per row what `rows.encode` made of it, the answer, and in `votes` what
+    each version said, as JSON."""
 
     request_id: bytes
     time: float
@@ -43,7 +43,7 @@ class Record(NamedTuple):
     forced: bool
     user_id: str | None
     latency: float
-    rows: Sequence[Sequence[float]]
+    rows: Sequence[bytes]
     predictions: Sequence[float]
     votes: Sequence[str]
     own_id: str | None = None
@@ -172,8 +172,6 @@ class Writer:
 
     def _values(self, each: Record) -> Iterator[_Values]:
         user = self._user(each.user_id)
-        revision = self._revisions.get(each.revision)
-        numeric = revision is None or is_numeric(revision.feature_types)
         for number, (row, prediction, votes) in enumerate(
             zip(each.rows, each.predictions, each.votes, strict=True)
         ):
@@ -186,7 +184,7 @@ class Writer:
                 each.forced,
                 user,
                 each.latency,
-                encode(row, numeric=numeric),
+                row,
                 prediction,
                 votes,
                 None,

@@ -167,8 +167,8 @@ def test_users_are_counted_once(writer: Recorder, history: History) -> None:
 # -- bad rows -------------------------------------------------------------------------------
 
 BAD = {
-    "a feature that is text": {"rows": [["x", 1.0]]},
-    "a feature that is none": {"rows": [[None, 1.0]]},
+    "a row that is none": {"rows": [None]},
+    "a row that is a list": {"rows": [[1.0, 2.0]]},
     "no prediction": {"predictions": [None]},
     "a huge prediction": {"predictions": [2**70]},
     "another number of votes": {"votes": []},
