@@ -9,27 +9,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from irisab.cli import (
-    backup,
-    evaluate,
-    events,
-    history,
-    imports,
-    key,
-    models,
-    reports,
-    retrain,
-    rollout,
-    service,
-    train,
-    vouch,
-)
 from irisab.cli.arguments import add_config, add_version
 from irisab.cli.typed import typed
 from irisab.errors import IrisabError
 
 DEFAULT_CONFIG = "/etc/irisab.ini"
+USAGE = "%(prog)s [-h] [--version] [--config FILE] COMMAND ..."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser(arguments).parse_args(arguments)
     try:
         return int(options.command(options))
     except IrisabError as error:
@@ -64,28 +51,46 @@ def _typed(message: str, config: Path) -> str:
     return re.sub(r"'irisab ([^']+)'", lambda match: f"'{typed(config, match[1])}'", message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str] | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="irisab",
+        usage=USAGE,
         description="Serve versions of a scikit-learn model, and learn which one is better.",
     )
     add_version(parser)
     add_config(parser, default=Path(os.environ.get("IRISAB_CONFIG") or DEFAULT_CONFIG))
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    train.add_to(commands)
-    imports.add_to(commands)
-    service.add_to(commands)
-    reports.add_to(commands)
-    history.add_to(commands)
-    events.add_to(commands)
-    evaluate.add_to(commands)
-    models.add_to(commands)
-    retrain.add_to(commands)
-    rollout.add_to(commands)
-    key.add_to(commands)
-    vouch.add_to(commands)
-    backup.add_to(commands)
+    commands = parser.add_subparsers(prog="irisab", required=True, metavar="COMMAND")
+    for module in _modules(arguments):
+        module.add_to(commands)
     return parser
+
+
+def _modules(arguments: Sequence[str] | None) -> Sequence[ModuleType]:
+    """Return who has the command: what serves for months needs no memory for training."""
+    from irisab.cli import service
+
+    first = argparse.ArgumentParser(prog="irisab", usage=USAGE, add_help=False)
+    add_config(first, default="")
+    first.add_argument("command", nargs="?")
+    if first.parse_known_args(arguments)[0].command in service.COMMANDS:
+        return [service]
+    from irisab.cli import (
+        backup,
+        evaluate,
+        events,
+        history,
+        imports,
+        key,
+        models,
+        reports,
+        retrain,
+        rollout,
+        train,
+        vouch,
+    )
+
+    trained = train, imports, service, reports, history, events, evaluate
+    return *trained, models, retrain, rollout, key, vouch, backup
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from irisab.serving.room import Room, rooms
 
 log = logging.getLogger(__name__)
 
+COMMANDS = "serve", "check", "reload"
 UNIT = "irisab.service"
 # What a service takes before it has loaded a model.
 STARTED = 64 * MEGABYTE

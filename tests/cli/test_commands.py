@@ -55,6 +55,20 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"  {name} " in text
 
 
+def test_what_serves_has_nothing_of_training_in_memory() -> None:
+    """Python's own list of what it imports; a file that is called like a command is none."""
+    for words in (["serve"], ["--config", "train", "check"]):
+        listed = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "irisab", *words, "--help"],
+            check=True, text=True, capture_output=True,
+        ).stderr  # fmt: skip
+        imported = set(re.findall(r"(?<=\| )\s*([\w.]+)$", listed, re.MULTILINE))
+        assert {"irisab.cli.service", "numpy"} <= imported
+        assert not {"irisab.lifecycle.training", "irisab.cli.train", "tarfile"} & imported
+    with pytest.raises(SystemExit):
+        run(["--config", "serve", "train", "--help"])
+
+
 @pytest.mark.parametrize(
     "name", ["train", "serve", "check", "reload", "drift", "verdict", "history"]
 )
