@@ -76,7 +76,8 @@ def of_scored(
     """
     scored = " AND ".join("json_type(votes, ?) IS NOT NULL" for _ in versions)
     requests, by_all = connection.execute(
-        f"SELECT count(*), coalesce(sum({scored}), 0) FROM (SELECT * FROM predictions"
+        f"SELECT count(*), coalesce(sum({scored}), 0) FROM"
+        " (SELECT votes, row, revision FROM predictions"
         " WHERE forced = 0 ORDER BY request_id DESC, row DESC LIMIT ?)"
         " WHERE row = 0 AND revision = ?",
         (*(f'$."{name}"' for name in versions), limit, revision),

@@ -95,7 +95,8 @@ class History:
             # One row a version: at each row SQLite gives up the interpreter, and beside a busy
             # thread it takes longer to come back than to read a thousand.
             rows = connection.execute(
-                "SELECT version, json_group_array(latency) FROM (SELECT * FROM predictions"
+                "SELECT version, json_group_array(latency) FROM"
+                " (SELECT version, latency, row, revision FROM predictions"
                 " WHERE forced = 0 ORDER BY request_id DESC, row DESC LIMIT ?)"
                 " WHERE row = 0 AND revision = ? GROUP BY version",
                 (limit, revision),
