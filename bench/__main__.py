@@ -49,6 +49,9 @@ def measure_all(bench: Bench, *, quick: bool) -> dict[str, list[Row]]:
         lambda: stages.alone(bench),
         lambda: growth.batches(bench, rounds=2 * rounds + 1),
         lambda: growth.forests(quick=quick),
+        lambda: growth.users(
+            bench, number=1_000 if quick else 100_000, rounds=rounds, seconds=seconds + 2
+        ),
         # A 99th percentile of a busy machine needs more of it.
         lambda: growth.histories(bench, sizes, rounds=2 * rounds + 1, seconds=seconds + 1),
     ):

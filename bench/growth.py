@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import statistics
 import time
@@ -32,7 +33,7 @@ FORESTS = (
     *((600, 100, 10, classes) for classes in (2, 20)),
     (20_000, 100, 10, 3),
 )
-QUIET = "quiet"
+QUIET, USERS = "quiet", "Each request from another user"
 # What is fetched while predictions are asked for, and the seconds between. Whoever asks without a
 # pause takes processor time, of server and machine, whatever the answer is: /health shows how much.
 FETCHED: dict[str, tuple[Sequence[str], int]] = {
@@ -115,6 +116,23 @@ def histories(
         "Beside scrapes and reports": rows(samples, statistics.median),
         "Scraped / quiet": ratios(samples, pairs),
     }
+
+
+def users(bench: Bench, *, number: int, rounds: int, seconds: int) -> dict[str, list[Row]]:
+    """Ask as fast as it goes, for users in turn: is each row of them in the history?"""
+    bodies = bench.home() / "bodies"
+    asked = zip(flowers(number), range(number), strict=True)
+    lines = (json.dumps({"features": row, "user_id": f"user-{user}"}) for row, user in asked)
+    bodies.write_text("\n".join(lines))
+    with bench.start() as process:
+        process.first_answer()
+        ask = partial(load.measure, process, seconds=seconds, bodies=bodies)
+        (row,) = rows(in_turn({f"{number:,} users": ask}, rounds), statistics.median)
+        time.sleep(1)  # the shadow may be behind
+        metrics, _ = load.exchange(process, "GET", "/metrics")
+    dropped = re.search(rb"^history_rows_dropped_total (\S+)$", metrics, re.MULTILINE)
+    assert dropped is not None
+    return {USERS: [row | {"rows dropped": float(dropped[1])}]}
 
 
 def _fill(process: Process, numbers: range) -> None:
