@@ -17,27 +17,27 @@ ROWS_OF_STATEMENTS = 256, 64, 16, 4, 1
 
 
 def execute(
-    connection: sqlite3.Connection, statement: str, rows: Iterable[Row], *, twice: bool = False
+    connection: sqlite3.Connection, statement: str, rows: Iterable[Row], *, idempotent: bool = False
 ) -> int:
     """Execute a statement for all rows, whose values go where it has {}; return the rows changed.
 
     `rows` is read as it is needed: all at once, making them would hold the interpreter for
-    milliseconds. `twice` says that a row may come twice and changes nothing then; there are fewer
-    statements, as one fills them.
+    milliseconds. `idempotent` says that a row which comes twice changes nothing; there are fewer
+    statements, as one fills them. Raises `sqlite3.Error`.
     """
     changed = 0
-    for part in _parts(iter(rows), twice):
+    for part in _parts(iter(rows), idempotent):
         one = f"({', '.join('?' * len(part[0]))})"
         text = statement.format(", ".join([one] * len(part)))
         changed += connection.execute(text, [*chain.from_iterable(part)]).rowcount
     return changed
 
 
-def _parts(rows: Iterator[Row], twice: bool) -> Iterator[Sequence[Row]]:
+def _parts(rows: Iterator[Row], idempotent: bool) -> Iterator[Sequence[Row]]:
     """Yield the rows in as few parts as there are statements for."""
     sizes = ROWS_OF_STATEMENTS
     while left := [*islice(rows, sizes[0])]:
-        if twice:
+        if idempotent:
             filled = min(size for size in sizes if size >= len(left))
             left += left[-1:] * (filled - len(left))
         while left:

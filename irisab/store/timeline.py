@@ -123,7 +123,7 @@ def count(
 def _add(connection: sqlite3.Connection, keys: Sequence[Key], new: _New) -> None:
     known = _latencies(connection, keys)
     rows = [
-        (*key, new.requests, new.rows, new.errors, _text(known[key] + new.latencies))
+        (*key, new.requests, new.rows, new.errors, _text(known.get(key, Counter()) + new.latencies))
         for key in keys
     ]
     bulk.execute(
@@ -144,8 +144,7 @@ def _latencies(connection: sqlite3.Connection, keys: Sequence[Key]) -> Mapping[K
         f" WHERE {which}",
         [*chain.from_iterable(keys)],
     ).fetchone()
-    known = {(seconds, at, version): _bins(bins) for seconds, at, version, bins in json.loads(text)}
-    return defaultdict(Counter, known)
+    return {(seconds, at, version): _bins(bins) for seconds, at, version, bins in json.loads(text)}
 
 
 def _bins(text: str) -> Counter[int]:

@@ -77,10 +77,10 @@ def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence
     insert = "INTO users (revision, user, version, last_seen) VALUES {}"
     for key in {(revision, version) for revision, _, version, _ in rows}:
         of = [row for row in rows if (row[0], row[2]) == key]
-        new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, twice=True)
+        new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, idempotent=True)
         counts["versions", key, "users"] += new
     latest = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
-    bulk.execute(connection, f"INSERT {insert} {latest}", rows, twice=True)
+    bulk.execute(connection, f"INSERT {insert} {latest}", rows, idempotent=True)
 
 
 def _count_pairs(
@@ -131,9 +131,9 @@ def _count_pair_users(
             counts["units", pair, "users"] += new
     differed = [(user,) for user, differing in users.items() if differing.any]
     update = f"UPDATE pair_users SET differed = 1 WHERE pair = {number} AND user IN ({{}})"
-    changed = bulk.execute(connection, f"{update} AND differed = 0", differed, twice=True)
+    changed = bulk.execute(connection, f"{update} AND differed = 0", differed, idempotent=True)
     if full:  # users beyond the most that are told apart count each time, rather than never
-        changed += len(differed) - bulk.execute(connection, update, differed, twice=True)
+        changed += len(differed) - bulk.execute(connection, update, differed, idempotent=True)
     counts["units", pair, "differed"] += changed
 
 
@@ -149,7 +149,7 @@ def _insert_new(
         "INSERT INTO pair_users (pair, user, scored, differed) VALUES {} ON CONFLICT"
         " DO UPDATE SET scored = 1, differed = excluded.differed WHERE scored = 0",
         [(number, user, 1, each.any) for user, each in users.items() if each == differing],
-        twice=True,
+        idempotent=True,
     )
 
 

@@ -44,10 +44,12 @@ def test_a_row_that_may_come_twice_counts_once(
     """Where it fills a statement it changes nothing, and there is a statement for 256 of them."""
     connection.execute("DELETE FROM known")
     insert = "INSERT OR IGNORE INTO known VALUES {}"
-    assert bulk.execute(connection, insert, ((n,) for n in before), twice=True) == len(set(before))
+    assert bulk.execute(connection, insert, ((n,) for n in before), idempotent=True) == len(
+        set(before)
+    )
     said = list[str]()
     connection.set_trace_callback(said.append)
-    new = bulk.execute(connection, insert, ((n,) for n in numbers), twice=True)
+    new = bulk.execute(connection, insert, ((n,) for n in numbers), idempotent=True)
     connection.set_trace_callback(None)
     assert new == len(set(numbers) - set(before))
     assert len(said) == -(-len(numbers) // 256)
