@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irisab.model.answer import Answer, Row
 from irisab.model.nodes import Nodes, answers_of, sum_in_order
+from irisab.model.written import compiled
 
 # A feature's index, its sorted cutoffs, and one mask for each interval between them.
 _Feature = tuple[int, list[float], list[int]]
@@ -77,15 +79,14 @@ class Bitset:
 
 
 def _scorer(features: list[_Feature], answer: Callable[[int], Answer]) -> Callable[[Row], Answer]:
-    (feature0, cuts0, masks0), *others = features
-
-    def score_row(row: Row) -> Answer:
-        live = masks0[bisect_left(cuts0, row[feature0])]
-        for feature, cuts, masks in others:
-            live &= masks[bisect_left(cuts, row[feature])]
-        return answer(live)
-
-    return score_row
+    """Return the AND written out as Python: a loop around it takes an eighth of the time."""
+    scope: dict[str, Any] = {"bisect_left": bisect_left, "answer": answer}
+    lines = []
+    for each, (feature, cuts, masks) in enumerate(features):
+        scope |= {f"cuts{each}": cuts, f"masks{each}": masks}
+        mask = f"masks{each}[bisect_left(cuts{each}, row[{feature}])]"
+        lines.append(f"live &= {mask}" if each else f"live = {mask}")
+    return compiled("row", [*lines, "return answer(live)"], scope)
 
 
 def _masks(nodes: Nodes) -> list[_Feature]:
