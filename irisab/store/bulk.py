@@ -17,19 +17,25 @@ ROWS_OF_STATEMENTS = 256, 64, 16, 4, 1
 
 
 def execute(
-    connection: sqlite3.Connection, statement: str, rows: Iterable[Row], *, idempotent: bool = False
+    connection: sqlite3.Connection,
+    statement: str,
+    rows: Iterable[Row],
+    *,
+    shared: Row = (),
+    idempotent: bool = False,
 ) -> int:
     """Execute a statement for all rows, whose values go where it has {}; return the rows changed.
 
     `rows` is read as it is needed: all at once, making them would hold the interpreter for
-    milliseconds. `idempotent` says that a row which comes twice changes nothing; there are fewer
-    statements, as one fills them. Raises `sqlite3.Error`.
+    milliseconds. `shared` has the values of the question marks before {}. `idempotent` says that a
+    row which comes twice changes nothing; there are fewer statements, as one fills them. Raises
+    `sqlite3.Error`.
     """
     changed = 0
     for part in _parts(iter(rows), idempotent):
         one = f"({', '.join('?' * len(part[0]))})"
         text = statement.format(", ".join([one] * len(part)))
-        changed += connection.execute(text, [*chain.from_iterable(part)]).rowcount
+        changed += connection.execute(text, [*shared, *chain.from_iterable(part)]).rowcount
     return changed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import sqlite3
 import time
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 # Rows: about three seconds of the fastest traffic, 10 MB at the most. It bounds what one flush
 # writes and prunes as well, so that pruning keeps up and never ends inside the oldest request.
 QUEUE_ROWS = 20_000
+# A request with so many rows gives SQLite once what they share: to hand over twelve values of each
+# row holds the interpreter for milliseconds, and others wait for their answers.
+LARGE = 256
 # Of `keep_rows`: what rows of versions that were asked for by name may take of it. They count for
 # nothing, and must not push out what somebody will label.
 FORCED_SHARE = 0.1
@@ -165,8 +169,12 @@ class Writer:
 
     def _insert(self, predictions: Sequence[Record]) -> None:
         assert self._connection is not None
-        rows = chain.from_iterable(map(self._values, predictions))
+        small = (each for each in predictions if len(each.rows) < LARGE)
+        rows = chain.from_iterable(map(self._values, small))
         bulk.execute(self._connection, "INSERT INTO predictions VALUES {}", rows)
+        for each in predictions:
+            if len(each.rows) >= LARGE:
+                self._insert_large(self._connection, each)
         own = [(each.own_id, each.request_id) for each in predictions if each.own_id is not None]
         bulk.execute(self._connection, "INSERT INTO own_ids (id, request_id) VALUES {}", own)
 
@@ -189,6 +197,19 @@ class Writer:
                 votes,
                 None,
             )
+
+    def _insert_large(self, connection: sqlite3.Connection, each: Record) -> None:
+        user = self._user(each.user_id)
+        bulk.execute(
+            connection,
+            "INSERT INTO predictions SELECT ?, column1, ?, ?, ?, ?, ?, ?,"
+            " column2, column3, column4, NULL FROM (VALUES {})",
+            zip(itertools.count(), each.rows, each.predictions, each.votes),
+            shared=(
+                *(each.request_id, each.time, each.revision, each.version, each.forced),
+                *(user, each.latency),
+            ),
+        )
 
     def _user(self, user_id: str | None) -> bytes | None:
         if user_id is None:

@@ -37,6 +37,16 @@ def test_all_rows_arrive_in_their_order(connection: sqlite3.Connection, numbers:
     assert {each.count("), (") + 1 for each in said} <= set(bulk.ROWS_OF_STATEMENTS)
 
 
+@given(numbers=NUMBERS)
+def test_what_rows_share_is_given_once(connection: sqlite3.Connection, numbers: list[int]) -> None:
+    """In each statement, before the rows."""
+    connection.execute("DELETE FROM log")
+    insert = "INSERT INTO log SELECT column1, ? FROM (VALUES {})"
+    bulk.execute(connection, insert, ((number,) for number in numbers), shared=("shared",))
+    stored = connection.execute("SELECT number, double FROM log ORDER BY rowid").fetchall()
+    assert stored == [(number, "shared") for number in numbers]
+
+
 @given(before=NUMBERS, numbers=NUMBERS)
 def test_a_row_that_may_come_twice_counts_once(
     connection: sqlite3.Connection, before: list[int], numbers: list[int]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from traffic import AGREE, prediction, revision
 
+from irisab.store import writer
 from irisab.store.bulk import ROWS_OF_STATEMENTS
 from irisab.store.writer import Record, Writer
 
@@ -29,16 +30,41 @@ ASKED: dict[str, Callable[[int], Record]] = {
 def test_few_statements_for_any_number_of_rows(tmp_path: Path, rows: int) -> None:
     """All rows arrive in their order; SQLite has no other statement to keep for another number."""
     path, said = tmp_path / "history.sqlite3", list[str]()
-    writer = Writer(path)
-    writer.write([revision()], keep_rows=1000)
-    writer._current().set_trace_callback(said.append)
-    writer.write([prediction([AGREE] * rows)], keep_rows=1000)
-    writer.close()
+    writing = Writer(path)
+    writing.write([revision()], keep_rows=1000)
+    writing._current().set_trace_callback(said.append)
+    writing.write([prediction([AGREE] * rows)], keep_rows=1000)
+    writing.close()
     inserts = [each for each in said if each.startswith("INSERT INTO predictions")]
     assert {each.count("), (") + 1 for each in inserts} <= set(ROWS_OF_STATEMENTS)
     with closing(sqlite3.connect(path)) as connection:
         stored = connection.execute("SELECT row FROM predictions ORDER BY request_id, row")
         assert [number for (number,) in stored] == list(range(rows))
+
+
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("user_id", [None, "user"])
+def test_a_large_request_is_kept_like_a_small_one(
+    tmp_path: Path, user_id: str | None, forced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row by row, in all columns, whichever way it takes to SQLite; of text as well."""
+    rows = [[number / 3, "a" * (number % 7)] for number in range(writer.LARGE)]
+    votes = [{"v1": number % 3, "v2": 0} for number in range(writer.LARGE)]
+    asked = prediction(votes, rows=rows, user_id=user_id, forced=forced)
+    kept = []
+    for large in (writer.LARGE, writer.LARGE + 1):
+        monkeypatch.setattr(writer, "LARGE", large)
+        path = tmp_path / f"{large}.sqlite3"
+        writing = Writer(path)
+        writing._current()
+        writing._salt = bytes(1)  # of the users' hashes
+        writing.write([revision(), asked], keep_rows=1000)
+        writing.close()
+        with closing(sqlite3.connect(path)) as connection:
+            kept.append(connection.execute("SELECT * FROM predictions ORDER BY row").fetchall())
+    assert kept[0] == kept[1]
+    assert [bytes(row[8]) for row in kept[0]] == asked.rows
+    assert [row[1] for row in kept[0]] == [*range(len(rows))]
 
 
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
@@ -48,11 +74,11 @@ def test_few_statements_for_any_number_of_requests(
     """Also where as many are pushed out: each waits for the interpreter, beside full traffic longer
     than a request takes. One for each request, and the queue would run over."""
     said = list[str]()
-    writer = Writer(tmp_path / "history.sqlite3")
-    writer.write([revision()], keep_rows=1000)
+    writing = Writer(tmp_path / "history.sqlite3")
+    writing.write([revision()], keep_rows=1000)
     for _ in range(3):
         said.clear()
-        writer._current().set_trace_callback(said.append)
-        writer.write([asked(number) for number in range(600)], keep_rows=1000)
-    writer.close()
+        writing._current().set_trace_callback(said.append)
+        writing.write([asked(number) for number in range(600)], keep_rows=1000)
+    writing.close()
     assert len(said) < 64
