@@ -28,7 +28,7 @@ LAYERS = {
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings buckets | "
     "candidates report prepared labels | comparisons | snapshot | "
-    "effective room advice split payload encoder cost ids metrics unseen | values",
+    "effective room advice split payload encoder cost ids metrics unseen | values turns",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen timeline | counters counts window | database revision | rows bulk",
     "model": "publish candidate | forms | footprint | bundle proof | vouched unchanged around | "

@@ -32,6 +32,7 @@ from waitress.utilities import build_http_date
 from irisab.http import crowd
 from irisab.http.exchange import Refusal, Request, Task
 from irisab.http.lines import Lines
+from irisab.serving.turns import give_way
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             left, request.left = request.left, b""
             self.received(left)
         super().service()
+        if threading.get_ident() != self.server.task_dispatcher.main_thread:
+            give_way()
 
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]
@@ -187,6 +190,8 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         """
         if len(self._map) >= self.adj.connection_limit:
             self._make_room()
+        if self.task_dispatcher.active_count:
+            give_way()
         timeout = 0 if self._is_more_to_do else 1
         use_poll = self.adj.asyncore_use_poll
         wasyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)

@@ -21,6 +21,7 @@ from irisab.serving.metrics import Metrics
 from irisab.serving.prepared import Prepared, ServedVersion, answers, prepare
 from irisab.serving.shadow import Answered, Shadow
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
+from irisab.serving.turns import between_steps
 from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
@@ -105,6 +106,7 @@ class Service:
         serving = self._serving
         started = perf_counter()
         request = serving.parser.prediction(body)
+        between_steps(request.rows)
         arm, failed = self._choose(serving, request, may_force), None
         try:
             scored = answers(arm, request.rows)
@@ -122,6 +124,7 @@ class Service:
         """Count an answered request, let the other versions score it, and remember it."""
         try:
             self._count(item)
+            between_steps(item.predictions)
             self._shadow.follow(item)
         except Exception:
             self.pending.discard(item.request_id)
@@ -196,6 +199,7 @@ class Service:
 
     def _record(self, item: Answered, votes: list[str]) -> None:
         revision = item.serving.revision
+        between_steps(item.predictions)
         self.recorder.record(
             Record(
                 item.request_id,

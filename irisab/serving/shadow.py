@@ -22,6 +22,7 @@ from irisab.model.answer import Row
 from irisab.serving.metrics import Metrics
 from irisab.serving.payload import PredictRequest
 from irisab.serving.prepared import Prepared, ServedVersion, Vote, answers
+from irisab.serving.turns import between_steps
 from irisab.store.writer import Failure
 
 log = logging.getLogger(__name__)
@@ -204,6 +205,7 @@ def score(
         else ()
         for arm in item.serving.arms.values()
     ]
+    between_steps(item.predictions)
     texts = []
     for said in zip_longest(*columns):
         vote = item.serving.votes.get(said) or _new_vote(item.serving, said)

@@ -117,6 +117,33 @@ def test_short_work_does_not_wait_for_long_work(running: Running) -> None:
         assert read(slow, 1) == ["/slow False"]
 
 
+def test_main_thread_and_workers_give_way_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a worker works: nobody else sees to it that both have the interpreter in turn."""
+    gave = list[int]()
+    monkeypatch.setattr(dispatch, "give_way", lambda: gave.append(threading.get_ident()))
+    running = Running()
+    try:
+        dispatcher = running._server.task_dispatcher
+        wait_until(lambda: dispatcher.active_count == 0)
+        with running.ask("/quick") as quick:
+            read(quick, 1)
+            # The turn that it was answered in had begun before.
+            gave.clear()
+            quick.sendall(b"GET /quick HTTP/1.1\r\n\r\n")
+            read(quick, 1)
+            assert gave == []
+            with running.ask("/slow") as slow:
+                wait_until(lambda: running.begun == 1)
+                quick.sendall(b"GET /quick HTTP/1.1\r\n\r\n")
+                read(quick, 1)
+                wait_until(lambda: {*gave} == {dispatcher.main_thread})
+                running.go.set()
+                read(slow, 1)
+                wait_until(lambda: len({*gave}) == 2)
+    finally:
+        running.stop()
+
+
 def test_of_large_bodies_one_is_worked_on_at_a_time() -> None:
     """Others wait for it, and the workers that are left do other things meanwhile; then they
     have their turn."""
