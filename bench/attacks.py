@@ -1,8 +1,9 @@
 """What local clients that mean harm cost others: `python -m bench.attacks`.
 
 For each attack the 99th percentile of an honest client beside it, over that of the same client
-alone, the median of some rounds. Attackers are a process of their own, on the same two processors:
-the row "busy, asks nothing" is what that alone costs. Start at `main()`.
+without, the median of some rounds. Attackers are a process of their own, on the same processors,
+which one from outside would leave alone: without them a process computes, and asks nothing. Start
+at `main()`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -35,7 +36,7 @@ LARGE = b"POST /predict HTTP/1.1\r\nContent-Length: 600000\r\n\r\n" + bytes(599_
 
 
 def busy(port: int) -> None:
-    """Take a processor, as attackers do, and ask nothing."""
+    """Take a processor, as attackers here do, and ask nothing."""
     while True:
         sum(range(1000))
 
@@ -72,7 +73,6 @@ def holding(port: int, sent: bytes, *, connections: int) -> None:
 
 
 ATTACKS: dict[str, Callable[[int], None]] = {
-    "busy, asks nothing": busy,
     "400 connections, 341 /health in one go": lambda port: pipelining(
         port, HEALTH, connections=400, each=341
     ),
@@ -128,17 +128,29 @@ def label(port: int) -> float:
         return time.perf_counter() - started
 
 
-def beside(service: Process, attack: Callable[[int], None], seconds: float) -> tuple[float, float]:
-    """Return the 99th percentile of predictions, and the longest of some labels, in seconds."""
+@contextmanager
+def attacked(service: Process, attack: Callable[[int], None]) -> Iterator[None]:
+    """Let an attack run for a second before the block, and to its end."""
     attacker = multiprocessing.get_context("fork").Process(target=attack, args=(service.port,))
     attacker.start()
     try:
         time.sleep(1)
-        took = honest(service.port, seconds)
-        return p99(took), max(label(service.port) for _ in range(10))
+        yield
     finally:
         attacker.kill()
         attacker.join()
+
+
+def measured(service: Process, attack: Callable[[int], None], seconds: float) -> list[float]:
+    """Return the 99th percentiles of predictions without, beside, and from a second after the
+    attack on, and the longest of some labels beside it, in seconds."""
+    with attacked(service, busy):
+        without = p99(honest(service.port, seconds))
+    with attacked(service, attack):
+        beside = p99(honest(service.port, seconds))
+        labelled = max(label(service.port) for _ in range(10))
+    time.sleep(1)
+    return [without, beside, p99(honest(service.port, seconds)), labelled]
 
 
 def p99(took: Sequence[float]) -> float:
@@ -151,8 +163,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    print("| attack | alone, p99 ms | beside, p99 ms | times | a label, ms at most |")
-    print("|---|---|---|---|---|")
+    print("| p99, ms | without | beside | times | a second after | a label, at most |")
+    print("|---|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="irisab-attacks-") as folder:
         bench = Bench(Path(folder))
         for name, attack in ATTACKS.items():
@@ -160,12 +172,12 @@ def main() -> None:
             for _ in range(options.rounds):
                 with bench.start() as service:
                     service.first_answer()
-                    alone = p99(honest(service.port, options.seconds))
-                    rounds.append((alone, *beside(service, attack, options.seconds)))
-            alone, attacked, labelled = map(statistics.median, zip(*rounds, strict=True))
+                    rounds.append(measured(service, attack, options.seconds))
+            figures = [statistics.median(each) for each in zip(*rounds, strict=True)]
+            without, beside, after, labelled = (1000 * each for each in figures)
             print(
-                f"| {name} | {1000 * alone:.1f} | {1000 * attacked:.1f} | {attacked / alone:.1f} "
-                f"| {1000 * labelled:.0f} |",
+                f"| {name} | {without:.1f} | {beside:.1f} | {beside / without:.1f} | {after:.1f} "
+                f"| {labelled:.0f} |",
                 flush=True,
             )
 

@@ -76,7 +76,8 @@ class Bench:
 
 def _commands(port: int, ini: Path) -> dict[str, list[str]]:
     python = [sys.executable, "-m"]
-    settings = adjustments(config.ServerOptions())
+    # What waitress has for many connections; irisab waits in its own way.
+    settings = adjustments(config.ServerOptions()) | {"asyncore_use_poll": True}
     constant = [*python, "bench.peers.constant", str(port), ANSWER]
     flask_app = "bench.peers.flask_app"
     return {

@@ -54,7 +54,7 @@ STAGES: dict[str, Sequence[Callable[..., Any]]] = {
 }
 STAGE_OF = {each.__qualname__: stage for stage, of in STAGES.items() for each in of}
 # Stacks of the main thread and of the writer, unless they wait for something to do.
-WORK = re.compile(r"HttpServer\.turn(?!.*poll2 \([^;]*\)$)|Recorder\.flush")
+WORK = re.compile(r"HttpServer\.turn(?!.*Sockets\.turn \([^;]*\)$)|Recorder\.flush")
 OTHER = "the rest"
 
 

@@ -117,7 +117,7 @@ def test_a_stack_counts_for_its_innermost_stage() -> None:
     """Who waits for sockets does no work; a frame that is no stage counts for the one around it."""
     main = "main (irisab:8);HttpServer.turn (dispatch.py:140);"
     stacks = [
-        f"{main}poll2 (wasyncore.py:189) 500",
+        f"{main}Sockets.turn (sockets.py:70) 500",
         f"{main}App.__call__ (app.py:70);Parser.prediction (payload.py:92);_row (payload.py:127) 3",
         f"{main}App.__call__ (app.py:71) 2",
         "run (threading.py:982);Recorder._run (recorder.py:131) 90",

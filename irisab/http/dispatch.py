@@ -22,7 +22,6 @@ from time import monotonic, thread_time, time
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
@@ -32,6 +31,7 @@ from waitress.utilities import build_http_date
 from irisab.http import crowd
 from irisab.http.exchange import Refusal, Request, Task
 from irisab.http.lines import Lines
+from irisab.http.sockets import Sockets
 from irisab.serving.turns import give_way
 
 log = logging.getLogger(__name__)
@@ -158,6 +158,19 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if threading.get_ident() != self.server.task_dispatcher.main_thread:
             give_way()
 
+    def send_continue(self) -> None:
+        """Let the client send its body; what the kernel does not take at once, later."""
+        super().send_continue()
+        self.server.sockets.touch(self)
+
+    def add_channel(self, map: dict[int, Any] | None = None) -> None:
+        super().add_channel(map)
+        self.server.sockets.add(self)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:
+        self.server.sockets.forget(self)
+        super().del_channel(map)
+
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     """The listening socket. While `draining`, every answer closes its connection."""
@@ -172,7 +185,9 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         # Who has not read what they got. A set's own methods are one step to threads.
         self._unread: set[Channel] = set()
+        self.sockets = Sockets()
         super().__init__(*arguments, **options)
+        self.sockets.always = self, self.trigger
 
     def date(self, now: float) -> str:
         """Return the HTTP date of `now`, in seconds since 1970; worked out once a second."""
@@ -186,15 +201,13 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         """Wait for sockets, for a second at most; read what came; answer what is quick.
 
         All sockets that are ready are read before the first request is answered. Answering in
-        between would poll again for every request, and each poll costs a look at every connection.
+        between would poll again for every request.
         """
         if len(self._map) >= self.adj.connection_limit:
             self._make_room()
         if self.task_dispatcher.active_count:
             give_way()
-        timeout = 0 if self._is_more_to_do else 1
-        use_poll = self.adj.asyncore_use_poll
-        wasyncore.loop(timeout=timeout, use_poll=use_poll, map=self._map, count=1)
+        self.sockets.turn(timeout=0 if self._is_more_to_do else 1)
         if self._unread:
             self._go_on()
         self._is_more_to_do = self.task_dispatcher.answer_here()

@@ -27,8 +27,6 @@ def adjustments(options: config.ServerOptions) -> dict[str, Any]:
         # `exchange.Body` keeps so much of a body.
         "inbuf_overflow": options.max_body_bytes,
         "outbuf_overflow": NO_FILE,
-        # select() cannot see a file beyond the 1,024th.
-        "asyncore_use_poll": True,
         # nginx passes no header that we use, and this saves a look at each request.
         "clear_untrusted_proxy_headers": False,
         "ident": "irisab",

@@ -12,7 +12,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 from traffic import wait_until
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
@@ -47,7 +49,7 @@ class Running:
             while not self._stop:
                 server.turn()
             server.task_dispatcher.shutdown()
-            dispatch.wasyncore.close_all(server._map)
+            wasyncore.close_all(server._map)
 
     def _app(self, environ, start_response):
         path = environ["PATH_INFO"]
@@ -242,7 +244,7 @@ class ByHand:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.server = dispatch.create(
             self._app, self.listener, is_quick=lambda method, path, length: True,
-            threads=1, asyncore_use_poll=True, **options,
+            threads=1, **options,
         )  # fmt: skip
 
     def _app(self, environ, start_response):
@@ -268,7 +270,7 @@ class ByHand:
 
     def close(self) -> None:
         self.server.task_dispatcher.shutdown()
-        dispatch.wasyncore.close_all(self.server._map)
+        wasyncore.close_all(self.server._map)
 
 
 @pytest.fixture
@@ -367,6 +369,31 @@ def test_who_never_reads_is_closed(running: Running) -> None:
         server.next_channel_cleanup = 0
         server.pull_trigger()
         wait_until(lambda: not server.active_channels and not server._unread)
+
+
+def test_idle_connections_cost_a_request_nothing(
+    by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asks them what they want while others are answered."""
+    asked: list[dispatch.Channel] = []
+
+    def readable(channel: dispatch.Channel) -> bool:
+        asked.append(channel)
+        return bool(HTTPChannel.readable(channel))
+
+    with ExitStack() as stack:
+        for _ in range(50):
+            stack.enter_context(by_hand.connect())
+        channels = by_hand.server.active_channels
+        by_hand.turn(lambda: len(channels) == 50)
+        by_hand.turn(lambda: by_hand.server.sockets._touched.isdisjoint(channels.values()))
+        monkeypatch.setattr(by_hand.server.sockets, "_next_look", time.monotonic() + 3600)
+        monkeypatch.setattr(dispatch.Channel, "readable", readable, raising=False)
+        one = stack.enter_context(by_hand.connect())
+        for number in range(1, 21):
+            one.sendall(GET % b"a")
+            by_hand.turn(lambda number=number: len(by_hand.answered) == number)
+        assert len({*asked}) == 1
 
 
 def test_idle_connections_make_room() -> None:

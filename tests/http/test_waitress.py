@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from traffic import wait_until
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
@@ -215,6 +216,57 @@ def test_what_is_refused_says_how(plain: Plain) -> None:
         assert request.error.code == 400 and isinstance(request.error.body, str)
     assert HTTPChannel.error_task_class is ErrorTask
     assert HTTPChannel.task_class is WSGITask
+
+
+def test_a_channel_says_what_it_wants(plain: Plain) -> None:
+    """To read while it waits for a request, nothing while one is answered, to write while an answer
+    is left; whoever is closed has no number any more."""
+    told: list[str] = []
+
+    class Telling(HTTPChannel):
+        def add_channel(self, map: dict[int, Any] | None = None) -> None:
+            super().add_channel(map)
+            told.append(f"add {self._fileno}")
+
+        def del_channel(self, map: dict[int, Any] | None = None) -> None:
+            told.append(f"del {self._fileno}")
+            super().del_channel(map)
+
+    plain.server.channel_class = Telling
+    with closing(plain.connect(b"")) as connection:
+        plain.turn(lambda: plain.server.active_channels)
+        ((number, channel),) = plain.server.active_channels.items()
+        assert (channel.readable(), bool(channel.writable())) == (True, False)
+        connection.sendall(GET % 1)
+        plain.turn(lambda: plain.dispatcher.given)
+        assert (channel.readable(), bool(channel.writable())) == (False, False)
+        plain.dispatcher.given.pop().service()
+        assert (channel.readable(), bool(channel.writable())) == (True, False)
+        channel.total_outbufs_len = 1
+        assert (channel.readable(), bool(channel.writable())) == (False, True)
+        channel.total_outbufs_len = 0
+        channel.will_close = True
+        assert (channel.readable(), bool(channel.writable())) == (False, True)
+    plain.turn(lambda: channel._fileno is None)
+    assert told[:2] == [f"add {number}", f"del {number}"]
+
+
+def test_a_dispatcher_says_how_many_are_at_work() -> None:
+    """A worker counts from when it takes a request until it waits for the next."""
+    dispatcher, begun, go = ThreadedTaskDispatcher(), threading.Event(), threading.Event()
+
+    class Work:
+        def service(self) -> None:
+            begun.set()
+            go.wait(10)
+
+    dispatcher.set_thread_count(2)
+    wait_until(lambda: dispatcher.active_count == 0)
+    dispatcher.add_task(Work())
+    assert begun.wait(10) and dispatcher.active_count == 1
+    go.set()
+    wait_until(lambda: dispatcher.active_count == 0)
+    dispatcher.shutdown()
 
 
 def test_the_loop_can_be_woken(plain: Plain) -> None:
