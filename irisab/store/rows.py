@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
+from struct import Struct
 from typing import Any
 
 from irisab.model.schema import row_to_json
@@ -30,8 +31,9 @@ def columns(features: Sequence[str], types: Sequence[str]) -> str:
 
 def encode(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[bytes]:
     """Return what the column `features` holds of each row: a third of what the row takes."""
-    if is_numeric(types):
-        return [array("d", row).tobytes() for row in rows]
+    if is_numeric(types) and rows:
+        pack = Struct(f"<{len(rows[0])}d").pack
+        return [pack(*row) for row in rows]
     return [json.dumps(row_to_json(row), ensure_ascii=False).encode() for row in rows]
 
 

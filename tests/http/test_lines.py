@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
 
-from irisab.http.lines import LARGE, Lines
+from irisab.http.lines import LARGE, SHORT_SECONDS, Lines
 
 
 class Channel:
@@ -57,3 +58,20 @@ def test_a_large_body_waits_for_the_one_before() -> None:
     assert len(lines) == 1
     lines.popleft().service()
     assert second.done == ["second"] and not lines
+
+
+def test_beside_a_large_body_threads_take_shorter_turns() -> None:
+    """Until it is answered, even if by an error."""
+    usual, meanwhile = sys.getswitchinterval(), list[float]()
+    channel, lines = Channel("large", LARGE), Lines(threading.get_ident())
+
+    def failing() -> None:
+        meanwhile.append(sys.getswitchinterval())
+        raise ZeroDivisionError
+
+    channel.service = failing
+    lines.append(channel)
+    with pytest.raises(ZeroDivisionError):
+        lines.popleft().service()
+    assert meanwhile == [pytest.approx(SHORT_SECONDS)]
+    assert sys.getswitchinterval() == pytest.approx(usual)
