@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.growth import USERS
+from bench.kinds import BOOSTING
 from bench.servers import CONSTANT, FASTAPI, FLASK_WAITRESS, IRISAB, ROOT
 
 RESULTS = ROOT / "bench/RESULTS.md"
@@ -46,6 +48,9 @@ PROMISES = (
     (SCRAPES, EACH, "memory, MB", MOST, 60),
     ("Scraped / quiet", "/metrics and /report each second", "p99", MOST, 1.1),
     ("Scraped / quiet", "/metrics and /report each second", "requests/s", LEAST, 0.9),
+    (USERS, EACH, "failed", MOST, 0),
+    (USERS, EACH, "rows dropped", MOST, 0),
+    ("Kinds of models", BOOSTING, "requests/s", LEAST, 5000),
 )
 
 
