@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from struct import Struct
 from typing import Any
 
@@ -32,9 +33,14 @@ def columns(features: Sequence[str], types: Sequence[str]) -> str:
 def encode(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[bytes]:
     """Return what the column `features` holds of each row: a third of what the row takes."""
     if is_numeric(types) and rows:
-        pack = Struct(f"<{len(rows[0])}d").pack
+        pack = _packer(len(rows[0]))
         return [pack(*row) for row in rows]
     return [json.dumps(row_to_json(row), ensure_ascii=False).encode() for row in rows]
+
+
+@cache
+def _packer(width: int) -> Callable[..., bytes]:
+    return Struct(f"<{width}d").pack
 
 
 def decode(blob: bytes, types: Sequence[str]) -> list[Any]:

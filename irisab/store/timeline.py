@@ -105,26 +105,31 @@ def count(
 ) -> None:
     """Count requests, in all steps that they lie in, and forget steps that have had their time."""
     shortest = next(iter(STEPS))
-    news = defaultdict[tuple[int, str], _New](_New)
+    news = defaultdict[int, defaultdict[str, _New]](lambda: defaultdict(_New))
     for each in answered:
-        new = news[start(each.time, shortest), each.version]
+        new = news[start(each.time, shortest)][each.version]
         new.requests += 1
         new.rows += len(each.rows)
         new.latencies[sketch.bin_of(each.latency)] += 1
     for failed in failures:
         if failed.chosen:
-            news[start(failed.time, shortest), failed.version].errors += 1
-    for (at, version), new in news.items():
-        _add(connection, [(seconds, start(at, seconds), version) for seconds in STEPS], new)
-    if answered:
+            news[start(failed.time, shortest)][failed.version].errors += 1
+    begun = False
+    for at, versions in news.items():
+        steps = [(seconds, start(at, seconds)) for seconds in STEPS]
+        keys = {(*step, name): versions[name] for name in versions for step in steps}
+        begun |= _add(connection, keys)
+    # Not at each write: each statement waits for the interpreter.
+    if begun and answered:
         _forget(connection, max(each.time for each in answered))
 
 
-def _add(connection: sqlite3.Connection, keys: Sequence[Key], new: _New) -> None:
-    known = _latencies(connection, keys)
+def _add(connection: sqlite3.Connection, news: Mapping[Key, _New]) -> bool:
+    """Add to what is there; tell whether a step has begun."""
+    known = _latencies(connection, [*news])
     rows = [
         (*key, new.requests, new.rows, new.errors, _text(known.get(key, Counter()) + new.latencies))
-        for key in keys
+        for key, new in news.items()
     ]
     bulk.execute(
         connection,
@@ -134,6 +139,7 @@ def _add(connection: sqlite3.Connection, keys: Sequence[Key], new: _New) -> None
         " errors = errors + excluded.errors, latencies = excluded.latencies",
         rows,
     )
+    return len(known) < len(news)
 
 
 def _latencies(connection: sqlite3.Connection, keys: Sequence[Key]) -> Mapping[Key, Counter[int]]:

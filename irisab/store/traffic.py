@@ -51,8 +51,8 @@ def count(
 ) -> None:
     """Count requests, and those that a version failed to score."""
     counts = Counts()
-    for each in asked:
-        counts["versions", (each.revision, each.version), "requests"] += 1
+    for key, times in Counter((each.revision, each.version) for each in asked).items():
+        counts["versions", key, "requests"] += times
     for failed in failures:
         if failed.chosen:
             counts["versions", (failed.revision, failed.version), "errors"] += 1
@@ -93,7 +93,7 @@ def _count_pairs(
     users: defaultdict[Pair, dict[bytes, _Differing]] = defaultdict(dict)
     compared: dict[tuple[str, tuple[str, ...]], list[tuple[Pair, _Differing]]] = {}
     for (name, user, votes), times in Counter(
-        (each.revision, each.user, tuple(dict.fromkeys(each.votes))) for each in asked
+        (each.revision, each.user, _distinct(each.votes)) for each in asked
     ).items():
         if (name, votes) not in compared:
             compared[name, votes] = [*_differing(revisions[name], votes)]
@@ -107,6 +107,11 @@ def _count_pairs(
                 users[pair][user] = _Differing(known.first, known.any or differing.any)
     for pair, of in users.items():
         _count_pair_users(connection, counts, pair, of)
+
+
+def _distinct(votes: Sequence[str]) -> tuple[str, ...]:
+    """Return each text once; most requests have one row."""
+    return tuple(votes if len(votes) == 1 else dict.fromkeys(votes))
 
 
 def _differing(revision: Revision, votes: Sequence[str]) -> Iterator[tuple[Pair, _Differing]]:
