@@ -16,6 +16,7 @@ from irisab.cli.noting import note
 from irisab.cli.output import say
 from irisab.cli.text import next_lines
 from irisab.cli.typed import typed
+from irisab.cli.vouch import missing
 from irisab.errors import HistoryError
 from irisab.lifecycle import due, rejected
 from irisab.lifecycle.retrain import retrain
@@ -124,10 +125,13 @@ def _score(scores: Json) -> str:
 
 
 def _next(outcome: Outcome, options: argparse.Namespace, settings: config.Config) -> list[str]:
-    if outcome.decision == "propose":
+    if outcome.decision == "propose" and outcome.version is not None:
         if _then(options, settings) == "rollout":
             return []
-        return next_lines(f"irisab rollout start {outcome.version}", options.config)
+        return [
+            *missing(settings.data.models, outcome.version, options),
+            *next_lines(f"irisab rollout start {outcome.version}", options.config),
+        ]
     if outcome.decision == "reject":
         return [
             f"{outcome.version} is kept to be read, and gets no traffic. If the old rows do not "
