@@ -40,10 +40,7 @@ from irisab.serving.snapshot import ReloadOutcome, Snapshot
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
-# By number: to look an enum up in a mapping takes as long as to parse a row.
-_STATUS_LINES = [""] * 600
-for _status in HTTPStatus:
-    _STATUS_LINES[_status] = f"{_status.value} {_status.phrase}"
+_STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Response(NamedTuple):

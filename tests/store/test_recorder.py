@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -55,6 +56,29 @@ def test_a_thread_writes_without_being_told(path: Path, history: History) -> Non
         writer.record(prediction())
         wait_until(lambda count=count: len(list(history.rows())) == count)
     writer.close()
+
+
+def test_at_full_traffic_it_writes_less_often(path: Path) -> None:
+    """While many requests come between two writes; as soon as few do, as often as before."""
+    pauses = list[float]()
+    writer = Recorder(path, keep_rows=1000)
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0)
+            came = {2: recorder.BUSY_REQUESTS, 3: recorder.BUSY_REQUESTS - 1}.get(len(pauses), 0)
+            for _ in range(came):
+                writer.record(prediction())
+            return len(pauses) == 5
+
+    writer._stop = Stop()
+    writer.announce(revision())
+    writer._run()
+    usual, busy = recorder.INTERVAL_SECONDS, recorder.BUSY_SECONDS
+    assert pauses == [usual, usual, busy, usual, usual]
+    writer.flush()
+    writer._writer.close()
+    assert stored(path) == 2 * recorder.BUSY_REQUESTS - 1
 
 
 def test_a_user_is_stored_as_a_salted_hash(writer: Recorder, history: History, path: Path) -> None:
