@@ -158,6 +158,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if threading.get_ident() != self.server.task_dispatcher.main_thread:
             give_way()
 
+    def handle_close(self) -> None:
+        """Close it, or let the main thread do so, which may be looking through all of them."""
+        if threading.get_ident() == self.server.task_dispatcher.main_thread:
+            super().handle_close()
+        else:
+            self.will_close = True
+            self.server.sockets.touch(self)
+
     def send_continue(self) -> None:
         """Let the client send its body; what the kernel does not take at once, later."""
         super().send_continue()

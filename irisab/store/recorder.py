@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 # What is asked now is wanted soon, in a report or to be labelled.
 INTERVAL_SECONDS = 0.05
 # A write has a dozen statements however few requests there are, each of which waits for the
-# interpreter and keeps others waiting: where so many requests came since the last one, less often.
+# interpreter and keeps others waiting: where so many requests came since the last one, less often,
+# unless their rows would fill the queue.
 BUSY_REQUESTS, BUSY_SECONDS = 100, 0.2
 # A write that takes longer hangs: SQLite itself gives up a locked file after two seconds.
 HANGING_SECONDS = 60.0
@@ -124,7 +125,8 @@ class Recorder:
         pause = INTERVAL_SECONDS
         while not self._stop.wait(pause):
             self._turned = monotonic()
-            pause = BUSY_SECONDS if len(self._queue) >= BUSY_REQUESTS else INTERVAL_SECONDS
+            is_busy = len(self._queue) >= BUSY_REQUESTS and self._queued_rows < QUEUE_ROWS // 8
+            pause = BUSY_SECONDS if is_busy else INTERVAL_SECONDS
             self.flush()
             if self._look is not None and self._turned > self._next_look:
                 self._next_look = self._turned + LOOK_SECONDS

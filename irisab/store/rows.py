@@ -7,8 +7,7 @@ in it is JSON; which of the two it is, the types of its revision say.
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from struct import Struct
 from typing import Any
@@ -33,20 +32,20 @@ def columns(features: Sequence[str], types: Sequence[str]) -> str:
 def encode(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[bytes]:
     """Return what the column `features` holds of each row: a third of what the row takes."""
     if is_numeric(types) and rows:
-        pack = _packer(len(rows[0]))
+        pack = _doubles(len(rows[0])).pack
         return [pack(*row) for row in rows]
     return [json.dumps(row_to_json(row), ensure_ascii=False).encode() for row in rows]
 
 
 @cache
-def _packer(width: int) -> Callable[..., bytes]:
-    return Struct(f"<{width}d").pack
+def _doubles(width: int) -> Struct:
+    return Struct(f"<{width}d")
 
 
 def decode(blob: bytes, types: Sequence[str]) -> list[Any]:
     """Return the row of which `encode` has made this: NaN or None where a value is missing."""
     if is_numeric(types):
-        return array("d", blob).tolist()
+        return [*_doubles(len(blob) // 8).unpack(blob)]
     return [
         float("nan") if value is None and kind in NUMERIC else value
         for value, kind in zip(json.loads(blob), types, strict=True)

@@ -144,10 +144,11 @@ def _add(connection: sqlite3.Connection, news: Mapping[Key, _New]) -> bool:
 
 def _latencies(connection: sqlite3.Connection, keys: Sequence[Key]) -> Mapping[Key, Counter[int]]:
     """Return what is there, as one row: to take a row costs as much as a statement does."""
-    which = " OR ".join(["seconds = ? AND at = ? AND version = ?"] * len(keys))
+    which = ", ".join(["(?, ?, ?)"] * len(keys))
     (text,) = connection.execute(
-        "SELECT json_group_array(json_array(seconds, at, version, latencies)) FROM timeline"
-        f" WHERE {which}",
+        "SELECT json_group_array(json_array(seconds, at, version, latencies))"
+        f" FROM (VALUES {which}) CROSS JOIN timeline"
+        " ON seconds = column1 AND at = column2 AND version = column3",
         [*chain.from_iterable(keys)],
     ).fetchone()
     return {(seconds, at, version): _bins(bins) for seconds, at, version, bins in json.loads(text)}

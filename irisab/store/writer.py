@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import logging
 import sqlite3
 import time
@@ -204,7 +203,7 @@ class Writer:
             connection,
             "INSERT INTO predictions SELECT ?, column1, ?, ?, ?, ?, ?, ?,"
             " column2, column3, column4, NULL FROM (VALUES {})",
-            zip(itertools.count(), each.rows, each.predictions, each.votes),
+            zip(range(len(each.rows)), each.rows, each.predictions, each.votes, strict=True),
             shared=(
                 *(each.request_id, each.time, each.revision, each.version, each.forced),
                 *(user, each.latency),

@@ -396,6 +396,21 @@ def test_idle_connections_cost_a_request_nothing(
         assert len({*asked}) == 1
 
 
+def test_only_the_main_thread_closes_a_connection(by_hand: ByHand) -> None:
+    """A worker that finds it broken leaves that to the main thread, which may be looking through
+    all of them: what it looks through must not change meanwhile."""
+    with by_hand.connect() as connection:
+        by_hand.turn(lambda: by_hand.server.active_channels)
+        (channel,) = by_hand.server.active_channels.values()
+        by_hand.turn(lambda: channel not in by_hand.server.sockets._touched)
+        worker = threading.Thread(target=channel.handle_close)
+        worker.start()
+        worker.join()
+        assert channel in by_hand.server.active_channels.values()
+        by_hand.turn(lambda: not by_hand.server.active_channels)
+        assert connection.recv(1) == b""
+
+
 def test_idle_connections_make_room() -> None:
     """Of too many, the idle ones go; who asks is answered, however many there are."""
     by_hand = ByHand(connection_limit=30)

@@ -81,6 +81,27 @@ def test_at_full_traffic_it_writes_less_often(path: Path) -> None:
     assert stored(path) == 2 * recorder.BUSY_REQUESTS - 1
 
 
+def test_many_rows_are_written_as_often_as_ever(path: Path) -> None:
+    """Batches fill the queue, which is emptied at each write."""
+    pauses = list[float]()
+    writer = Recorder(path, keep_rows=1000)
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0)
+            rows = QUEUE_ROWS // 8 // recorder.BUSY_REQUESTS
+            for _ in range(recorder.BUSY_REQUESTS):
+                writer.record(prediction([AGREE] * rows))
+            return len(pauses) == 3
+
+    writer._stop = Stop()
+    writer.announce(revision())
+    writer._run()
+    assert pauses == [recorder.INTERVAL_SECONDS] * 3
+    writer.flush()
+    writer._writer.close()
+
+
 def test_a_user_is_stored_as_a_salted_hash(writer: Recorder, history: History, path: Path) -> None:
     """The file holds no user id, and the same user has another hash in another history."""
     hashes = set()

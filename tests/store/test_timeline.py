@@ -193,3 +193,13 @@ def test_days_of_a_model_count_each_user_once(record: Record, history: History) 
     history.label(first, [2, 1], correct=True)
     assert history.days("hash-1") == [(day, 1, 0), (day + 1, 1, 0)]
     assert history.days("another") == []
+
+
+def test_any_number_of_versions_is_counted(writer: Recorder, history: History) -> None:
+    """In one write: SQLite has a limit to what one condition may say."""
+    names = [f"v{number}" for number in range(300)]
+    for name in names:
+        writer.record(prediction([{name: 0}], version=name))
+    assert writer.flush()
+    (figures,) = history.timeline(DAY, since=0).figures.values()
+    assert {name: each.requests for name, each in figures.items()} == dict.fromkeys(names, 1)
