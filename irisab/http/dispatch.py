@@ -89,12 +89,16 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._slow = 0
         self._not_before = 0.0
 
+    def is_main_thread(self) -> bool:
+        """Tell whether the main thread calls."""
+        return threading.get_ident() == self.main_thread
+
     def add_task(self, channel: Channel) -> None:
         """Take a channel whose first request is complete."""
         request = channel.requests[0]
         if (
             request.error is None
-            and threading.get_ident() == self.main_thread
+            and self.is_main_thread()
             and monotonic() >= self._not_before
             and self._is_quick(request.command, request.path, request.content_length)
         ):
@@ -155,12 +159,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             left, request.left = request.left, b""
             self.received(left)
         super().service()
-        if threading.get_ident() != self.server.task_dispatcher.main_thread:
+        if not self.server.task_dispatcher.is_main_thread():
             give_way()
 
     def handle_close(self) -> None:
         """Close it, or let the main thread do so, which may be looking through all of them."""
-        if threading.get_ident() == self.server.task_dispatcher.main_thread:
+        if self.server.task_dispatcher.is_main_thread():
             super().handle_close()
         else:
             self.will_close = True
@@ -223,7 +227,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
 
     def pull_trigger(self) -> None:
         # It wakes the main thread, which is awake where it calls.
-        if threading.get_ident() != self.task_dispatcher.main_thread:
+        if not self.task_dispatcher.is_main_thread():
             super().pull_trigger()
 
     # -- who does not read ------------------------------------------------------------------

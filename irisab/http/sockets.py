@@ -109,7 +109,7 @@ class Sockets:
     def _tell(self, connection: Socket, number: int, wanted: int) -> None:
         known = self._told.pop(number, 0)
         self._known.pop(number, None)
-        # A worker may close it meanwhile.
+        # What the kernel refuses is told again at the next look.
         with suppress(OSError):
             if not wanted:
                 self._kernel.unregister(number)

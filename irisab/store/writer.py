@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 QUEUE_ROWS = 20_000
 # A request with so many rows gives SQLite once what they share: to hand over twelve values of each
 # row holds the interpreter for milliseconds, and others wait for their answers.
-LARGE = 256
+LARGE_ROWS = 256
 # Of `keep_rows`: what rows of versions that were asked for by name may take of it. They count for
 # nothing, and must not push out what somebody will label.
 FORCED_SHARE = 0.1
@@ -168,11 +168,11 @@ class Writer:
 
     def _insert(self, predictions: Sequence[Record]) -> None:
         assert self._connection is not None
-        small = (each for each in predictions if len(each.rows) < LARGE)
+        small = (each for each in predictions if len(each.rows) < LARGE_ROWS)
         rows = chain.from_iterable(map(self._values, small))
         bulk.execute(self._connection, "INSERT INTO predictions VALUES {}", rows)
         for each in predictions:
-            if len(each.rows) >= LARGE:
+            if len(each.rows) >= LARGE_ROWS:
                 self._insert_large(self._connection, each)
         own = [(each.own_id, each.request_id) for each in predictions if each.own_id is not None]
         bulk.execute(self._connection, "INSERT INTO own_ids (id, request_id) VALUES {}", own)

@@ -130,8 +130,8 @@ def test_what_nobody_told_is_seen_later(others: Sockets, monkeypatch: pytest.Mon
     assert connection.done == ["write"]
 
 
-def test_who_is_closed_by_another_thread_ends_no_turn(others: Sockets) -> None:
-    """Between the question what it wants and telling the kernel."""
+def test_what_the_kernel_refuses_ends_no_turn(others: Sockets) -> None:
+    """Others are served on."""
     connection = Connection(others)
     others.turn(0)
     connection.writes = True

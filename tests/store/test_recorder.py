@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from irisab.store.database import connect
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 from irisab.store.timeline import DAY, Drift, start
-from irisab.store.writer import QUEUE_ROWS, Failure
+from irisab.store.writer import QUEUE_ROWS, Failure, Record
 
 
 def stored(path: Path, what: str = "count(*)") -> int:
@@ -58,48 +59,37 @@ def test_a_thread_writes_without_being_told(path: Path, history: History) -> Non
     writer.close()
 
 
-def test_at_full_traffic_it_writes_less_often(path: Path) -> None:
-    """While many requests come between two writes; as soon as few do, as often as before."""
-    pauses = list[float]()
-    writer = Recorder(path, keep_rows=1000)
+def pauses(path: Path, came: Sequence[Sequence[Record]]) -> list[float]:
+    """Return how long a recorder waits, seconds, while these come in its waits in turn."""
+    waited, writer, waits = list[float](), Recorder(path, keep_rows=1000), iter(came)
 
     class Stop(threading.Event):
         def wait(self, timeout: float | None = None) -> bool:
-            pauses.append(timeout or 0)
-            came = {2: recorder.BUSY_REQUESTS, 3: recorder.BUSY_REQUESTS - 1}.get(len(pauses), 0)
-            for _ in range(came):
-                writer.record(prediction())
-            return len(pauses) == 5
+            waited.append(timeout or 0)
+            for each in next(waits, ()):
+                writer.record(each)
+            return len(waited) > len(came)
 
     writer._stop = Stop()
     writer.announce(revision())
     writer._run()
-    usual, busy = recorder.INTERVAL_SECONDS, recorder.BUSY_SECONDS
-    assert pauses == [usual, usual, busy, usual, usual]
-    writer.flush()
     writer._writer.close()
-    assert stored(path) == 2 * recorder.BUSY_REQUESTS - 1
+    return waited
+
+
+def test_at_full_traffic_it_writes_less_often(path: Path) -> None:
+    """While many requests come between two writes; as soon as few do, as often as before."""
+    usual, many = recorder.INTERVAL_SECONDS, recorder.BUSY_REQUESTS
+    came = [[prediction() for _ in range(each)] for each in (0, many, many - 1, 0)]
+    assert pauses(path, came) == [usual, usual, recorder.BUSY_SECONDS, usual, usual]
+    assert stored(path) == 2 * many - 1
 
 
 def test_many_rows_are_written_as_often_as_ever(path: Path) -> None:
     """Batches fill the queue, which is emptied at each write."""
-    pauses = list[float]()
-    writer = Recorder(path, keep_rows=1000)
-
-    class Stop(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            pauses.append(timeout or 0)
-            rows = QUEUE_ROWS // 8 // recorder.BUSY_REQUESTS
-            for _ in range(recorder.BUSY_REQUESTS):
-                writer.record(prediction([AGREE] * rows))
-            return len(pauses) == 3
-
-    writer._stop = Stop()
-    writer.announce(revision())
-    writer._run()
-    assert pauses == [recorder.INTERVAL_SECONDS] * 3
-    writer.flush()
-    writer._writer.close()
+    many = recorder.BUSY_REQUESTS
+    batches = [prediction([AGREE] * (QUEUE_ROWS // 8 // many)) for _ in range(many)]
+    assert pauses(path, [batches, []]) == [recorder.INTERVAL_SECONDS] * 3
 
 
 def test_a_user_is_stored_as_a_salted_hash(writer: Recorder, history: History, path: Path) -> None:

@@ -48,12 +48,12 @@ def test_a_large_request_is_kept_like_a_small_one(
     tmp_path: Path, user_id: str | None, forced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row by row, in all columns, whichever way it takes to SQLite; of text as well."""
-    rows = [[number / 3, "a" * (number % 7)] for number in range(writer.LARGE)]
-    votes = [{"v1": number % 3, "v2": 0} for number in range(writer.LARGE)]
+    rows = [[number / 3, "a" * (number % 7)] for number in range(writer.LARGE_ROWS)]
+    votes = [{"v1": number % 3, "v2": 0} for number in range(writer.LARGE_ROWS)]
     asked = prediction(votes, rows=rows, user_id=user_id, forced=forced)
     kept = []
-    for large in (writer.LARGE, writer.LARGE + 1):
-        monkeypatch.setattr(writer, "LARGE", large)
+    for large in (writer.LARGE_ROWS, writer.LARGE_ROWS + 1):
+        monkeypatch.setattr(writer, "LARGE_ROWS", large)
         path = tmp_path / f"{large}.sqlite3"
         writing = Writer(path)
         writing._current()
