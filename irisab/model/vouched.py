@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,11 +74,17 @@ class Vouchers:
 def here() -> Vouchers:
     """Return whose word counts in this process."""
     own = os.geteuid()
+    return Vouchers(None if _serves(own) else own)
+
+
+# Once: pwd asks for memory without holding the interpreter's lock, and Python before 3.13.2 dies of
+# it where another thread, which writes a bundle, just ends tracing memory (python/cpython#128679).
+@cache
+def _serves(user: int) -> bool:
     try:
-        serves = pwd.getpwuid(own).pw_name == SERVICE
+        return pwd.getpwuid(user).pw_name == SERVICE
     except KeyError:  # a number without a name, as in containers
-        serves = False
-    return Vouchers(None if serves else own)
+        return False
 
 
 def add(path: Path, manifests: Iterable[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -455,30 +455,46 @@ def test_the_same_bundle_twice_is_one(models: Path) -> None:
     assert len([*(models / "v").iterdir()]) == 2
 
 
+_READ = """
+import json, select, sys
+from pathlib import Path
+
+from irisab.errors import BundleError
+from irisab.model import bundle
+
+serials, errors = set(), []
+print("begins", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    try:
+        serials.add(bundle.load(Path(sys.argv[1]), "v").manifest["serial"])
+    except BundleError as error:
+        errors.append(str(error))
+print(json.dumps([len(serials), errors]))
+"""
+
+
 @pytest.mark.slow
 def test_readers_never_see_half_a_bundle(models: Path) -> None:
-    """While bundles are written, each load gets a whole one, old or new."""
+    """While bundles are written, each load gets a whole one, old or new. The readers are other
+    processes, as a service is."""
     write(models)
-    done, serials, errors = threading.Event(), set(), []
-
-    def read() -> None:
-        while not done.is_set():
-            try:
-                serials.add(bundle.load(models, "v").manifest["serial"])
-            except BundleError as error:
-                errors.append(error)
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for each in readers:
-        each.start()
-    for serial in range(1, 31):
-        write(models, serial=serial)
-        done.wait(0.02)
-    done.set()
-    for each in readers:
-        each.join()
-    assert errors == []
-    assert len(serials) > 3
+    command = [sys.executable, "-c", _READ, str(models)]
+    readers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        for each in readers:
+            assert each.stdout is not None and each.stdout.readline() == "begins\n"
+        for serial in range(1, 31):
+            write(models, serial=serial)
+            time.sleep(0.02)
+    finally:
+        said = [each.communicate()[0] for each in readers]
+    for text in said:
+        seen, errors = json.loads(text.splitlines()[-1])
+        assert errors == []
+        assert seen > 3
 
 
 def test_a_failed_write_leaves_nothing(models: Path) -> None:
