@@ -19,7 +19,7 @@ LAYERS = {
     "train imports service reports key history backup models evaluate events | vouch | "
     "noting | text asking | arguments output typed",
     "http": "server | app control | openapi | auth last_good starts listener handshake heap | "
-    "key_file dispatch systemd | exchange crowd lines sockets | problem journal",
+    "key_file dispatch systemd | channel crowd lines sockets | exchange | problem journal",
     "lifecycle": "looking inventory | rollout importing retrain rejected due | "
     "material sitting vetoes | labelled | sealed | adopting | trial | "
     "naming training source backup evaluation kept_models formats | "

@@ -20,11 +20,11 @@ PATIENCE_SECONDS = 1.0
 
 
 class Connection(Protocol):
-    """What waitress knows of a connection; `last_activity` in seconds since 1970."""
+    """What is known of a connection; `last_activity` in seconds since 1970."""
 
     requests: list[object]
     total_outbufs_len: int
-    current_outbuf_count: int
+    answered: bool
     last_activity: float
 
 
@@ -56,6 +56,5 @@ def dispensable(connections: Iterable[C], *, waiting: Collection[C], now: float)
         if (not each.requests or each in waiting)
         and (not each.total_outbufs_len or now - each.last_activity > PATIENCE_SECONDS)
     ]
-    # waitress counts there what it has ever written.
-    idle.sort(key=lambda each: (each.current_outbuf_count > 0, each.last_activity))
+    idle.sort(key=lambda each: (each.answered, each.last_activity))
     return idle[:AT_ONCE]

@@ -23,13 +23,12 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import build_http_date
 
 from irisab.http import crowd
-from irisab.http.exchange import Refusal, Request, Task
+from irisab.http.channel import Channel
 from irisab.http.lines import Lines
 from irisab.http.sockets import Sockets
 from irisab.serving.turns import give_way
@@ -139,49 +138,6 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         for waiting in self._here, self._further:
             while waiting:
                 super().add_task(waiting.popleft())
-
-
-class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection."""
-
-    parser_class = Request
-    task_class = Task
-    error_task_class = Refusal
-
-    def service(self) -> None:
-        """Answer the first request; of what came in one go with it, one more is parsed.
-
-        Before, so that this connection counts as busy, and is read no further, until nothing is
-        left.
-        """
-        request = self.requests[0]
-        if request.left:
-            left, request.left = request.left, b""
-            self.received(left)
-        super().service()
-        if not self.server.task_dispatcher.is_main_thread():
-            give_way()
-
-    def handle_close(self) -> None:
-        """Close it, or let the main thread do so, which may be looking through all of them."""
-        if self.server.task_dispatcher.is_main_thread():
-            super().handle_close()
-        else:
-            self.will_close = True
-            self.server.sockets.touch(self)
-
-    def send_continue(self) -> None:
-        """Let the client send its body; what the kernel does not take at once, later."""
-        super().send_continue()
-        self.server.sockets.touch(self)
-
-    def add_channel(self, map: dict[int, Any] | None = None) -> None:
-        super().add_channel(map)
-        self.server.sockets.add(self)
-
-    def del_channel(self, map: dict[int, Any] | None = None) -> None:
-        self.server.sockets.forget(self)
-        super().del_channel(map)
 
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]

@@ -13,7 +13,7 @@ NOW = 1_763_800_000.0
 
 
 def connection(name: str, *, silent: float = 0, **changes: object) -> SimpleNamespace:
-    known = {"requests": [], "total_outbufs_len": 0, "current_outbuf_count": 0}
+    known = {"requests": [], "total_outbufs_len": 0, "answered": False}
     return SimpleNamespace(name=name, last_activity=NOW - silent, **known | changes)
 
 
@@ -32,9 +32,9 @@ def test_nobody_who_is_being_answered_goes() -> None:
 def test_who_never_had_an_answer_goes_first() -> None:
     """Then who has been silent for the longest."""
     assert names(
-        connection("regular", silent=50, current_outbuf_count=9),
+        connection("regular", silent=50, answered=True),
         connection("new", silent=1),
-        connection("old", silent=70, current_outbuf_count=9),
+        connection("old", silent=70, answered=True),
         connection("mute", silent=3),
     ) == ["mute", "new", "old", "regular"]
 

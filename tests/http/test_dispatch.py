@@ -18,7 +18,8 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
-from irisab.http import dispatch, exchange, lines
+from irisab.http import channel, dispatch, exchange, lines
+from irisab.http.channel import Channel
 
 LARGE = 1_000_000
 
@@ -71,7 +72,7 @@ class Running:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    def channel(self) -> dispatch.Channel:
+    def channel(self) -> Channel:
         """Return the channel of a new connection."""
         with self.ask("/quick") as connection:
             read(connection, 1)
@@ -122,7 +123,8 @@ def test_short_work_does_not_wait_for_long_work(running: Running) -> None:
 def test_main_thread_and_workers_give_way_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a worker works: nobody else sees to it that both have the interpreter in turn."""
     gave = list[int]()
-    monkeypatch.setattr(dispatch, "give_way", lambda: gave.append(threading.get_ident()))
+    for module in dispatch, channel:
+        monkeypatch.setattr(module, "give_way", lambda: gave.append(threading.get_ident()))
     running = Running()
     try:
         dispatcher = running._server.task_dispatcher
@@ -375,9 +377,9 @@ def test_idle_connections_cost_a_request_nothing(
     by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody asks them what they want while others are answered."""
-    asked: list[dispatch.Channel] = []
+    asked: list[Channel] = []
 
-    def readable(channel: dispatch.Channel) -> bool:
+    def readable(channel: Channel) -> bool:
         asked.append(channel)
         return bool(HTTPChannel.readable(channel))
 
@@ -388,7 +390,7 @@ def test_idle_connections_cost_a_request_nothing(
         by_hand.turn(lambda: len(channels) == 50)
         by_hand.turn(lambda: by_hand.server.sockets._touched.isdisjoint(channels.values()))
         monkeypatch.setattr(by_hand.server.sockets, "_next_look", time.monotonic() + 3600)
-        monkeypatch.setattr(dispatch.Channel, "readable", readable, raising=False)
+        monkeypatch.setattr(Channel, "readable", readable, raising=False)
         one = stack.enter_context(by_hand.connect())
         for number in range(1, 21):
             one.sendall(GET % b"a")

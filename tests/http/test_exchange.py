@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from waitress.adjustments import Adjustments
+from waitress.parser import HTTPRequestParser
 
+from irisab.http import exchange
 from irisab.http.exchange import Body, Request
 
 LIMIT = 100
@@ -101,3 +105,83 @@ def test_a_length_that_python_does_not_read_is_refused() -> None:
     """With a sentence, like any other that is not a number."""
     request = received(headers=f"Content-Length: {'1' * 5000}")
     assert request.completed and request.error.code == 400
+
+
+# -- headers that come again ------------------------------------------------------------------
+
+ADJUSTMENTS = Adjustments()
+HEADS = [
+    b"GET /report?hours=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"HEAD //a/%20b HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+    b"POST /predict HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+    b"POST /predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST http://a/predict HTTP/1.1\r\nContent-Length: 2\r\nX: 1\r\n 2\r\n\r\n",
+]
+
+
+def parsed(head: bytes) -> Request:
+    request = Request(ADJUSTMENTS)
+    assert request.received(head) == len(head)
+    return request
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_header_says_the_same_as_waitress_reads(head: bytes) -> None:
+    """The first time, and each time after."""
+    theirs = HTTPRequestParser(ADJUSTMENTS)
+    theirs.received(head)
+    whole = theirs.completed
+    for _ in range(3):
+        ours = parsed(head)
+        # What nobody sends any body for, nobody is told to send one for.
+        expected = {**vars(theirs), "expect_continue": theirs.expect_continue and not whole}
+        for name in {*expected} - {"body_rcv"}:
+            assert getattr(ours, name) == expected[name], name
+        assert type(ours.body_rcv) is type(theirs.body_rcv)
+
+
+def test_two_requests_with_the_same_header_share_nothing() -> None:
+    """Neither their bodies nor what is changed in their headers."""
+    for head, first, second in (
+        (HEADS[3], b"{}", b"[]"),
+        (HEADS[4], b"2\r\n{}\r\n0\r\n\r\n", b"2\r\n[]\r\n0\r\n\r\n"),
+    ):
+        one, other = parsed(head), parsed(head)
+        one.headers["X"] = "changed"
+        one.received(first)
+        assert other.body_bytes_received == 0 and not other.completed
+        other.received(second)
+        assert one.get_body_stream().read() == b"{}"
+        assert other.get_body_stream().read() == b"[]"
+        assert "X" not in other.headers
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Authorization: Bearer secret", "authorization: secret", "X-API-Key: secret",
+     "X-Request-Start: t=1.234", f"X: {'long' * 200}"],
+)  # fmt: skip
+def test_what_does_not_come_again_is_not_remembered(header: str) -> None:
+    """A key is to stay nowhere; and a stamp is another one each time."""
+    exchange._known.clear()
+    request = parsed(f"GET / HTTP/1.1\r\n{header}\r\n\r\n".encode())
+    name, _, value = header.partition(": ")
+    assert request.headers[name.upper().replace("-", "_")] == value
+    assert not exchange._known
+
+
+def test_what_is_remembered_takes_little_memory() -> None:
+    """However many headers come, each as large as is remembered."""
+    exchange._known.clear()
+    tracemalloc.start()
+    try:
+        for number in range(exchange.MOST_KNOWN):
+            lines = "".join(f"{number:x}{each:x}:\r\n" for each in range(60))
+            parsed(f"GET / HTTP/1.1\r\n{lines}\r\n".encode())
+        assert len(exchange._known) == exchange.MOST_KNOWN
+        assert tracemalloc.get_traced_memory()[0] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    parsed(HEADS[0])
+    assert len(exchange._known) == 1

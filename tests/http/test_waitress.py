@@ -18,6 +18,7 @@ from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+from waitress.receiver import ChunkedReceiver, FixedStreamReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
@@ -146,28 +147,18 @@ def test_a_parser_may_take_what_it_leaves_for_later(plain: Plain) -> None:
         assert plain.dispatcher.given == [channel] and not channel.readable()
 
 
-def test_a_channel_says_whether_it_ever_had_an_answer(plain: Plain) -> None:
-    """Whose answers have been sent has none to read, and had one."""
-    with closing(plain.connect(GET % 1)) as connection:
-        plain.turn(lambda: plain.dispatcher.given)
-        channel = plain.dispatcher.given.pop()
-        assert channel.current_outbuf_count == 0
-        channel.service()
-        connection.recv(1000)
-        plain.turn(lambda: channel.total_outbufs_len == 0)
-        assert channel.current_outbuf_count > 0 and not channel.requests
-
-
-def test_what_a_body_is_kept_in_can_be_replaced(plain: Plain) -> None:
-    """Once the header is read, and before the body is."""
-    for header in "Content-Length: 5", "Transfer-Encoding: chunked":
-        request = HTTPRequestParser(plain.server.adj)
-        request.received(f"POST / HTTP/1.1\r\n{header}\r\n\r\n".encode())
-        assert len(request.body_rcv.buf) == 0
-        request.body_rcv.buf = kept = OverflowableBuffer(100)
+def test_what_is_parsed_is_in_the_attributes_of_a_request(plain: Plain) -> None:
+    """A copy of them is the same request; what its body is kept in can be made anew."""
+    for header, receiver in (
+        ("Content-Length: 5", FixedStreamReceiver(5, OverflowableBuffer(100))),
+        ("Transfer-Encoding: chunked", ChunkedReceiver(OverflowableBuffer(100))),
+    ):
+        parser, request = (HTTPRequestParser(plain.server.adj) for _ in range(2))
+        parser.parse_header(f"POST /a HTTP/1.1\r\n{header}\r\n".encode())
+        vars(request).update(vars(parser), body_rcv=receiver)
+        assert (request.path, request.chunked) == ("/a", "chunked" in header)
         request.received(b"hello" if "5" in header else b"5\r\nhello\r\n0\r\n\r\n")
-        assert request.completed and kept.getfile().read() == b"hello"
-        assert request.get_body_stream() is kept.getfile()
+        assert request.completed and request.get_body_stream().read() == b"hello"
 
 
 def test_a_server_can_be_told_whom_to_accept() -> None:
