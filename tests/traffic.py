@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from irisab.store.revision import Revision
-from irisab.store.rows import encode
+from irisab.store.rows import encoder
 from irisab.store.writer import Record
 
 NOW = 1_763_800_000.0
@@ -60,7 +60,7 @@ def prediction(
         forced=forced,
         user_id=user_id,
         latency=3e-5,
-        rows=encode(rows, ["text" if text else "number"]),
+        rows=encoder(["text" if text else "number"] * len(rows[0]))(rows),
         predictions=[vote[version] for vote in votes],
         votes=[json.dumps(vote) for vote in votes],
     )

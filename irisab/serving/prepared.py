@@ -17,6 +17,7 @@ from irisab.serving.metrics import Metrics
 from irisab.serving.snapshot import Snapshot
 from irisab.serving.unseen import Count, watch
 from irisab.store.revision import Revision
+from irisab.store.rows import Encode, encoder
 
 # A request may keep others waiting for so long; handing it to another thread takes a tenth of it.
 QUICK_SECONDS = 0.001
@@ -58,20 +59,23 @@ class Prepared:
     shadow: bool
     quick_bytes: int
     count_unseen: Count
+    encode: Encode
     votes: dict[tuple[int | None, ...], Vote] = field(default_factory=dict)
 
 
 def prepare(snapshot: Snapshot, metrics: Metrics) -> Prepared:
     """Make a snapshot ready to answer, so that no request has to."""
     arms = {name: _arm(name, snapshot, metrics) for name in snapshot.bundles}
+    revision = snapshot.describe()
     return Prepared(
         snapshot=snapshot,
-        revision=snapshot.describe(),
+        revision=revision,
         parser=payload.Parser(snapshot.features, max_rows=snapshot.config.server.max_rows),
         arms=arms,
         shadow=snapshot.config.experiment.shadow,
         quick_bytes=_quick_bytes(snapshot, arms.values()),
         count_unseen=watch(snapshot.features, metrics.unseen),
+        encode=encoder(revision.feature_types),
     )
 
 

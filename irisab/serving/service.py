@@ -26,7 +26,6 @@ from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 from irisab.store.rollouts import Rollout
-from irisab.store.rows import encode
 from irisab.store.timeline import Drift
 from irisab.store.writer import Failure, Record
 
@@ -209,7 +208,7 @@ class Service:
                 item.request.version is not None,
                 item.request.user_id,
                 item.latency,
-                encode(item.request.rows, revision.feature_types),
+                item.serving.encode(item.request.rows),
                 item.predictions,
                 votes,
                 item.request.id,

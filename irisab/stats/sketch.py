@@ -10,13 +10,14 @@ import math
 from collections.abc import Mapping
 
 GROWTH = 1.1
+_LOG_GROWTH = math.log(GROWTH)
 # Below a microsecond nothing is measured.
 LEAST = 1e-6
 
 
 def bin_of(value: float) -> int:
     """Return the number of the bin of a value: those from GROWTH**(bin - 1) to GROWTH**bin."""
-    return math.ceil(math.log(max(value, LEAST)) / math.log(GROWTH))
+    return math.ceil(math.log(max(value, LEAST)) / _LOG_GROWTH)
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:

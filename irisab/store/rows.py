@@ -1,4 +1,4 @@
-"""Rows as the history keeps them. Start at `encode()`.
+"""Rows as the history keeps them. Start at `encoder()`.
 
 Rows of numbers and booleans are little-endian float64, as they have always been. A row with text
 in it is JSON; which of the two it is, the types of its revision say.
@@ -7,7 +7,7 @@ in it is JSON; which of the two it is, the types of its revision say.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from struct import Struct
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from irisab.model.schema import row_to_json
 
 NUMERIC = {"number", "boolean"}
+Encode = Callable[[Sequence[Sequence[Any]]], list[bytes]]
 
 
 def is_numeric(types: Sequence[str]) -> bool:
@@ -29,12 +30,13 @@ def columns(features: Sequence[str], types: Sequence[str]) -> str:
     return json.dumps([list(features), list(types)])
 
 
-def encode(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[bytes]:
-    """Return what the column `features` holds of each row: a third of what the row takes."""
-    if is_numeric(types) and rows:
-        pack = _doubles(len(rows[0])).pack
-        return [pack(*row) for row in rows]
-    return [json.dumps(row_to_json(row), ensure_ascii=False).encode() for row in rows]
+def encoder(types: Sequence[str]) -> Encode:
+    """Return what makes of rows of these types what the column `features` holds of each."""
+    if is_numeric(types):
+        pack = _doubles(len(types)).pack
+        # A third of what the row takes in memory.
+        return lambda rows: [pack(*row) for row in rows]
+    return lambda rows: [json.dumps(row_to_json(row), ensure_ascii=False).encode() for row in rows]
 
 
 @cache
@@ -43,7 +45,7 @@ def _doubles(width: int) -> Struct:
 
 
 def decode(blob: bytes, types: Sequence[str]) -> list[Any]:
-    """Return the row of which `encode` has made this: NaN or None where a value is missing."""
+    """Return the row of which `encoder` has made this: NaN or None where a value is missing."""
     if is_numeric(types):
         return [*_doubles(len(blob) // 8).unpack(blob)]
     return [

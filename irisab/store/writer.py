@@ -36,7 +36,7 @@ BATCH_SHARE = 0.5
 
 
 class Record(NamedTuple):
-    """One answered request: per row what `rows.encode` made of it, the answer, and in `votes` what
+    """One answered request: per row what `rows.encoder` made of it, the answer, and in `votes` what
     each version said, as JSON."""
 
     request_id: bytes

@@ -13,7 +13,7 @@ from traffic import prediction, revision
 from irisab.store import export
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
-from irisab.store.rows import decode, encode
+from irisab.store.rows import decode, encoder
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "number": st.floats(allow_infinity=False),
@@ -30,7 +30,7 @@ rows = st.lists(st.sampled_from(sorted(VALUES)), min_size=1).flatmap(
 def test_a_row_comes_back_as_it_was(case: tuple[list[str], tuple[Any, ...]]) -> None:
     """To the last bit and character, with its gaps."""
     types, row = case
-    for blob in encode([row, row], types):
+    for blob in encoder(types)([row, row]):
         assert [*map(repr, decode(blob, types))] == [*map(repr, row)]
 
 
