@@ -161,6 +161,18 @@ def test_what_is_parsed_is_in_the_attributes_of_a_request(plain: Plain) -> None:
         assert request.completed and request.get_body_stream().read() == b"hello"
 
 
+def test_a_channel_can_send_by_itself(plain: Plain) -> None:
+    """Under the lock that answers leave under, which it may hold already."""
+    with closing(plain.connect(b"")) as connection:
+        plain.turn(lambda: plain.server.active_channels)
+        (channel,) = plain.server.active_channels.values()
+        with channel.outbuf_lock, channel.outbuf_lock:
+            assert channel.send(b"an", do_close=False) == 2
+            assert channel.write_soon(b"swer") == 4
+        assert channel.total_outbufs_len == 0
+        assert connection.recv(6, socket.MSG_WAITALL) == b"answer"
+
+
 def test_a_server_can_be_told_whom_to_accept() -> None:
     """These are asked, and asked in each turn, or called for each connection."""
     for name in ("readable", "handle_accept", "accept", "maintenance", "add_task"):
