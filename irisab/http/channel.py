@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from time import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -45,9 +46,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 # waitress tries the rest again, and deals with what happens then.
                 with suppress(OSError):
                     sent = self.send(data, do_close=False)
+            if sent:
+                self.last_activity = time()
             if sent < len(data):
                 super().write_soon(data[sent:] if sent else data)
         return len(data)
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        """Send what waits. The main thread may do so while a worker ends, and tells the client to
+        go on: without the lock both would send the same."""
+        with self.outbuf_lock:
+            return bool(super()._flush_some(do_close))
 
     def handle_close(self) -> None:
         """Close it, or let the main thread do so, which may be looking through all of them."""

@@ -24,8 +24,11 @@ TLS_HANDSHAKE = b"\x16"
 SHORT_BODY = 4096
 # Headers that are remembered, and their bytes: a few megabytes of memory at the most.
 MOST_KNOWN, KNOWN_BYTES = 128, 512
-# What nginx passes on has another stamp each time; and a key is to stay nowhere.
-_NOT_AGAIN = b"\nx-request-start:", b"\nauthorization:", b"\nx-api-key:"
+# Those that may be: any other may be a key, which is to stay nowhere, or differ each time.
+_COMMON = {
+    *("HOST", "USER_AGENT", "ACCEPT", "ACCEPT_ENCODING", "ACCEPT_LANGUAGE", "CONNECTION"),
+    *("CONTENT_TYPE", "CONTENT_LENGTH", "EXPECT"),
+}
 
 
 class Task(WSGITask):  # type: ignore[misc]
@@ -148,8 +151,10 @@ _known: dict[bytes, dict[str, Any]] = {}
 
 
 def _remember(header_plus: bytes, request: Request, parsed: Iterable[str]) -> None:
-    lower = header_plus.lower()
-    if len(lower) > KNOWN_BYTES or any(name in lower for name in _NOT_AGAIN):
+    # What waitress leaves out has a _ in its name, and what is in a query may be a key as well.
+    if len(header_plus) > KNOWN_BYTES or b"_" in header_plus or b"?" in header_plus:
+        return
+    if not request.headers.keys() <= _COMMON:
         return
     if len(_known) >= MOST_KNOWN:
         _known.clear()

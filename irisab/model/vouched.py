@@ -74,17 +74,18 @@ class Vouchers:
 def here() -> Vouchers:
     """Return whose word counts in this process."""
     own = os.geteuid()
-    return Vouchers(None if _serves(own) else own)
+    try:
+        serves = _name(own) == SERVICE
+    except KeyError:  # a number without a name, as in containers
+        serves = False
+    return Vouchers(None if serves else own)
 
 
 # Once: pwd asks for memory without holding the interpreter's lock, and Python before 3.13.2 dies of
 # it where another thread, which writes a bundle, just ends tracing memory (python/cpython#128679).
 @cache
-def _serves(user: int) -> bool:
-    try:
-        return pwd.getpwuid(user).pw_name == SERVICE
-    except KeyError:  # a number without a name, as in containers
-        return False
+def _name(user: int) -> str:
+    return pwd.getpwuid(user).pw_name
 
 
 def add(path: Path, manifests: Iterable[tuple[str, str]]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -50,6 +52,30 @@ def test_what_the_kernel_does_not_take_comes_later(ends: tuple[Channel, socket.s
         channel.handle_write()
     assert received == b"".join(pieces)
     assert channel.total_outbufs_len == 0
+
+
+def test_who_has_just_taken_something_is_not_silent(ends: tuple[Channel, socket.socket]) -> None:
+    """However long the answer took: it would be closed as a reader that never reads."""
+    channel, _ = ends
+    channel.last_activity = 0
+    channel.write_soon(bytes(3_000_000))
+    assert channel.total_outbufs_len > 0
+    assert time.time() - channel.last_activity < 60
+
+
+def test_two_threads_do_not_send_the_same(ends: tuple[Channel, socket.socket]) -> None:
+    """What waits is sent by one of them, as long as it has the lock."""
+    channel, client = ends
+    with channel.outbuf_lock:
+        channel.write_soon(bytes(3_000_000))
+        left = channel.total_outbufs_len
+        client.recv(1 << 20)
+        other = threading.Thread(target=channel.handle_write)
+        other.start()
+        other.join(0.2)
+        assert channel.total_outbufs_len == left
+    other.join()
+    assert channel.total_outbufs_len < left
 
 
 def test_who_has_gone_is_noticed(ends: tuple[Channel, socket.socket]) -> None:
