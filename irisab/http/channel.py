@@ -37,7 +37,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def write_soon(self, data: Any) -> int:
         """Send what the kernel takes, where nothing waits before it; the rest as waitress does.
 
-        It would take each answer through a buffer of its own.
+        It would take each answer through a buffer of its own. Return the bytes of `data`, which
+        have gone or will go; raises `ClientDisconnected`.
         """
         self.answered = True
         sent = 0

@@ -120,7 +120,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def parse_header(self, header_plus: bytes) -> None:
         """Read the header; refuse a GET that announces a body, before any of it is stored.
 
-        A short one is read and means nothing (RFC 9110, 9.3.1).
+        A short one is read and means nothing (RFC 9110, 9.3.1). Raises `ParsingError`, and for a
+        transfer coding that waitress does not know `TransferEncodingNotImplemented`.
         """
         known = _known.get(header_plus)
         if known is None:
@@ -151,6 +152,7 @@ _known: dict[bytes, dict[str, Any]] = {}
 
 
 def _remember(header_plus: bytes, request: Request, parsed: Iterable[str]) -> None:
+    """Keep the attributes of a request named in `parsed`, where the header may be remembered."""
     # What waitress leaves out has a _ in its name, and what is in a query may be a key as well.
     if len(header_plus) > KNOWN_BYTES or b"_" in header_plus or b"?" in header_plus:
         return
