@@ -33,7 +33,7 @@ from irisab.store.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.01
 # To write the history after the last answer, at the most.
 FLUSH_SECONDS = 15
 
@@ -231,14 +231,16 @@ class Run:
 
     def _drain(self, commands: queue.SimpleQueue[str]) -> None:
         """Accept no more, answer what was accepted, and end; a second stop ends at once."""
-        # First: under load, each line of the log is a turn in which clients are told to send on.
+        # First, and for a whole turn: whoever is told that this process drains connects once more,
+        # and must reach the next one. It is said before the log has it: under load, each line of
+        # the log is a turn in which clients are told to send on.
+        self._http.accepting = False
+        self._whole_turn()
         self._service.draining = self._http.draining = True
         seconds = self._service.snapshot.config.server.drain_seconds
         log.info("stopping: answering what was accepted, for up to %g s", seconds)
         # systemd would cut off a longer drain than its unit expects.
         systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((seconds + FLUSH_SECONDS) * 1e6)}")
-        self._http.accepting = False
-        self._http.pull_trigger()
         deadline = time.monotonic() + seconds
         while not (quiet := self._is_quiet()) and time.monotonic() < deadline:
             if self._told_to_stop_again(commands):
@@ -259,14 +261,17 @@ class Run:
             )
         return False
 
-    def _is_quiet(self) -> bool:
-        """Tell whether nothing is left to do, after a whole turn in which what came was read."""
+    def _whole_turn(self) -> None:
+        """Wait until the main thread has begun a turn from now on, and ended it."""
         begun = self._http.turns
-        # A request may have arrived in the turn that is under way now, after that turn had looked
-        # at its sockets. Only the turn after it is sure to have read it.
+        # The turn that is under way has looked at its sockets already.
         while self._http.turns < begun + 2 and not self._stopped.is_set():
             self._http.pull_trigger()
             time.sleep(POLL_SECONDS)
+
+    def _is_quiet(self) -> bool:
+        """Tell whether nothing is left to do, after a whole turn in which what came was read."""
+        self._whole_turn()
         channels = list(self._http.active_channels.values())
         return not self._http.task_dispatcher.queue and not any(
             each.requests or each.request is not None or each.total_outbufs_len for each in channels

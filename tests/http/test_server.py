@@ -21,8 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from http.client import HTTPConnection, HTTPResponse
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ def port() -> int:
 def config(tmp_path: Path, models: Path, port: int) -> Path:
     split = "[split]\nv1 = 50\nv2 = 50\n"
     return write_config(tmp_path, models, split, listen=f"127.0.0.1:{port}")
+
+
+def get(connection: HTTPConnection) -> int:
+    connection.request("GET", "/health")
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
 class Load:
@@ -497,6 +505,33 @@ def test_connections_wait_while_the_service_restarts(config: Path, port: int) ->
         with running(config, port, listener):
             thread.join(timeout=60)
     assert statuses == [200] * 200
+
+
+def test_whoever_hears_of_the_stop_reaches_the_next_process(config: Path, port: int) -> None:
+    """A connection made after "draining" was said is the next process's, as nginx relies on."""
+    told: list[int] = []
+    after: list[int] = []
+
+    def ask(connection: HTTPConnection) -> None:
+        with suppress(OSError, HTTPException):  # closed, as it is idle between two requests
+            while get(connection) == HTTPStatus.OK:
+                pass
+            told.append(1)
+            with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as anew:
+                after.append(get(anew))
+
+    with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
+        with running(config, port, listener) as process, process.accepted(8) as connections:
+            threads = [threading.Thread(target=ask, args=[each]) for each in connections]
+            for thread in threads:
+                thread.start()
+            process.signal(signal.SIGTERM)
+            assert process.wait() == 0
+        with running(config, port, listener):
+            for thread in threads:
+                thread.join(timeout=60)
+    assert told
+    assert after == [HTTPStatus.OK] * len(told)
 
 
 def test_an_inherited_socket_must_agree_with_the_ini(config: Path, port: int) -> None:
