@@ -24,7 +24,6 @@ from irisab.store.revision import Revision
 from irisab.store.timeline import Timeline
 
 PAGE = 1000
-ACTIVE_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +133,7 @@ class History:
         """Return how many distinct users asked in the last 15 minutes."""
         with self._reading() as connection:
             # Up to now: a clock that was ahead has left users of the future.
-            return counts.of_users(connection, now - ACTIVE_SECONDS, now + 1)
+            return counts.of_users(connection, now - counts.ACTIVE_SECONDS, now + 1)
 
     def agreement(self, control: str, challenger: str) -> dict[str, int]:
         """Return how many users (else requests) two models, by their hashes, scored, disagreed on

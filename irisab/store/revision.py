@@ -46,8 +46,15 @@ class Revision:
         return columns(self.features, self.feature_types)
 
     def to_json(self) -> str:
-        """Return the value as the `content` column keeps it."""
-        return json.dumps({_KEYS.get(name, name): getattr(self, name) for name in self.__slots__})
+        """Return the value as the `content` column keeps it.
+
+        What irisab 0.1.0 does not know is left out where it says nothing new: that release reads no
+        revision with a key that it does not know.
+        """
+        content = {_KEYS.get(name, name): getattr(self, name) for name in self.__slots__}
+        numbers = set(self.types) <= {"number"}
+        known = {"types": self.types if numbers else (), "task": "classification", "tie": 0.0}
+        return json.dumps({k: v for k, v in content.items() if k not in known or v != known[k]})
 
     @classmethod
     def from_json(cls, text: str) -> Revision:

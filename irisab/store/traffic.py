@@ -10,7 +10,12 @@ from typing import NamedTuple, Protocol
 
 from irisab.store import bulk, counters
 from irisab.store.counters import Counts, Pair, is_full, pair_id
+from irisab.store.counts import ACTIVE_SECONDS, oldest_id
 from irisab.store.revision import Revision
+
+# The users that a revision counts, 80 MB of them. More would tell nobody more about the split; of
+# those who come later it is known who was here lately, and the longest gone are forgotten.
+MOST_USERS = 1_000_000
 
 
 class Asked(NamedTuple):
@@ -75,12 +80,60 @@ def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence
     seen = {(each.revision, each.user): each.time for each in asked}
     rows = [(*user, version, seen[user]) for user, version in met.items()]
     insert = "INTO users (revision, user, version, last_seen) VALUES {}"
+    too_many = 0
     for key in {(revision, version) for revision, _, version, _ in rows}:
         of = [row for row in rows if (row[0], row[2]) == key]
         new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, idempotent=True)
-        counts["versions", key, "users"] += new
+        if _is_full(connection, key[0]):
+            too_many += new
+        else:
+            counts["versions", key, "users"] += new
     latest = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
     bulk.execute(connection, f"INSERT {insert} {latest}", rows, idempotent=True)
+    _see_once(connection, asked)
+    _forget_oldest(connection, too_many)
+
+
+def _is_full(connection: sqlite3.Connection, revision: str) -> bool:
+    """Tell whether a revision counts no further users."""
+    users = connection.execute("SELECT sum(users) FROM versions WHERE revision = ?", (revision,))
+    return (users.fetchone()[0] or 0) >= MOST_USERS
+
+
+def _forget_oldest(connection: sqlite3.Connection, users: int) -> None:
+    """Delete so many users who have been away for longest."""
+    connection.execute(
+        "DELETE FROM users WHERE (revision, user) IN"
+        " (SELECT revision, user FROM users ORDER BY last_seen LIMIT ?)",
+        (users,),
+    )
+
+
+def _see_once(connection: sqlite3.Connection, asked: Sequence[Asked]) -> None:
+    """Leave `last_seen` to the newest revision of a user, and 0 to those before it.
+
+    To find out whether users of two revisions are the same when they are counted, at each scrape,
+    takes 0.6 seconds for 400,000.
+    """
+    newest = {each.user: each.revision for each in asked}
+    for revision in _active(connection, asked):
+        left = [(user,) for user, serving in newest.items() if serving != revision]
+        bulk.execute(
+            connection,
+            "UPDATE users SET last_seen = 0 WHERE revision = ? AND last_seen > 0 AND user IN ({})",
+            left,
+            shared=(revision,),
+            idempotent=True,
+        )
+
+
+def _active(connection: sqlite3.Connection, asked: Sequence[Asked]) -> set[str]:
+    """Return the revisions whose users may have been here lately."""
+    if not asked:
+        return set()
+    since = oldest_id(max(each.time for each in asked) - ACTIVE_SECONDS)
+    served = connection.execute("SELECT revision FROM newest_rows WHERE request_id >= ?", (since,))
+    return {each.revision for each in asked}.union(revision for (revision,) in served)
 
 
 def _count_pairs(

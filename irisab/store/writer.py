@@ -86,6 +86,8 @@ class Writer:
         self._salt = b""
         self._revisions: dict[str, Revision] = {}
         self._pruner = Pruner()
+        # The `keep_rows` to which nothing more can be pruned: a request goes whole or not at all.
+        self._done_for: int | None = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -103,12 +105,14 @@ class Writer:
             self._count(predictions, [each for each in items if isinstance(each, Failure)])
             timeline.note(self._connection, [each for each in items if isinstance(each, Drift)])
             stored = self.stored.plus(_rows(predictions))
-            stored = stored.minus(self._prune(stored, keep_rows))
-        self.stored = stored
+            pruned = self._prune(stored, keep_rows)
+        self.stored = stored.minus(pruned)
+        self._done_for = None if pruned.all else keep_rows
 
     def has_work(self, keep_rows: int) -> bool:
         """Tell whether there is something to do even where nothing is to be written."""
-        return self.stored.all > keep_rows or not self.is_kept()
+        too_many = self.stored.all > keep_rows and self._done_for != keep_rows
+        return too_many or not self.is_kept()
 
     def is_kept(self) -> bool:
         """Tell whether the files that are open still have their names on the disk."""
@@ -141,7 +145,7 @@ class Writer:
         connection = open_history(self._path, synchronous="NORMAL")
         try:
             (self._salt,) = connection.execute("SELECT value FROM secrets").fetchone()
-            self.stored, self._pruner = count(connection), Pruner()
+            self.stored, self._pruner, self._done_for = count(connection), Pruner(), None
             with transaction(connection):
                 self._write_revisions(connection, list(self._revisions.values()))
         except BaseException:

@@ -10,9 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from traffic import AGREE, NOW, prediction, revision, wait_until
 
 from irisab.store import recorder
+from irisab.store import traffic as asking
 from irisab.store.database import connect
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
@@ -197,6 +200,47 @@ def test_users_are_counted_once(writer: Recorder, history: History) -> None:
     assert history.user_counts("r1") == {"v1": 1, "v2": 2}
     assert history.user_counts("r2") == {"v2": 1}
     assert history.active_users(now=NOW) == 2
+
+
+@settings(max_examples=60)
+@given(
+    flushes=st.lists(
+        st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("rst"), st.integers(0, 400)))
+    )
+)
+def test_an_edit_of_the_split_makes_nobody_two(
+    tmp_path_factory: pytest.TempPathFactory, flushes: list[list[tuple[str, str, int]]]
+) -> None:
+    """Whoever asks under one revision, then under another and back, is one active user."""
+    path = tmp_path_factory.mktemp("history") / "history.sqlite3"
+    with closing(Recorder(path, keep_rows=1000)) as writer, closing(History(path)) as history:
+        seen, now = {}, NOW
+        for name in "rst":
+            writer.announce(revision(name))
+        for flush in flushes:
+            for user, name, pause in flush:
+                now += pause
+                writer.record(prediction(user_id=user, revision=name, at=now))
+                seen[user] = now
+            writer.flush()
+            assert history.active_users(now=now) == sum(at >= now - 900 for at in seen.values())
+
+
+def test_a_revision_knows_only_so_many_users(
+    path: Path, writer: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those counted by then are the first; of later ones the newest are known, whoever they are."""
+    monkeypatch.setattr(asking, "MOST_USERS", 10)
+    for number in range(40):
+        writer.record(prediction(user_id=f"user {number}", at=NOW + number))
+        if number % 2:
+            writer.flush()
+    for _ in range(2):  # who is back counts no second time
+        writer.record(prediction(user_id="user 0", at=NOW + 50))
+        writer.flush()
+    assert history.user_counts("r1") == {"v1": 10}
+    assert history.active_users(now=NOW + 50) == 10
+    assert history.active_users(now=NOW + 50 + 900) == 1
 
 
 # -- bad rows -------------------------------------------------------------------------------
@@ -494,6 +538,29 @@ def test_pruning_gets_past_the_largest_request(path: Path) -> None:
     writer.flush()
     writer.flush()
     assert stored(path) == 100
+    writer.close()
+
+
+def test_what_cannot_be_pruned_is_not_tried_again_and_again(path: Path) -> None:
+    """A request goes whole: where the oldest is more than what is too much, an idle recorder rests.
+
+    Fewer rows to keep, from the next reload on, are a reason to look once more.
+    """
+    writer = Recorder(path, keep_rows=300)
+    writer.announce(revision())
+    for rows in 100, 100, 105:
+        writer.record(prediction([AGREE] * rows))
+    writer.flush()
+    statements: list[str] = []
+    writer._writer._connection.set_trace_callback(statements.append)
+    for _ in range(3):
+        writer.flush()
+    assert stored(path) == 305 and not statements
+    writer.keep_rows = 200
+    for _ in range(3):
+        writer.flush()
+    writer._writer._connection.set_trace_callback(None)
+    assert stored(path) == 205 and statements.count("COMMIT") == 2
     writer.close()
 
 

@@ -22,6 +22,15 @@ def test_a_revision_of_a_newer_irisab_can_be_read() -> None:
     assert Revision.from_json(json.dumps(content)) == revision()
 
 
-def test_the_history_keeps_the_names_it_always_had() -> None:
-    """What this irisab writes, the first one reads: its key for the id is revision."""
-    assert json.loads(revision("abc").to_json())["revision"] == "abc"
+def test_the_first_irisab_finds_the_keys_it_knows() -> None:
+    """And no other, where there was nothing else yet: it refuses what it does not know."""
+    first = {
+        *("revision", "control", "split", "models", "features", "class_names", "class_numbers"),
+        "experiment",
+    }
+    served = revision("abc", types=["number", "number"])
+    assert json.loads(served.to_json()).keys() == first
+    assert json.loads(served.to_json())["revision"] == "abc"
+    assert Revision.from_json(served.to_json()).feature_types == served.types
+    for news in {"types": ("text", "number")}, {"task": "regression"}, {"tie": 0.5}:
+        assert Revision.from_json(revision(**news).to_json()) == revision(**news)

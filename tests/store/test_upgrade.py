@@ -5,7 +5,12 @@ The two .sql files here are what 0.1.0 wrote, of users with names and without.
 
 from __future__ import annotations
 
+import io
+import json
 import sqlite3
+import subprocess
+import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +25,22 @@ from irisab.store.recorder import Recorder
 HERE = Path(__file__).parent
 PAIR = ("hash-1", "hash-2")
 LATER = NOW + 60
+# The last commit of irisab 0.1.0.
+FIRST = "e7dbda7"
+# What its feedback, `history` and report do.
+READ = """
+import json, sys
+from pathlib import Path
+from irisab import __version__
+from irisab.history import History
+history = History(Path(sys.argv[1]))
+asked = bytes.fromhex(sys.argv[2])
+print(json.dumps([
+    __version__, history.find(asked).version, history.label(asked, [1]), [*history.revisions()],
+    len([*history.rows()]), history.window(9, features=["length", "width"]).tolist(),
+    history.version_counts("r1")["v1"], history.active_users(now=float(sys.argv[3])),
+]))
+"""
 
 
 def restore(path: Path, name: str) -> None:
@@ -176,3 +197,30 @@ def test_the_old_tables_are_written_as_before(path: Path, writer: Recorder) -> N
             ("r1", "v1", 7, 0, 7, 2, 1),
             ("r1", "v2", 1, 0, 1, 0, 1),
         ]
+
+
+def test_an_older_irisab_serves_on_from_a_newer_history(
+    writer: Recorder, path: Path, tmp_path: Path
+) -> None:
+    """After a rollback its own code finds predictions, takes their labels, and reads all rows."""
+    packed = subprocess.run(
+        ["git", "archive", FIRST, "irisab"], cwd=HERE.parents[1], capture_output=True
+    )
+    if packed.returncode:
+        pytest.skip(f"IRISAB 0.1.0 WAS NOT TRIED: {packed.stderr.decode()}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(tmp_path / "first", filter="data")
+    writer.announce(revision(types=("number", "number"), split={"v1": 90.0, "v2": 10.0}))
+    asked = prediction([DIFFER], user_id="ann")
+    for each in asked, prediction([AGREE, AGREE]):
+        writer.record(each)
+    writer.close()
+    started = [sys.executable, "-c", READ, path, asked.request_id.hex(), str(NOW)]
+    environment = {"PYTHONPATH": str(tmp_path / "first")}
+    found = subprocess.run(started, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert not found.returncode, found.stderr
+    assert json.loads(found.stdout) == [
+        *("0.1.0", "v1", True, ["r1"], 3, [[1.0, 2.0]] * 3),
+        {"requests": 2, "errors": 0, "labelled": 1, "correct": 0},
+        1,
+    ]
