@@ -52,6 +52,7 @@ def measure_all(bench: Bench, *, quick: bool) -> dict[str, list[Row]]:
         lambda: growth.users(
             bench, number=1_000 if quick else 100_000, rounds=rounds, seconds=seconds + 2
         ),
+        lambda: growth.edited(bench, number=1_000 if quick else 200_000),
         # A 99th percentile of a busy machine needs more of it.
         lambda: growth.histories(bench, sizes, rounds=2 * rounds + 1, seconds=seconds + 1),
     ):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.growth import USERS
+from bench.growth import EDITED, USERS
 from bench.kinds import BOOSTING
 from bench.servers import CONSTANT, FASTAPI, FLASK_WAITRESS, IRISAB, ROOT
 
@@ -50,6 +50,8 @@ PROMISES = (
     ("Scraped / quiet", "/metrics and /report each second", "requests/s", LEAST, 0.9),
     (USERS, EACH, "failed", MOST, 0),
     (USERS, EACH, "rows dropped", MOST, 0),
+    (EDITED, EACH, "/metrics, ms", MOST, 50),
+    (EDITED, EACH, "a label beside it, ms", MOST, 50),
     ("Kinds of models", BOOSTING, "requests/s", LEAST, 5000),
 )
 

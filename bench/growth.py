@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sqlite3
 import statistics
 import time
@@ -20,7 +22,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from bench import load
 from bench.compare import Row, in_turn, ratios, rows, spread
-from bench.process import Process
+from bench.process import FLOWER, Process
 from bench.servers import VERSIONS, Bench
 from bench.stages import best, best_unseen, flowers
 from irisab.model.arrays import flatten
@@ -34,6 +36,7 @@ FORESTS = (
     (20_000, 100, 10, 3),
 )
 QUIET, USERS = "quiet", "Each request from another user"
+EDITED = "After an edit of the split, all users asked again"
 # What is fetched while predictions are asked for, and the seconds between. Whoever asks without a
 # pause takes processor time, of server and machine, whatever the answer is: /health shows how much.
 FETCHED: dict[str, tuple[Sequence[str], int]] = {
@@ -135,11 +138,33 @@ def users(bench: Bench, *, number: int, rounds: int, seconds: int) -> dict[str, 
     return {USERS: [row | {"rows dropped": float(dropped[1])}]}
 
 
-def _fill(process: Process, numbers: range) -> None:
+def edited(bench: Bench, *, number: int) -> dict[str, list[Row]]:
+    """Let all users ask under one split and under the next: what a scrape takes, and a label beside
+    scrapes."""
+    with bench.start() as process:
+        process.first_answer()
+        _fill(process, range(number), rows=1)
+        with (process.home / "irisab.ini").open("a") as ini:
+            ini.write("[split]\nv1 = 90\nv2 = 10\n")
+        os.kill(process.pid, signal.SIGHUP)
+        while json.loads(load.exchange(process, "GET", "/config")[0])["split"]["v1"] != 90:
+            time.sleep(0.01)
+        _fill(process, range(number), rows=1)
+        scrape = _fetch_ms(process, "/metrics")
+        with load.fetched(process, ["/metrics"], pause=0):
+            label = 1000 * statistics.median(_label(process) for _ in range(50))
+        metrics, _ = load.exchange(process, "GET", "/metrics")
+    active = re.search(rb"^prediction_active_users (\S+)$", metrics, re.MULTILINE)
+    assert active is not None and float(active[1]) == number
+    about = {"": f"{number:,} users", "/metrics, ms": scrape, "a label beside it, ms": label}
+    return {EDITED: [about]}
+
+
+def _fill(process: Process, numbers: range, *, rows: int = 10) -> None:
     features = flowers(1000)
     connection = HTTPConnection("127.0.0.1", process.port, timeout=60)
     for number in numbers:
-        body = {"features": features[number % 1000 :][:10], "user_id": f"user-{number}"}
+        body = {"features": features[number % 1000 :][:rows], "user_id": f"user-{number}"}
         connection.request("POST", "/predict", json.dumps(body), load.JSON)
         connection.getresponse().read()
     connection.close()
@@ -149,11 +174,16 @@ def _fetch_ms(process: Process, path: str) -> float:
     """Return the median of some fetches, each after a label: what nobody could have kept ready."""
     times = []
     for _ in range(9):
-        answer, _ = load.exchange(process, "POST", "/predict", '{"features":[5.1,3.5,1.4,0.2]}')
-        label = {"request_id": json.loads(answer)["request_id"], "label": 0}
-        load.exchange(process, "POST", "/feedback", json.dumps(label))
+        _label(process)
         times.append(load.exchange(process, "GET", path)[1])
     return 1000 * statistics.median(times)
+
+
+def _label(process: Process) -> float:
+    """Return the seconds that a label takes."""
+    answer, _ = load.exchange(process, "POST", "/predict", FLOWER)
+    label = {"request_id": json.loads(answer)["request_id"], "label": 0}
+    return load.exchange(process, "POST", "/feedback", json.dumps(label))[1]
 
 
 def _file_size(process: Process) -> int:

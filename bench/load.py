@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -64,22 +65,28 @@ def _wrk(port: int, connections: int, seconds: int, bodies: Path | None) -> dict
 
 def beside(process: Process, paths: Sequence[str], pause: float, seconds: int) -> Sample:
     """Measure while the paths are fetched in turn, with a pause after the last one."""
-    stop = threading.Event()
+    with fetched(process, paths, pause) as took:
+        figures = measure(process, seconds=seconds)
+    return {**figures, "one fetch, ms": 1000 * median(took or [0.0])}
 
-    def fetch() -> list[float]:
-        took = [0.0]
+
+@contextmanager
+def fetched(process: Process, paths: Sequence[str], pause: float) -> Iterator[list[float]]:
+    """Fetch the paths in turn while the block lasts; after it, the list has what each took."""
+    stop, took = threading.Event(), list[float]()
+
+    def fetch() -> None:
         while not stop.is_set():
-            took += [exchange(process, "GET", path)[1] for path in paths]
+            took.extend(exchange(process, "GET", path)[1] for path in paths)
             stop.wait(pause)
-        return took[1:] or took
 
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(fetch)
         try:
-            figures = measure(process, seconds=seconds)
+            yield took
         finally:
             stop.set()
-        return {**figures, "one fetch, ms": 1000 * median(fetching.result())}
+        fetching.result()
 
 
 def batch(process: Process, models: dict[str, Any], rows: list[list[float]]) -> Sample:

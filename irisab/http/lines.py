@@ -10,7 +10,7 @@ from typing import Protocol
 
 # Of bytes of a body: as in nginx's limits, where such count apart. A large body keeps the
 # interpreter busy for milliseconds; several at once would keep the main thread waiting for each.
-LARGE = 10_000
+LARGE = 4_000
 # So long may a thread keep the interpreter from others while a large body is worked on: with the
 # usual five milliseconds, single rows wait for as long. Always, it would cost a sixth of the
 # processor at full traffic.

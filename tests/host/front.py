@@ -144,6 +144,7 @@ def configured(folder: Path, port: int, behind: int) -> str:
         ("127.0.0.1:5000", f"127.0.0.1:{behind}"),
         ("127.0.0.1:8501", f"127.0.0.1:{behind}"),
         ("127.0.0.1:9090", f"127.0.0.1:{behind}"),
+        ("127.0.0.1:9093", f"127.0.0.1:{behind}"),
     ):
         assert old in text
         text = text.replace(old, new)

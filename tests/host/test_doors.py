@@ -6,6 +6,7 @@ slow today counts as a quick one does.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -54,8 +55,11 @@ def test_no_path_is_without_a_limit(front_door: Front) -> None:
 
 
 def test_rows_count_and_not_only_requests(front_door: Front) -> None:
-    """Bodies of 10 kB, or of no length that is said, are refused before small ones are."""
-    large, small = b"x" * 10_000, b"x" * 9_999
+    """Bodies of 4 kB, or of no length that is said, are refused before small ones are: the shortest
+    way to write 400 rows of four features counts as many rows."""
+    large, small = json.dumps({"features": [[1] * 4] * 399}, separators=(",", ":")).encode(), b"x"
+    assert 4_000 <= len(large) < 4_010
+    small *= 3_999
     for headers in {}, {"Transfer_Encoding": "chunked"}:
         by = f"198.51.100.{20 + len(headers)}"
         body = b"0\r\n\r\n" if headers else large
@@ -78,11 +82,11 @@ def test_a_get_with_a_body_is_refused(front_door: Front) -> None:
 
 def test_bodies_that_trickle_are_bounded(front_door: Front) -> None:
     """A hundred requests of one client are under way at a time, and other clients' beside them."""
-    by, begun = "198.51.100.3", b"x" * 9_000
+    by, begun = "198.51.100.3", b"x" * 3_000
     with ExitStack() as lines:
         # More than there is room for: a request in between may have a place for a moment.
         for _ in range(120):
-            line = front_door.open(by, "POST /feedback HTTP/1.1", "Content-Length: 9999")
+            line = front_door.open(by, "POST /feedback HTTP/1.1", "Content-Length: 3999")
             lines.enter_context(line).sendall(begun)
         Host.wait(lambda: front_door.status("/config", by=by) == 429)
         assert CLOSED in front_door.ask("/predict", by=by)[2]
@@ -102,7 +106,9 @@ def test_bodies_that_the_api_takes_are_not_written_to_the_disk(front_door: Front
 
 def test_guessing_passwords_is_limited_before_they_are_looked_at(front_door: Front) -> None:
     """After a hundred, 429 and not 401, whatever the password; another client may try its own."""
-    for by, path in ("198.51.100.5", "/metrics"), ("198.51.100.6", "/prometheus/graph"):
+    paths = "/metrics", "/prometheus/graph", "/alertmanager/api/v2/alerts"
+    for number, path in enumerate(paths):
+        by = f"198.51.100.{50 + number}"
         seen = statuses(front_door, 140, path, by=by, password="wrong")
         assert seen[401] >= 101 and seen[429] > 0
         right = {"password": front_door.password}
@@ -123,6 +129,33 @@ def test_tabs_of_the_page_are_bounded(front_door: Front) -> None:
         assert front_door.status("/", by="198.51.100.9") == 200
         assert front_door.status("/predict", by="198.51.100.9") == 200
     Host.wait(lambda: first_answer(front_door, "198.51.100.10") == b"101")
+
+
+def test_a_flood_fills_no_log(front_door: Front) -> None:
+    """Of what is above a limit the log of requests has one in a hundred, that of errors none."""
+    by = "198.51.100.60"
+    seen = statuses(front_door, 1_000, "/predict", by=by)
+    assert seen[429] > 700
+    logged = front_door.log.with_name("access.log")
+    # nginx writes in blocks, and after five seconds.
+    Host.wait(lambda: logged.read_text().count(f"{by} ") >= seen[200], seconds=20)
+    refused = [line for line in logged.read_text().splitlines() if line.startswith(f"{by} ")]
+    refused = [line for line in refused if '" 429 ' in line]
+    assert len(refused) < seen[429] / 20
+    assert f"client: {by}," not in front_door.log.read_text()
+
+
+def test_a_key_has_a_limit_wherever_it_comes_from(front_door: Front) -> None:
+    """From many addresses together; another key, and who sends what is none, have their own."""
+    key, other = "irisab_" + "k" * 43, "irisab_" + "o" * 43
+    for headers in {"Authorization": f"Bearer {key}"}, {"X_API_Key": other}:
+        seen = Counter(
+            front_door.status("/report", by=f"203.0.113.{number % 250}", **headers)
+            for number in range(260)
+        )
+        assert seen[200] >= 201 and seen[429] > 0
+    assert front_door.status("/report", by="198.51.100.61") == 200
+    assert front_door.status("/report", by="198.51.100.61", Authorization=f"Bearer {key}x") == 200
 
 
 def test_a_page_with_a_key_asks_for_the_password(locked: Front) -> None:
