@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +306,8 @@ def test_a_revoked_key_is_dead_within_a_second_and_over_a_restart(
         deadline = time.monotonic() + 20
         while status(process, goes) != 200:
             assert time.monotonic() < deadline
+        opened = process.connect()
+        assert ask(opened, goes) == 200
         replace_in(path, "require = all", "require = all\nnonsense = 1")
         run(process, "revoke", "goes")
         revoked = time.monotonic()
@@ -311,6 +315,8 @@ def test_a_revoked_key_is_dead_within_a_second_and_over_a_restart(
             pass
         # Half a second, and what a busy machine adds.
         assert time.monotonic() - revoked < 10
+        assert ask(opened, goes) == 401
+        opened.close()
         assert status(process, stays) == 200
     with running(path, port) as process:
         assert process.get("/health").json["reload"]["ok"] is False
@@ -320,14 +326,15 @@ def test_a_revoked_key_is_dead_within_a_second_and_over_a_restart(
 
 
 def status(process: Any, key: str) -> int:
-    connection = process.connect()
-    try:
-        connection.request("GET", "/config", headers={"Authorization": f"Bearer {key}"})
-        response = connection.getresponse()
-        response.read()
-        return int(response.status)
-    finally:
-        connection.close()
+    with closing(process.connect()) as connection:
+        return ask(connection, key)
+
+
+def ask(connection: HTTPConnection, key: str) -> int:
+    connection.request("GET", "/config", headers={"Authorization": f"Bearer {key}"})
+    response = connection.getresponse()
+    response.read()
+    return response.status
 
 
 def test_a_reload_that_would_lock_everybody_out_is_refused(
