@@ -81,8 +81,8 @@ pictures: venv ## the pictures of "The browser page", from the running system; n
 
 growthbook: ## ask GrowthBook's gbstats again for the intervals that the tests compare with
 	$(PYTHON) -m venv .venv-growthbook
-	.venv-growthbook/bin/pip install --quiet numpy pydantic scipy
-	.venv-growthbook/bin/pip install --quiet --no-deps gbstats==0.8.0
+	.venv-growthbook/bin/pip install --quiet --require-hashes -r bench/requirements.txt
+	.venv-growthbook/bin/pip install --quiet --no-deps --require-hashes -r tests/growthbook.txt
 	.venv-growthbook/bin/python tests/growthbook.py
 
 test-ui: venv ## the page in a real browser; needs Debian's chromium

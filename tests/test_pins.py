@@ -150,6 +150,17 @@ def test_every_library_is_watched() -> None:
     assert found["streamlit"] == ["requirements-ui.txt"]
 
 
+def test_nothing_is_installed_without_a_pin() -> None:
+    """Wherever pip is called it asks for hashes, or installs irisab itself and nothing else."""
+    files = [ROOT / "Makefile", ROOT / "bootstrap.sh", ROOT / "tox.ini", *ROOT.glob(".ci/*")]
+    text = "\n".join(each.read_text() for each in files).replace("\\\n", " ")
+    called = re.findall(r"(?m)^.*\bpip install\b.*$", text)
+    assert len(called) >= 7
+    for line in called:
+        own = "--no-deps" in line and line.split()[-2:] == ["--editable", "."]
+        assert own or "--require-hashes" in line, line
+
+
 def test_conditions_are_judged_for_the_host_and_not_for_us() -> None:
     """Of two pins of numpy each Python gets its own, with its hashes."""
     text = (ROOT / "requirements.txt").read_text()

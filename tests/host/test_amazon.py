@@ -166,7 +166,12 @@ def test_purge_deletes_what_is_ours_wherever_it_is(host: Host) -> None:
     listed = {line.strip() for line in seen.splitlines() if line.startswith("  ")}
     assert listed == {f"/srv/moved/{name}" for name in ("models", "h.db", "h.db-wal")}
     assert "nothing was changed" in seen and ask(f"{host.url}/health").status == 200
-    seen = host.run("/root/src/bootstrap.sh --uninstall --purge --yes")
+    # script(1) is the terminal at which somebody types.
+    typing = "script -qec '/root/src/bootstrap.sh --uninstall --purge' /dev/null"
+    seen = host.run(f"echo no | {typing}", check=False)
+    assert "Delete them? [yes/no]" in seen and "nothing was changed" in seen
+    assert ask(f"{host.url}/health").status == 200
+    seen = host.run(f"echo yes | {typing}")
     assert host.run("ls /srv/moved") == "theirs"
     for drop_in in "irisab.service.d", "irisab-other.service.d":
         assert f"Kept: /etc/systemd/system/{drop_in}/mine.conf, which is not ours." in seen

@@ -124,6 +124,21 @@ def test_units_are_sound_and_locked_down(debian: Installed) -> None:
         host.run(f"systemd-analyze security --threshold={threshold} {unit}")
 
 
+def test_each_service_has_an_end_to_what_it_takes(debian: Installed) -> None:
+    """Of memory, and what people ask of tasks; of the processor the page has a fifth of the API's
+    share."""
+
+    def shown(what: str, unit: str) -> str:
+        return debian.host.run(f"systemctl show -P {what} irisab{unit}")
+
+    assert all(
+        int(shown("MemoryMax", unit)) <= 1 << 30
+        for unit in ("", "-ui", "-prometheus", "-alertmanager")
+    )
+    assert [shown("TasksMax", unit) for unit in ("", "-ui")] == ["128", "256"]
+    assert [shown("CPUWeight", unit) for unit in ("", "-ui")] == ["[not set]", "20"]
+
+
 def test_a_quiet_host_stays_quiet(debian: Installed) -> None:
     """No unit has failed; looking for drift, a reason to retrain or a rollout is no failure."""
     host = debian.host

@@ -88,6 +88,24 @@ def test_no_request_fails_during_reloads_restarts_upgrade_and_rollback(debian: I
     print(f"\n{found['sent']} requests, the slowest {found['slowest']:.2f} s")
 
 
+def test_a_service_that_hangs_is_replaced(debian: Installed) -> None:
+    """systemd hears no more from it, ends it, and starts another; as shipped after a minute."""
+    host = debian.host
+    assert host.run("systemctl show -P WatchdogUSec irisab") == "1min"
+    drop_in = "/run/systemd/system/irisab.service.d"
+    sooner = "printf '[Service]\\nWatchdogSec=5\\n'"
+    host.run(f"mkdir -p {drop_in} && {sooner} >{drop_in}/sooner.conf && systemctl daemon-reload")
+    try:
+        host.run("systemctl restart irisab")
+        pid = host.run("systemctl show -P MainPID irisab")
+        host.run(f"kill -STOP {pid}")
+        host.wait(lambda: host.run("systemctl show -P MainPID irisab") not in (pid, "0"))
+        host.wait(lambda: ask(f"{host.url}/health").status == 200)
+        assert host.run("systemctl show -P NRestarts irisab") == "1"
+    finally:
+        host.run(f"rm -r {drop_in}; systemctl daemon-reload; systemctl restart irisab")
+
+
 def test_two_releases_are_kept(debian: Installed) -> None:
     """A third release removes the first; the environments they share stay."""
     host = debian.host

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import ks_2samp, norm
 
 from irisab.stats import chance, drift
@@ -37,6 +40,25 @@ def seldom(random: np.random.Generator, rows: int, features: int) -> drift.Array
     return (random.random((rows, features)) < 0.03).astype(float)
 
 
+def gaps(random: np.random.Generator, rows: int, features: int) -> NDArray[Any]:
+    """Numbers of which every fifth is missing."""
+    return np.where(random.random((rows, features)) < 0.2, np.nan, normal(random, rows, features))
+
+
+def texts(random: np.random.Generator, rows: int, features: int) -> NDArray[Any]:
+    """Categories, some of them rare, and gaps; in a window there may be new ones."""
+    shares = np.array([1 / (1 + number) for number in range(20)])
+    found = random.choice(20, size=(rows, features), p=shares / shares.sum())
+    names = np.array([None, *(f"kind {number}" for number in range(1, 20))], dtype=object)
+    return names[found]
+
+
+def tables(random: np.random.Generator, rows: int, features: int) -> NDArray[Any]:
+    """Both, side by side."""
+    columns = [gaps(random, rows, features), texts(random, rows, features)]
+    return np.concatenate([each.astype(object) for each in columns], axis=1)[:, ::2]
+
+
 def warns(window: drift.Array, reference: drift.Reference, threshold: float) -> bool:
     scores = drift.measure(window, reference)
     limits = chance.limits(window, reference, threshold=threshold)
@@ -45,11 +67,30 @@ def warns(window: drift.Array, reference: drift.Reference, threshold: float) -> 
     )
 
 
-def summarise(rows: drift.Array) -> drift.Reference:
-    return drift.summarise(rows, names=[f"x{n}" for n in range(rows.shape[1])])
+def summarise(rows: NDArray[Any]) -> drift.Reference:
+    names = [f"x{n}" for n in range(rows.shape[1])]
+    if rows.dtype == np.float64 and not np.isnan(rows).any():
+        return drift.summarise(rows, names=names)
+    there = [
+        [value for value in column if value == value and value is not None] for column in rows.T
+    ]
+    texts = [any(isinstance(value, str) for value in column) for column in there]
+    columns = [np.sort([] if text else column) for text, column in zip(texts, there, strict=True)]
+    return drift.Reference(
+        names=tuple(names),
+        mean=np.array([column.mean() if len(column) else np.nan for column in columns]),
+        std=np.array([column.std() if len(column) else np.nan for column in columns]),
+        columns=tuple(columns),
+        shares=tuple(
+            {name: count / len(column) for name, count in Counter(column).items()} if text else None
+            for text, column in zip(texts, there, strict=True)
+        ),
+        missing=tuple(1 - len(column) / len(rows) for column in there),
+        rows=len(rows),
+    )
 
 
-@pytest.mark.parametrize("draw", [normal, alike, incomes, counts, seldom])
+@pytest.mark.parametrize("draw", [normal, alike, incomes, counts, seldom, gaps, texts, tables])
 @pytest.mark.parametrize(
     ("rows", "trained", "features", "windows"),
     [
@@ -108,6 +149,22 @@ def test_one_feature_that_moved_is_found(
         window[:, -1] += reference.std[-1]
         found += warns(window, reference, 0.3)
     assert found >= 0.95 * windows
+
+
+@pytest.mark.parametrize(("rows", "trained"), [(200, 1000), (400, 2000)])
+def test_a_category_that_spreads_and_values_that_go_missing_are_found(
+    rows: int, trained: int
+) -> None:
+    """Where half of what was something else becomes one category, or nothing, the window warns."""
+    random = np.random.default_rng(8)
+    for number, becomes in (1, "kind 3"), (1, None), (1, "unseen"), (0, np.nan):
+        found = 0
+        for _ in range(40):
+            window, reference = tables(random, rows, 4), summarise(tables(random, trained, 4))
+            column = 2 if number else 0
+            window[: rows // 2, column] = becomes
+            found += warns(window, reference, 0.3)
+        assert found >= 38, (number, becomes)
 
 
 def exceeded(distance: float, rows: int, trained: int) -> float:
