@@ -433,6 +433,7 @@ def test_who_disagrees_and_how_many_were_asked() -> None:
     """The rate is of users where these count, and a version too slow to score all is told."""
     facts = verdicts.evidence(comparison("better"), control="v1", alpha=0.05)
     assert facts["Requests on which they disagree"] == "0.70% of 1,700"
+    assert facts["Which of them count"] == "of every split so far"
     assert not any("scored" in name for name in facts)
     slow = comparison("better", unit="user", sampling_rate=0.125)
     facts = verdicts.evidence(slow, control="v1", alpha=0.05)
@@ -447,6 +448,7 @@ def test_evidence_without_shadow() -> None:
     facts = verdicts.evidence(blind, control="v1", alpha=0.05)
     assert "1.3; a verdict takes 20" in facts.values()
     assert not any("disagree" in name for name in facts)
+    assert facts["Which of them count"] == "of this split"
 
 
 @pytest.mark.parametrize(

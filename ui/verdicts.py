@@ -73,8 +73,11 @@ def evidence(
     """List what a verdict rests on; `alpha` is this challenger's part of the risk of error."""
     new, difference = comparison["challenger"], comparison["difference"]
     right = "closer" if task == "regression" else "right"
+    # Without shadow each version is judged by what it answered since the split.
+    paired = comparison["challenger_right"] is not None
     facts = {
         "Answers with a known truth": f"{comparison['labelled']:,}",
+        "Which of them count": "of every split so far" if paired else "of this split",
         "What counts once": f"each {comparison['unit']}",
     }
     if comparison["disagreement_rate"] is not None:
@@ -87,7 +90,7 @@ def evidence(
             f"{words.percent(sampled, digits=1)} of the newest: "
             "the labels of the others say nothing here"
         )
-    if comparison["challenger_right"] is not None:
+    if paired:
         times = [
             words.count(comparison[f"{who}_right"], "time") for who in ("challenger", "control")
         ]

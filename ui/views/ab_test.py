@@ -61,7 +61,7 @@ def _versions(report: dict[str, Any], config: dict[str, Any]) -> None:
     st.header("Side by side", anchor=False)
     versions = report["versions"]
     tables.show(scores.side_by_side(versions, config), of="Figure")
-    st.caption(words.TESTED)
+    st.caption(f"Requests, labels and times are of this split alone. {words.TESTED}")
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Share of the requests**")
