@@ -147,7 +147,10 @@ def edited(bench: Bench, *, number: int) -> dict[str, list[Row]]:
         with (process.home / "irisab.ini").open("a") as ini:
             ini.write("[split]\nv1 = 90\nv2 = 10\n")
         os.kill(process.pid, signal.SIGHUP)
+        late = time.monotonic() + 10
         while json.loads(load.exchange(process, "GET", "/config")[0])["split"]["v1"] != 90:
+            if time.monotonic() > late:
+                raise RuntimeError((process.home / "log").read_text())
             time.sleep(0.01)
         _fill(process, range(number), rows=1)
         scrape = _fetch_ms(process, "/metrics")

@@ -231,18 +231,18 @@ class Run:
 
     def _drain(self, commands: queue.SimpleQueue[str]) -> None:
         """Accept no more, answer what was accepted, and end; a second stop ends at once."""
-        # First, and for a whole turn: whoever is told that this process drains connects once more,
-        # and must reach the next one. It is said before the log has it: under load, each line of
-        # the log is a turn in which clients are told to send on.
-        self._http.accepting = False
-        self._whole_turn()
-        self._service.draining = self._http.draining = True
         seconds = self._service.snapshot.config.server.drain_seconds
-        log.info("stopping: answering what was accepted, for up to %g s", seconds)
         # systemd would cut off a longer drain than its unit expects.
         systemd.notify(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((seconds + FLUSH_SECONDS) * 1e6)}")
         deadline = time.monotonic() + seconds
-        while not (quiet := self._is_quiet()) and time.monotonic() < deadline:
+        # First, and for a whole turn: whoever is told that this process drains connects once more,
+        # and must reach the next one.
+        self._http.accepting = False
+        self._wait_a_turn(deadline)
+        # Before the log: each line of it is a turn in which clients are told to send on.
+        self._service.draining = self._http.draining = True
+        log.info("stopping: answering what was accepted, for up to %g s", seconds)
+        while not (quiet := self._is_quiet(deadline)) and time.monotonic() < deadline:
             if self._told_to_stop_again(commands):
                 break
             time.sleep(POLL_SECONDS)
@@ -261,17 +261,17 @@ class Run:
             )
         return False
 
-    def _whole_turn(self) -> None:
+    def _wait_a_turn(self, deadline: float) -> None:
         """Wait until the main thread has begun a turn from now on, and ended it."""
         begun = self._http.turns
         # The turn that is under way has looked at its sockets already.
-        while self._http.turns < begun + 2 and not self._stopped.is_set():
+        while self._http.turns < begun + 2 and time.monotonic() < deadline:
             self._http.pull_trigger()
             time.sleep(POLL_SECONDS)
 
-    def _is_quiet(self) -> bool:
+    def _is_quiet(self, deadline: float) -> bool:
         """Tell whether nothing is left to do, after a whole turn in which what came was read."""
-        self._whole_turn()
+        self._wait_a_turn(deadline)
         channels = list(self._http.active_channels.values())
         return not self._http.task_dispatcher.queue and not any(
             each.requests or each.request is not None or each.total_outbufs_len for each in channels

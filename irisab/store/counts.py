@@ -20,7 +20,10 @@ def of_versions(connection: sqlite3.Connection, revision: str) -> dict[str, Coun
 
 
 def of_users(connection: sqlite3.Connection, since: float, until: float) -> int:
-    """Return how many distinct users were last seen between two moments."""
+    """Return how many distinct users were last seen between two moments.
+
+    Each has one revision in which that was, and 0 in all others.
+    """
     # SQLite counts what an index ends with ten times as fast as what stands between.
     seen, future = (
         connection.execute(f"SELECT count(*) FROM users WHERE last_seen {later} ?", (moment,))

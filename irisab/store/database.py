@@ -46,11 +46,12 @@ CREATE TABLE IF NOT EXISTS versions (
     revision TEXT, version TEXT,
     requests INTEGER NOT NULL DEFAULT 0, errors INTEGER NOT NULL DEFAULT 0,
     labelled INTEGER NOT NULL DEFAULT 0, correct INTEGER NOT NULL DEFAULT 0,
-    users INTEGER NOT NULL DEFAULT 0,      -- distinct ones, as in the table below
+    users INTEGER NOT NULL DEFAULT 0,      -- distinct ones, the first million
     PRIMARY KEY (revision, version)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS users (
-    revision TEXT, user BLOB, version TEXT NOT NULL, last_seen REAL NOT NULL,
+    revision TEXT, user BLOB, version TEXT NOT NULL,
+    last_seen REAL NOT NULL,         -- 0: seen under another revision since
     PRIMARY KEY (revision, user)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS users_last_seen ON users (last_seen);

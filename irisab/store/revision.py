@@ -53,8 +53,10 @@ class Revision:
         """
         content = {_KEYS.get(name, name): getattr(self, name) for name in self.__slots__}
         numbers = set(self.types) <= {"number"}
-        known = {"types": self.types if numbers else (), "task": "classification", "tie": 0.0}
-        return json.dumps({k: v for k, v in content.items() if k not in known or v != known[k]})
+        known = {"types"} if numbers else set()
+        # Of classes a tie says nothing.
+        known |= {"task", "tie"} if self.task == "classification" else set()
+        return json.dumps({key: value for key, value in content.items() if key not in known})
 
     @classmethod
     def from_json(cls, text: str) -> Revision:

@@ -15,7 +15,7 @@ from irisab.store.revision import Revision
 
 # The users that a revision counts, 80 MB of them. More would tell nobody more about the split; of
 # those who come later it is known who was here lately, and the longest gone are forgotten.
-MOST_USERS = 1_000_000
+MOST_OF_A_REVISION = 1_000_000
 
 
 class Asked(NamedTuple):
@@ -80,32 +80,34 @@ def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence
     seen = {(each.revision, each.user): each.time for each in asked}
     rows = [(*user, version, seen[user]) for user, version in met.items()]
     insert = "INTO users (revision, user, version, last_seen) VALUES {}"
-    too_many = 0
+    latest = max((each.time for each in asked), default=0.0)
     for key in {(revision, version) for revision, _, version, _ in rows}:
         of = [row for row in rows if (row[0], row[2]) == key]
         new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, idempotent=True)
-        if _is_full(connection, key[0]):
-            too_many += new
-        else:
+        if not _counts_no_more(connection, key[0]):
             counts["versions", key, "users"] += new
-    latest = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
-    bulk.execute(connection, f"INSERT {insert} {latest}", rows, idempotent=True)
+        elif new:
+            _forget(connection, key[0], new, before=latest - ACTIVE_SECONDS)
+    again = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
+    bulk.execute(connection, f"INSERT {insert} {again}", rows, idempotent=True)
     _see_once(connection, asked)
-    _forget_oldest(connection, too_many)
 
 
-def _is_full(connection: sqlite3.Connection, revision: str) -> bool:
+def _counts_no_more(connection: sqlite3.Connection, revision: str) -> bool:
     """Tell whether a revision counts no further users."""
     users = connection.execute("SELECT sum(users) FROM versions WHERE revision = ?", (revision,))
-    return (users.fetchone()[0] or 0) >= MOST_USERS
+    return (users.fetchone()[0] or 0) >= MOST_OF_A_REVISION
 
 
-def _forget_oldest(connection: sqlite3.Connection, users: int) -> None:
-    """Delete so many users who have been away for longest."""
+def _forget(connection: sqlite3.Connection, revision: str, users: int, *, before: float) -> None:
+    """Delete so many users of a revision that counts no more, of those last seen before a moment.
+
+    Those who have been away for longest go first; who moved on to another revision stays.
+    """
     connection.execute(
-        "DELETE FROM users WHERE (revision, user) IN"
-        " (SELECT revision, user FROM users ORDER BY last_seen LIMIT ?)",
-        (users,),
+        "DELETE FROM users WHERE revision = ?1 AND user IN (SELECT user FROM users"
+        " WHERE revision = ?1 AND last_seen > 0 AND last_seen < ?2 ORDER BY last_seen LIMIT ?3)",
+        (revision, before, users),
     )
 
 

@@ -87,6 +87,7 @@ class Writer:
         self._revisions: dict[str, Revision] = {}
         self._pruner = Pruner()
         # The `keep_rows` to which nothing more can be pruned: a request goes whole or not at all.
+        # What else goes with rows, such as users, waits for the next write.
         self._done_for: int | None = None
 
     def close(self) -> None:

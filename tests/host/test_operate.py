@@ -101,9 +101,9 @@ def test_a_service_that_hangs_is_replaced(debian: Installed) -> None:
         host.run(f"kill -STOP {pid}")
         host.wait(lambda: host.run("systemctl show -P MainPID irisab") not in (pid, "0"))
         host.wait(lambda: ask(f"{host.url}/health").status == 200)
-        assert host.run("systemctl show -P NRestarts irisab") == "1"
+        assert int(host.run("systemctl show -P NRestarts irisab")) >= 1
     finally:
-        host.run(f"rm -r {drop_in}; systemctl daemon-reload; systemctl restart irisab")
+        host.run(f"rm {drop_in}/sooner.conf; systemctl daemon-reload; systemctl restart irisab")
 
 
 def test_two_releases_are_kept(debian: Installed) -> None:

@@ -21,9 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -507,31 +507,32 @@ def test_connections_wait_while_the_service_restarts(config: Path, port: int) ->
     assert statuses == [200] * 200
 
 
-def test_whoever_hears_of_the_stop_reaches_the_next_process(config: Path, port: int) -> None:
+def test_whoever_hears_of_the_stop_reaches_the_next_process(
+    slow_config: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A connection made after "draining" was said is the next process's, as nginx relies on."""
-    told: list[int] = []
-    after: list[int] = []
+    monkeypatch.setenv(*FIND_SLOW[1].split("=", 1))
 
-    def ask(connection: HTTPConnection) -> None:
-        with suppress(OSError, HTTPException):  # closed, as it is idle between two requests
+    def ask() -> int:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=90)) as connection:
             while get(connection) == HTTPStatus.OK:
-                pass
-            told.append(1)
-            with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as anew:
-                after.append(get(anew))
+                connection.auto_open = False  # a connection of the next process tells nothing
+        with closing(HTTPConnection("127.0.0.1", port, timeout=90)) as anew:
+            return get(anew)
 
-    with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
-        with running(config, port, listener) as process, process.accepted(8) as connections:
-            threads = [threading.Thread(target=ask, args=[each]) for each in connections]
-            for thread in threads:
-                thread.start()
+    with (
+        socket.create_server(("127.0.0.1", port), backlog=128) as listener,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        with running(slow_config, port, listener) as process, process.accepted(16) as connections:
+            asking = [pool.submit(ask) for _ in range(8)]
+            # The drain takes more than a second, in which everybody hears of it.
+            for connection in connections:
+                connection.request("POST", "/predict", BODY, JSON)
             process.signal(signal.SIGTERM)
             assert process.wait() == 0
-        with running(config, port, listener):
-            for thread in threads:
-                thread.join(timeout=60)
-    assert told
-    assert after == [HTTPStatus.OK] * len(told)
+        with running(slow_config, port, listener):
+            assert [each.result() for each in asking] == [HTTPStatus.OK] * 8
 
 
 def test_an_inherited_socket_must_agree_with_the_ini(config: Path, port: int) -> None:

@@ -28,9 +28,9 @@ def test_the_first_irisab_finds_the_keys_it_knows() -> None:
         *("revision", "control", "split", "models", "features", "class_names", "class_numbers"),
         "experiment",
     }
-    served = revision("abc", types=["number", "number"])
+    served = revision("abc", types=["number", "number"], tie=0.5)
     assert json.loads(served.to_json()).keys() == first
     assert json.loads(served.to_json())["revision"] == "abc"
     assert Revision.from_json(served.to_json()).feature_types == served.types
-    for news in {"types": ("text", "number")}, {"task": "regression"}, {"tie": 0.5}:
+    for news in {"types": ("text", "number")}, {"task": "regression", "tie": 0.5}:
         assert Revision.from_json(revision(**news).to_json()) == revision(**news)
