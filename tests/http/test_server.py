@@ -21,9 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, NotConnected
 from pathlib import Path
 from typing import Any
 
@@ -507,32 +507,46 @@ def test_connections_wait_while_the_service_restarts(config: Path, port: int) ->
     assert statuses == [200] * 200
 
 
-def test_whoever_hears_of_the_stop_reaches_the_next_process(
-    slow_config: Path, port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection made after "draining" was said is the next process's, as nginx relies on."""
-    monkeypatch.setenv(*FIND_SLOW[1].split("=", 1))
+def test_whoever_hears_of_the_stop_reaches_the_next_process(config: Path, port: int) -> None:
+    """A connection made after "draining" was said is the next process's, as nginx relies on.
 
-    def ask() -> int:
+    However long the log holds the stop up, here as long as nobody reads it.
+    """
+    log = config.with_suffix(".log")
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+
+    def ask_anew() -> int:
         with closing(HTTPConnection("127.0.0.1", port, timeout=90)) as connection:
-            while get(connection) == HTTPStatus.OK:
-                connection.auto_open = False  # a connection of the next process tells nothing
-        with closing(HTTPConnection("127.0.0.1", port, timeout=90)) as anew:
-            return get(anew)
+            return get(connection)
 
     with (
         socket.create_server(("127.0.0.1", port), backlog=128) as listener,
         ThreadPoolExecutor(8) as pool,
     ):
-        with running(slow_config, port, listener) as process, process.accepted(16) as connections:
-            asking = [pool.submit(ask) for _ in range(8)]
-            # The drain takes more than a second, in which everybody hears of it.
-            for connection in connections:
-                connection.request("POST", "/predict", BODY, JSON)
+        with running(config, port, listener) as process, process.accepted(8) as connections:
+            fill(log)
             process.signal(signal.SIGTERM)
+            for connection in connections:
+                connection.auto_open = False
+                with suppress(NotConnected):  # the last answer with 200 closes it, too
+                    wait_until(lambda: get(connection) != HTTPStatus.OK)  # noqa: B023
+            asking = [pool.submit(ask_anew) for _ in connections]
+            time.sleep(0.2)
+            os.read(reader, 1 << 20)
             assert process.wait() == 0
-        with running(slow_config, port, listener):
-            assert [each.result() for each in asking] == [HTTPStatus.OK] * 8
+        with running(config, port, listener):
+            assert [each.result(timeout=90) for each in asking] == [HTTPStatus.OK] * 8
+    os.close(reader)
+
+
+def fill(pipe: Path) -> None:
+    """Write into a pipe until nothing more fits."""
+    writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b".")
+    os.close(writer)
 
 
 def test_an_inherited_socket_must_agree_with_the_ini(config: Path, port: int) -> None:
