@@ -28,7 +28,7 @@ LAYERS = {
     "job sandbox unused",
     "serving": "service | feedback shadow gauges settings buckets | "
     "candidates report prepared labels | comparisons | snapshot | "
-    "effective room advice split payload encoder cost ids metrics unseen | values turns",
+    "effective room advice split payload encoder cost ids metrics unseen | values",
     "store": "recorder export | history rollouts | writer labels events | reader traffic pruning | "
     "upgrade | evidence | seen timeline | counters counts window | database revision | rows bulk",
     "model": "publish candidate | forms | footprint | bundle proof | vouched unchanged around | "
@@ -43,6 +43,7 @@ LAYERS = {
     "keys": "",
     "invocation": "",
     "files": "",
+    "turns": "",
     "rfc3339": "",
     "errors": "",
     "__init__": "",

@@ -9,7 +9,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 
 from irisab.http.exchange import Refusal, Request, Task
-from irisab.serving.turns import give_way
+from irisab.turns import step_aside
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -32,7 +32,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.received(left)
         super().service()
         if not self.server.task_dispatcher.is_main_thread():
-            give_way()
+            step_aside()
 
     def write_soon(self, data: Any) -> int:
         """Send what the kernel takes, where nothing waits before it; the rest as waitress does.

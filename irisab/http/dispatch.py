@@ -31,7 +31,7 @@ from irisab.http import crowd
 from irisab.http.channel import Channel
 from irisab.http.lines import Lines
 from irisab.http.sockets import Sockets
-from irisab.serving.turns import give_way
+from irisab.turns import give_way
 
 log = logging.getLogger(__name__)
 

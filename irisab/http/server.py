@@ -30,6 +30,7 @@ from irisab.serving.snapshot import ReloadOutcome, Snapshot
 from irisab.store.events import EventLog, Kind
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
+from irisab.turns import main_thread
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ class Run:
         while not self._stopped.is_set():
             self._http.turn()
             watchdog.feed()
+        main_thread.is_awake = False
         self._service.close()
         self._recorder.close()
         self._history.close()

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 from waitress import wasyncore
 
+from irisab.turns import main_thread
+
 READ, WRITE = select.POLLIN, select.POLLOUT
 # What nothing has happened to may want something else all the same: waitress closes connections
 # that have been idle for long.
@@ -75,12 +77,15 @@ class Sockets:
             self._next_look = now + LOOK_SECONDS
             self._touched.update(self._connections)
         self._touched.update(self._ask(self._taken()))
-        for number, flags in self._kernel.poll(timeout * self._second):
+        main_thread.is_awake = not timeout
+        ready = self._kernel.poll(timeout * self._second)
+        main_thread.is_awake = True
+        for number, flags in ready:
             # Another one may have made room by closing it.
-            ready = self._known.get(number)
-            if ready is not None:
-                self._touched.add(ready)
-                wasyncore.readwrite(ready, flags)
+            socket = self._known.get(number)
+            if socket is not None:
+                self._touched.add(socket)
+                wasyncore.readwrite(socket, flags)
 
     def _taken(self) -> Iterator[Socket]:
         while self._touched:

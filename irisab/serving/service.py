@@ -21,13 +21,13 @@ from irisab.serving.metrics import Metrics
 from irisab.serving.prepared import Prepared, ServedVersion, answers, prepare
 from irisab.serving.shadow import Answered, Shadow
 from irisab.serving.snapshot import ReloadOutcome, Snapshot
-from irisab.serving.turns import between_steps
 from irisab.store import rollouts
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
 from irisab.store.rollouts import Rollout
 from irisab.store.timeline import Drift
 from irisab.store.writer import Failure, Record
+from irisab.turns import between_steps
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from irisab.model.answer import Row
 from irisab.serving.metrics import Metrics
 from irisab.serving.payload import PredictRequest
 from irisab.serving.prepared import Prepared, ServedVersion, Vote, answers
-from irisab.serving.turns import between_steps
 from irisab.store.writer import Failure
+from irisab.turns import between_steps
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from irisab.store.pruning import Pruner, Rows, count, note_rows
 from irisab.store.revision import Revision
 from irisab.store.timeline import Drift
 from irisab.store.upgrade import open_history
+from irisab.turns import step_aside
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +209,9 @@ class Writer:
             connection,
             "INSERT INTO predictions SELECT ?, column1, ?, ?, ?, ?, ?, ?,"
             " column2, column3, column4, NULL FROM (VALUES {})",
-            zip(range(len(each.rows)), each.rows, each.predictions, each.votes, strict=True),
+            _unhurried(
+                zip(range(len(each.rows)), each.rows, each.predictions, each.votes, strict=True)
+            ),
             shared=(
                 *(each.request_id, each.time, each.revision, each.version, each.forced),
                 *(user, each.latency),
@@ -249,6 +252,14 @@ class Writer:
         serving = next(reversed(self._revisions.values()), None)
         batches = left.further > BATCH_SHARE * keep_rows
         return pruned.plus(self._pruner.prune(self._connection, excess, serving, batches=batches))
+
+
+def _unhurried(rows: Iterable[bulk.Row]) -> Iterator[bulk.Row]:
+    """Yield all rows; the main thread goes before each statement's."""
+    for number, row in enumerate(rows):
+        if number % LARGE_ROWS == 0:
+            step_aside()
+        yield row
 
 
 def _rows(predictions: Sequence[Record]) -> Rows:

@@ -1,21 +1,36 @@
-"""Turns of threads. Start at `give_way()`.
+"""Turns of threads. Start at `step_aside()`.
 
 CPython's lock goes to whoever takes it first. A thread that gives it up for a system call has it
 back before one that waits for it has woken up, and the wait begins anew each time: beside a main
 thread that answers without a pause, each statement of a label or a report waited for tens of
-milliseconds, and beside workers the main thread did.
+milliseconds, and beside workers the main thread did: a new connection gives the lock up ten times.
 (https://github.com/python/cpython/blob/3.11/Python/ceval_gil.h, bpo-7946)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import sleep
+from time import monotonic, sleep
 
 # As short as a sleep can be: a waiting thread wakes up meanwhile.
 BRIEFLY = 1e-5
 # A step of a request with so many rows takes as long as answering others.
 MANY = 50
+# So long does a step of others wait for the main thread, at the most. At full traffic it is always
+# awake, and they must go on.
+LONGEST = 0.002
+# Between two looks at it, each of which takes the lock.
+NAP = 1e-4
+
+
+class MainThread:
+    """The one that reads requests, and answers those of few rows."""
+
+    # Not while it waits for requests.
+    is_awake = False
+
+
+main_thread = MainThread()
 
 
 def give_way() -> None:
@@ -23,7 +38,15 @@ def give_way() -> None:
     sleep(BRIEFLY)
 
 
+def step_aside() -> None:
+    """Let the main thread do all that it has to do, and other threads go on."""
+    give_way()
+    latest = monotonic() + LONGEST
+    while main_thread.is_awake and monotonic() < latest:
+        sleep(NAP)
+
+
 def between_steps(rows: Sequence[object]) -> None:
     """Do so in the middle of a request with many rows."""
     if len(rows) >= MANY:
-        give_way()
+        step_aside()
