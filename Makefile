@@ -138,7 +138,7 @@ format: venv ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv-bench/ready ## measure speed and memory beside others, eight minutes; QUICK=1: one
+bench: .venv-bench/ready ## measure speed and memory beside others, ten minutes; QUICK=1: one
 	.venv-bench/bin/python -m bench $(if $(QUICK),--quick)
 
 matrix: venv ## each estimator on each kind of data: form, difference, speed; a quarter of an hour
