@@ -10,22 +10,24 @@ milliseconds, and beside workers the main thread did: a new connection gives the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import get_ident
 from time import monotonic, sleep
 
 # As short as a sleep can be: a waiting thread wakes up meanwhile.
 BRIEFLY = 1e-5
 # A step of a request with so many rows takes as long as answering others.
 MANY = 50
-# So long does a step of others wait for the main thread, at the most. At full traffic it is always
-# awake, and they must go on.
-LONGEST = 0.002
+# So long does a step wait for the main thread, at the most: about as long as it takes itself. At
+# full traffic the main thread is always awake, and the others must go on.
+SECONDS_A_ROW, LONGEST = 2e-6, 0.002
 # Between two looks at it, each of which takes the lock.
 NAP = 1e-4
 
 
 class MainThread:
-    """The one that reads requests, and answers those of few rows."""
+    """The one that reads requests, and answers those of few rows; without it `ident` is None."""
 
+    ident: int | None = None
     # Not while it waits for requests.
     is_awake = False
 
@@ -38,10 +40,12 @@ def give_way() -> None:
     sleep(BRIEFLY)
 
 
-def step_aside() -> None:
-    """Let the main thread do all that it has to do, and other threads go on."""
+def step_aside(rows: int) -> None:
+    """Let the main thread do what it has to do, and others go on, before a step with many rows."""
+    if get_ident() == main_thread.ident:  # it would wait for itself
+        return
     give_way()
-    latest = monotonic() + LONGEST
+    latest = monotonic() + min(rows * SECONDS_A_ROW, LONGEST)
     while main_thread.is_awake and monotonic() < latest:
         sleep(NAP)
 
@@ -49,4 +53,4 @@ def step_aside() -> None:
 def between_steps(rows: Sequence[object]) -> None:
     """Do so in the middle of a request with many rows."""
     if len(rows) >= MANY:
-        step_aside()
+        step_aside(len(rows))

@@ -159,7 +159,9 @@ def test_nothing_is_installed_without_a_pin() -> None:
     assert sum('"$1/bin/pip"' in line for line in called) == 2 and len(called) >= 9
     for line in called:
         own = "--no-deps" in line and line.split()[-2:] == ["--editable", "."]
-        assert own or "--require-hashes" in line or "--constraint" in line, line
+        assert (
+            own or "--require-hashes" in line or '--constraint "$scratch/pinned" -r "$2"' in line
+        ), line
 
 
 def test_conditions_are_judged_for_the_host_and_not_for_us() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 
 from irisab.http.exchange import Refusal, Request, Task
-from irisab.turns import step_aside
+from irisab.turns import give_way
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -32,7 +32,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.received(left)
         super().service()
         if not self.server.task_dispatcher.is_main_thread():
-            step_aside()
+            give_way()
 
     def write_soon(self, data: Any) -> int:
         """Send what the kernel takes, where nothing waits before it; the rest as waitress does.

@@ -31,7 +31,7 @@ from irisab.http import crowd
 from irisab.http.channel import Channel
 from irisab.http.lines import Lines
 from irisab.http.sockets import Sockets
-from irisab.turns import give_way
+from irisab.turns import give_way, main_thread
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def __init__(self, is_quick: IsQuick) -> None:
         super().__init__()
-        self.main_thread = threading.get_ident()
+        self.main_thread = main_thread.ident = threading.get_ident()
         self.queue = Lines(self.main_thread)
         self._is_quick = is_quick
         self._here: deque[Channel] = deque()

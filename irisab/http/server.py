@@ -240,7 +240,7 @@ class Run:
         # First, and for a whole turn: whoever is told that this process drains connects once more,
         # and must reach the next one.
         self._http.accepting = False
-        self._wait_a_turn(deadline)
+        self._wait_a_turn(deadline + 1)
         # Before the log: each line of it is a turn in which clients are told to send on.
         self._service.draining = self._http.draining = True
         log.info("stopping: answering what was accepted, for up to %g s", seconds)

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 Counts = dict[str, int]
 # Who asked so lately is an active user.
 ACTIVE_SECONDS = 15 * 60
+# The users that a revision knows, 80 MB of them: more would tell nobody more about the split, and
+# invented ones would fill the disk.
+MOST_OF_A_REVISION = 1_000_000
 
 
 def of_versions(connection: sqlite3.Connection, revision: str) -> dict[str, Counts]:
@@ -19,17 +22,29 @@ def of_versions(connection: sqlite3.Connection, revision: str) -> dict[str, Coun
     return {version: dict(zip(names, counts, strict=True)) for version, *counts in rows}
 
 
-def of_users(connection: sqlite3.Connection, since: float, until: float) -> int:
+def of_users(connection: sqlite3.Connection, since: float, until: float) -> int | None:
     """Return how many distinct users were last seen between two moments.
 
-    Each has one revision in which that was, and 0 in all others.
+    None where a revision that served then knows no further users. Each has the time in one revision
+    of those that served lately, and 0 in the others.
     """
+    served = connection.execute(
+        "SELECT revision FROM newest_rows WHERE request_id >= ?", (oldest_id(since),)
+    ).fetchall()
+    if any(knows_no_more(connection, revision) for (revision,) in served):
+        return None
     # SQLite counts what an index ends with ten times as fast as what stands between.
     seen, future = (
         connection.execute(f"SELECT count(*) FROM users WHERE last_seen {later} ?", (moment,))
         for later, moment in ((">=", since), (">", until))
     )
     return int(seen.fetchone()[0] - future.fetchone()[0])
+
+
+def knows_no_more(connection: sqlite3.Connection, revision: str) -> bool:
+    """Tell whether a revision counts no further users, nor remembers when they were here."""
+    users = connection.execute("SELECT sum(users) FROM versions WHERE revision = ?", (revision,))
+    return (users.fetchone()[0] or 0) >= MOST_OF_A_REVISION
 
 
 def oldest_id(moment: float) -> bytes:

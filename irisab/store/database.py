@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS versions (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS users (
     revision TEXT, user BLOB, version TEXT NOT NULL,
-    last_seen REAL NOT NULL,         -- 0: seen under another revision since
+    last_seen REAL NOT NULL,         -- 0: under another revision soon after
     PRIMARY KEY (revision, user)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS users_last_seen ON users (last_seen);

@@ -129,8 +129,11 @@ class History:
             ).fetchall()
         return dict(rows)
 
-    def active_users(self, *, now: float) -> int:
-        """Return how many distinct users asked in the last 15 minutes."""
+    def active_users(self, *, now: float) -> int | None:
+        """Return how many distinct users asked in the last 15 minutes.
+
+        None where the revision that serves has had a million, and knows no further ones.
+        """
         with self._reading() as connection:
             # Up to now: a clock that was ahead has left users of the future.
             return counts.of_users(connection, now - counts.ACTIVE_SECONDS, now + 1)

@@ -10,12 +10,8 @@ from typing import NamedTuple, Protocol
 
 from irisab.store import bulk, counters
 from irisab.store.counters import Counts, Pair, is_full, pair_id
-from irisab.store.counts import ACTIVE_SECONDS, oldest_id
+from irisab.store.counts import ACTIVE_SECONDS, knows_no_more, oldest_id
 from irisab.store.revision import Revision
-
-# The users that a revision counts, 80 MB of them. More would tell nobody more about the split; of
-# those who come later it is known who was here lately, and the longest gone are forgotten.
-MOST_OF_A_REVISION = 1_000_000
 
 
 class Asked(NamedTuple):
@@ -80,35 +76,23 @@ def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence
     seen = {(each.revision, each.user): each.time for each in asked}
     rows = [(*user, version, seen[user]) for user, version in met.items()]
     insert = "INTO users (revision, user, version, last_seen) VALUES {}"
-    latest = max((each.time for each in asked), default=0.0)
+    again = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
     for key in {(revision, version) for revision, _, version, _ in rows}:
         of = [row for row in rows if (row[0], row[2]) == key]
+        if knows_no_more(connection, key[0]):
+            _see_known(connection, key[0], of)
+            continue
         new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, idempotent=True)
-        if not _counts_no_more(connection, key[0]):
-            counts["versions", key, "users"] += new
-        elif new:
-            _forget(connection, key[0], new, before=latest - ACTIVE_SECONDS)
-    again = "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen"
-    bulk.execute(connection, f"INSERT {insert} {again}", rows, idempotent=True)
+        bulk.execute(connection, f"INSERT {insert} {again}", of, idempotent=True)
+        counts["versions", key, "users"] += new
     _see_once(connection, asked)
 
 
-def _counts_no_more(connection: sqlite3.Connection, revision: str) -> bool:
-    """Tell whether a revision counts no further users."""
-    users = connection.execute("SELECT sum(users) FROM versions WHERE revision = ?", (revision,))
-    return (users.fetchone()[0] or 0) >= MOST_OF_A_REVISION
-
-
-def _forget(connection: sqlite3.Connection, revision: str, users: int, *, before: float) -> None:
-    """Delete so many users of a revision that counts no more, of those last seen before a moment.
-
-    Those who have been away for longest go first; who moved on to another revision stays.
-    """
-    connection.execute(
-        "DELETE FROM users WHERE revision = ?1 AND user IN (SELECT user FROM users"
-        " WHERE revision = ?1 AND last_seen > 0 AND last_seen < ?2 ORDER BY last_seen LIMIT ?3)",
-        (revision, before, users),
-    )
+def _see_known(connection: sqlite3.Connection, revision: str, rows: Sequence[bulk.Row]) -> None:
+    """Note the time of those users who are known."""
+    update = "UPDATE users SET last_seen = ? WHERE revision = ? AND user IN ({})"
+    latest, users = max(row[3] for row in rows), [(row[1],) for row in rows]  # type: ignore[type-var]
+    bulk.execute(connection, update, users, shared=(latest, revision), idempotent=True)
 
 
 def _see_once(connection: sqlite3.Connection, asked: Sequence[Asked]) -> None:

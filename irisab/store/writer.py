@@ -258,7 +258,7 @@ def _unhurried(rows: Iterable[bulk.Row]) -> Iterator[bulk.Row]:
     """Yield all rows; the main thread goes before each statement's."""
     for number, row in enumerate(rows):
         if number % LARGE_ROWS == 0:
-            step_aside()
+            step_aside(1000)
         yield row
 
 

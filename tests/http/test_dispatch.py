@@ -123,8 +123,8 @@ def test_short_work_does_not_wait_for_long_work(running: Running) -> None:
 def test_main_thread_and_workers_give_way_to_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a worker works: nobody else sees to it that both have the interpreter in turn."""
     gave = list[int]()
-    for module, name in (dispatch, "give_way"), (channel, "step_aside"):
-        monkeypatch.setattr(module, name, lambda: gave.append(threading.get_ident()))
+    for module in dispatch, channel:
+        monkeypatch.setattr(module, "give_way", lambda: gave.append(threading.get_ident()))
     running = Running()
     try:
         dispatcher = running._server.task_dispatcher

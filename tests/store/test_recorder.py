@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from traffic import AGREE, NOW, prediction, revision, wait_until
 
-from irisab.store import recorder
-from irisab.store import traffic as asking
+from irisab.store import counts, recorder
 from irisab.store.database import connect
 from irisab.store.history import History
 from irisab.store.recorder import Recorder
@@ -226,36 +225,28 @@ def test_an_edit_of_the_split_makes_nobody_two(
             assert history.active_users(now=now) == sum(at >= now - 900 for at in seen.values())
 
 
-def test_a_revision_counts_only_so_many_users(
-    writer: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
+def test_a_revision_knows_only_so_many_users(
+    path: Path, writer: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first; of later ones it is known who was here lately, and the longest gone are forgotten.
-
-    Nobody of another revision is, who would count once more when it serves again.
-    """
-    monkeypatch.setattr(asking, "MOST_OF_A_REVISION", 10)
-    writer.announce(revision("r2"))
-    for number in range(5):
-        writer.record(prediction(user_id=f"early {number}", revision="r2", at=NOW - 2000))
+    """The first. Who is active is not known then, and not told, until another revision serves."""
+    monkeypatch.setattr(counts, "MOST_OF_A_REVISION", 10)
     for number in range(40):
-        writer.record(prediction(user_id=f"user {number}", at=NOW + 100 * number))
-        if number % 2:
-            writer.flush()
-    for _ in range(2):  # who is back counts no second time
-        writer.record(prediction(user_id="user 0", at=NOW + 4000))
+        for user in f"user {number}", "user 0":
+            writer.record(prediction(user_id=user, at=NOW + 100 * number))
         writer.flush()
     assert history.user_counts("r1") == {"v1": 10}
-    assert history.active_users(now=NOW + 4000) == 9 + 1
-    assert stored_users(writer) <= 5 + 10 + 10
-    for number in range(5):
-        writer.record(prediction(user_id=f"early {number}", revision="r2", at=NOW + 4000))
+    assert stored_users(path) == 10
+    assert history.active_users(now=NOW + 4000) is None
+    writer.announce(revision("r2"))
+    for user in "user 0", "user 39":
+        writer.record(prediction(user_id=user, revision="r2", at=NOW + 5000))
     writer.flush()
-    assert history.user_counts("r2") == {"v1": 5}
-    assert history.active_users(now=NOW + 4000) == 9 + 1 + 5
+    assert history.active_users(now=NOW + 5000) == 2
+    assert history.user_counts("r2") == {"v1": 2}
 
 
-def stored_users(writer: Recorder) -> int:
-    with closing(sqlite3.connect(writer._path)) as connection:
+def stored_users(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT count(*) FROM users").fetchone()[0]
 
 
