@@ -18,7 +18,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, thread_time, time
+from time import monotonic, sleep, thread_time, time
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -45,6 +45,9 @@ REST = 100
 # Who has so many bytes of answers left to read gets no further one; more than waitress holds back
 # by itself (its send_bytes), or nothing would ever be sent of them.
 UNREAD_BYTES = 65_536
+POLL_SECONDS = 0.05
+# Between two idle connections that are closed at the end, and for all of them.
+APART_SECONDS, LONGEST_APART = 0.005, 1.0
 # Who reads nothing for so long is not waited for.
 UNREAD_SECONDS = 30.0
 # No file for another connection, and no connection to spare: nobody is accepted for so long.
@@ -148,6 +151,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     turns = 0
     _second = (0, "")
     _is_more_to_do = False
+    _parts = False
     _accept_from = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -179,6 +183,9 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         if self._unread:
             self._go_on()
         self._is_more_to_do = self.task_dispatcher.answer_here()
+        if self._parts:
+            self._parts = False
+            self._close_one()
         self.turns += 1
 
     def pull_trigger(self) -> None:
@@ -249,3 +256,42 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         if idle:
             log.warning("too many connections: %s idle ones were closed", len(idle))
         return len(idle)
+
+    # -- for the thread that lets it end ----------------------------------------------------
+
+    def wait_a_turn(self, deadline: float) -> None:
+        """Wait until the main thread has begun a turn from now on, and ended it."""
+        begun = self.turns
+        # The turn that is under way has looked at its sockets already.
+        while self.turns < begun + 2 and monotonic() < deadline:
+            self.pull_trigger()
+            sleep(POLL_SECONDS)
+
+    def is_quiet(self, deadline: float) -> bool:
+        """Tell whether nothing is left to do, after a whole turn in which what came was read."""
+        self.wait_a_turn(deadline)
+        channels = list(self.active_channels.values())
+        return not self.task_dispatcher.queue and all(map(_is_idle, channels))
+
+    def close_idle(self) -> None:
+        """Let the main thread close the connections that wait for a request, one after another.
+
+        A proxy that keeps some sends a request on one that is closed at that moment, and then on
+        another: if all were closed at once it would find none that answers, and give up.
+        """
+        connections, latest = len(self.active_channels), monotonic() + LONGEST_APART
+        for _ in range(connections):
+            self._parts = True
+            while self._parts and monotonic() < latest:
+                self.pull_trigger()
+                sleep(min(APART_SECONDS, LONGEST_APART / connections / 2))
+
+    def _close_one(self) -> None:
+        for each in list(self.active_channels.values()):
+            if _is_idle(each):
+                each.handle_close()
+                return
+
+
+def _is_idle(channel: Channel) -> bool:
+    return not channel.requests and channel.request is None and not channel.total_outbufs_len

@@ -34,7 +34,6 @@ from irisab.turns import main_thread
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.01
 # To write the history after the last answer, at the most.
 FLUSH_SECONDS = 15
 
@@ -240,16 +239,24 @@ class Run:
         # First, and for a whole turn: whoever is told that this process drains connects once more,
         # and must reach the next one.
         self._http.accepting = False
-        self._wait_a_turn(deadline + 1)
+        self._http.wait_a_turn(deadline + 1)
         # Before the log: each line of it is a turn in which clients are told to send on.
         self._service.draining = self._http.draining = True
         log.info("stopping: answering what was accepted, for up to %g s", seconds)
-        while not (quiet := self._is_quiet(deadline)) and time.monotonic() < deadline:
-            if self._told_to_stop_again(commands):
-                break
-            time.sleep(POLL_SECONDS)
+        quiet = self._falls_quiet(commands, deadline)
+        if quiet:
+            self._http.close_idle()
+            # What came on them meanwhile.
+            quiet = self._falls_quiet(commands, deadline)
         if not quiet:
             log.warning("not all requests were answered in time")
+
+    def _falls_quiet(self, commands: queue.SimpleQueue[str], deadline: float) -> bool:
+        while not (quiet := self._http.is_quiet(deadline)) and time.monotonic() < deadline:
+            if self._told_to_stop_again(commands):
+                break
+            time.sleep(dispatch.POLL_SECONDS)
+        return quiet
 
     def _told_to_stop_again(self, commands: queue.SimpleQueue[str]) -> bool:
         """Hear what came during the drain; who asks for a reload is told that it is too late."""
@@ -262,22 +269,6 @@ class Run:
                 {"ok": False, "error": "the service is stopping", "revision": revision},
             )
         return False
-
-    def _wait_a_turn(self, deadline: float) -> None:
-        """Wait until the main thread has begun a turn from now on, and ended it."""
-        begun = self._http.turns
-        # The turn that is under way has looked at its sockets already.
-        while self._http.turns < begun + 2 and time.monotonic() < deadline:
-            self._http.pull_trigger()
-            time.sleep(POLL_SECONDS)
-
-    def _is_quiet(self, deadline: float) -> bool:
-        """Tell whether nothing is left to do, after a whole turn in which what came was read."""
-        self._wait_a_turn(deadline)
-        channels = list(self._http.active_channels.values())
-        return not self._http.task_dispatcher.queue and not any(
-            each.requests or each.request is not None or each.total_outbufs_len for each in channels
-        )
 
 
 def _refuse_fixed(old: config.Config, new: config.Config, path: Path) -> None:

@@ -285,6 +285,26 @@ def by_hand() -> Iterator[ByHand]:
 GET = b"GET /%b HTTP/1.1\r\n\r\n"
 
 
+def test_idle_connections_are_closed_one_after_another(by_hand: ByHand) -> None:
+    """At the end, a turn for each: a proxy that finds one closed has others. Who has begun to ask
+    keeps theirs."""
+    with by_hand.connect(b"GET") as _, by_hand.connect() as _, by_hand.connect() as _:
+        channels = by_hand.server.active_channels
+        by_hand.turn(
+            lambda: [dispatch._is_idle(each) for each in channels.values()].count(True) == 2
+        )
+        assert len(channels) == 3
+        closing = threading.Thread(target=by_hand.server.close_idle)
+        closing.start()
+        left = []
+        while closing.is_alive():
+            by_hand.server.turn()
+            left.append(len(channels))
+        closing.join()
+        by_hand.turn(lambda: len(channels) == 1)
+        assert {*left} <= {3, 2, 1} and 2 in left
+
+
 def test_who_sends_many_requests_waits_for_who_sends_one(by_hand: ByHand) -> None:
     """An answer of a pipeline comes after those of all who came meanwhile."""
     with by_hand.connect(GET % b"a" * 100) as _, by_hand.connect(GET % b"a" * 100) as _:
