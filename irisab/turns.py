@@ -41,7 +41,10 @@ def give_way() -> None:
 
 
 def step_aside(rows: int) -> None:
-    """Let the main thread do what it has to do, and others go on, before a step with many rows."""
+    """Let the main thread do what it has to do, and others go on, before a step with many rows.
+
+    For two microseconds a row, two milliseconds at the most.
+    """
     if get_ident() == main_thread.ident:  # it would wait for itself
         return
     give_way()

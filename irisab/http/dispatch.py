@@ -45,6 +45,7 @@ REST = 100
 # Who has so many bytes of answers left to read gets no further one; more than waitress holds back
 # by itself (its send_bytes), or nothing would ever be sent of them.
 UNREAD_BYTES = 65_536
+# Between two looks at whether what was accepted is answered, while the service stops.
 POLL_SECONDS = 0.05
 # Between two idle connections that are closed at the end, and for all of them.
 APART_SECONDS, LONGEST_APART = 0.005, 1.0
@@ -151,7 +152,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
     turns = 0
     _second = (0, "")
     _is_more_to_do = False
-    _parts = False
+    _close_next = False
     _accept_from = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -183,9 +184,9 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         if self._unread:
             self._go_on()
         self._is_more_to_do = self.task_dispatcher.answer_here()
-        if self._parts:
-            self._parts = False
-            self._close_one()
+        if self._close_next:
+            self._close_next = False
+            self._close_idle_one()
         self.turns += 1
 
     def pull_trigger(self) -> None:
@@ -281,12 +282,12 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         """
         connections, latest = len(self.active_channels), monotonic() + LONGEST_APART
         for _ in range(connections):
-            self._parts = True
-            while self._parts and monotonic() < latest:
+            self._close_next = True
+            while self._close_next and monotonic() < latest:
                 self.pull_trigger()
                 sleep(min(APART_SECONDS, LONGEST_APART / connections / 2))
 
-    def _close_one(self) -> None:
+    def _close_idle_one(self) -> None:
         for each in list(self.active_channels.values()):
             if _is_idle(each):
                 each.handle_close()

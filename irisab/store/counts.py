@@ -25,8 +25,9 @@ def of_versions(connection: sqlite3.Connection, revision: str) -> dict[str, Coun
 def of_users(connection: sqlite3.Connection, since: float, until: float) -> int | None:
     """Return how many distinct users were last seen between two moments.
 
-    None where a revision that served then knows no further users. Each has the time in one revision
-    of those that served lately, and 0 in the others.
+    `since` and `until` are seconds since 1970. None where a revision that served then knows no
+    further users. Each user has the time in one revision of those that served lately, and 0 in the
+    others.
     """
     served = connection.execute(
         "SELECT revision FROM newest_rows WHERE request_id >= ?", (oldest_id(since),)

@@ -132,7 +132,7 @@ class History:
     def active_users(self, *, now: float) -> int | None:
         """Return how many distinct users asked in the last 15 minutes.
 
-        None where the revision that serves has had a million, and knows no further ones.
+        None where a revision that served then has had a million, and knows no further ones.
         """
         with self._reading() as connection:
             # Up to now: a clock that was ahead has left users of the future.

@@ -52,11 +52,10 @@ class Revision:
         revision with a key that it does not know.
         """
         content = {_KEYS.get(name, name): getattr(self, name) for name in self.__slots__}
-        numbers = set(self.types) <= {"number"}
-        known = {"types"} if numbers else set()
+        left_out = {"types"} if set(self.types) <= {"number"} else set()
         # Of classes a tie says nothing.
-        known |= {"task", "tie"} if self.task == "classification" else set()
-        return json.dumps({key: value for key, value in content.items() if key not in known})
+        left_out |= {"task", "tie"} if self.task == "classification" else set()
+        return json.dumps({key: value for key, value in content.items() if key not in left_out})
 
     @classmethod
     def from_json(cls, text: str) -> Revision:

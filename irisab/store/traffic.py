@@ -80,23 +80,30 @@ def _count_users(connection: sqlite3.Connection, counts: Counts, asked: Sequence
     for key in {(revision, version) for revision, _, version, _ in rows}:
         of = [row for row in rows if (row[0], row[2]) == key]
         if knows_no_more(connection, key[0]):
-            _see_known(connection, key[0], of)
+            _update_last_seen(connection, key[0], of)
             continue
         new = bulk.execute(connection, f"INSERT OR IGNORE {insert}", of, idempotent=True)
         bulk.execute(connection, f"INSERT {insert} {again}", of, idempotent=True)
         counts["versions", key, "users"] += new
-    _see_once(connection, asked)
+    _keep_newest_last_seen(connection, asked)
 
 
-def _see_known(connection: sqlite3.Connection, revision: str, rows: Sequence[bulk.Row]) -> None:
-    """Note the time of those users who are known."""
+def _update_last_seen(
+    connection: sqlite3.Connection, revision: str, rows: Sequence[bulk.Row]
+) -> None:
+    """Move on the time of those users who are in the table; raises `sqlite3.Error`.
+
+    Each row is (revision, user, version, seconds since 1970).
+    """
     update = "UPDATE users SET last_seen = ? WHERE revision = ? AND user IN ({})"
     latest, users = max(row[3] for row in rows), [(row[1],) for row in rows]  # type: ignore[type-var]
     bulk.execute(connection, update, users, shared=(latest, revision), idempotent=True)
 
 
-def _see_once(connection: sqlite3.Connection, asked: Sequence[Asked]) -> None:
+def _keep_newest_last_seen(connection: sqlite3.Connection, asked: Sequence[Asked]) -> None:
     """Leave `last_seen` to the newest revision of a user, and 0 to those before it.
+
+    Raises `sqlite3.Error`.
 
     To find out whether users of two revisions are the same when they are counted, at each scrape,
     takes 0.6 seconds for 400,000.

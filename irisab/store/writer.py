@@ -255,7 +255,8 @@ class Writer:
 
 
 def _unhurried(rows: Iterable[bulk.Row]) -> Iterator[bulk.Row]:
-    """Yield all rows; the main thread goes before each statement's."""
+    """Yield all rows; before each statement's the main thread goes first, for as long as before a
+    step of a thousand rows: the whole write takes longer than one."""
     for number, row in enumerate(rows):
         if number % LARGE_ROWS == 0:
             step_aside(1000)
