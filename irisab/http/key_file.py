@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from irisab import keys
 from irisab.errors import KeysError
@@ -38,27 +39,40 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._next = 0.0
-        # In one value, so that threads see them together.
-        self._seen: tuple[_Stamp | None, Mapping[str, Key] | None] = None, None
+        self._seen = _Seen()
         self._error: str | None = None
 
     def keys(self) -> Mapping[str, Key] | None:
         """Return the keys by fingerprint; None where the file cannot be read or understood."""
         if time.monotonic() >= self._next:
             self._look()
-        return self._seen[1]
+        return self._seen.keys
+
+    def keys_with(self, fingerprint: str) -> Mapping[str, Key] | None:
+        """Return what `keys()` does, and look first where that lacks one key and the file moved.
+
+        A key opens as soon as it is printed. Guesses cost a stat each: none of them moves the file.
+        """
+        known = self.keys()
+        if (known is None or fingerprint not in known) and _stamp(self._path) != self._seen.stamp:
+            self._look()
+        return self._seen.keys
 
     def _look(self) -> None:
         self._next = time.monotonic() + LOOK_SECONDS
+        stamp = _stamp(self._path)
+        if self._seen.settled and stamp == self._seen.stamp:
+            return
+        # Before the file is read: an edit after it must move the stamp.
+        settled = _has_settled(stamp)
         try:
-            stamp = _stamp(self._path)
-            if stamp is not None and stamp == self._seen[0]:
-                return
-            self._seen = stamp, {key.sha256: key for key in keys.read(self._path)}
+            known = {key.sha256: key for key in keys.read(self._path)}
         except KeysError as error:
-            self._seen = None, None
+            # Not settled: what kept it from being read may leave no stamp when it goes.
+            self._seen = _Seen(stamp)
             self._tell(str(error))
         else:
+            self._seen = _Seen(stamp, settled, known)
             self._tell(None)
 
     def _tell(self, error: str | None) -> None:
@@ -70,15 +84,26 @@ class KeyFile:
             log.info("%s: the keys can be read again", self._path)
 
 
+class _Seen(NamedTuple):
+    """The last look. In one value, so that threads see all of it together."""
+
+    stamp: _Stamp | None = None
+    settled: bool = False
+    keys: Mapping[str, Key] | None = None
+
+
 def _stamp(path: Path) -> _Stamp | None:
-    """Return what changes when the file does; None where that cannot be told yet."""
+    """Return what changes when the file does; None where there is none to be seen."""
     try:
         about = os.stat(path)
     except OSError:
         return None
-    if abs(time.time() - about.st_ctime) < SETTLED_SECONDS:
-        return None
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+def _has_settled(stamp: _Stamp | None) -> bool:
+    """Tell whether another edit would move the stamp."""
+    return stamp is not None and abs(time.time() - stamp[-1] / 1e9) >= SETTLED_SECONDS
 
 
 class LastUse:

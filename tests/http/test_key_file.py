@@ -77,6 +77,39 @@ def test_a_file_that_has_settled_is_not_read_again(
     assert watched.keys() is first[1]
 
 
+def test_a_key_opens_as_soon_as_it_is_printed(path: Path) -> None:
+    """Whoever makes a key and asks with it in the next line is let in, also after the first key."""
+    watched = KeyFile(path)
+    assert set(watched.keys_with(ONE.sha256) or {}) == {ONE.sha256, TWO.sha256}
+    three = Key("three", "3" * 64, ("read",))
+    keys.edit(path, lambda before: [*before, three])
+    assert three.sha256 not in (watched.keys() or {})
+    assert three.sha256 in (watched.keys_with(three.sha256) or {})
+    path.unlink()
+    watched._next = 0.0
+    assert watched.keys_with(ONE.sha256) is None
+    keys.edit(path, lambda _: [ONE])
+    assert watched.keys() is None
+    assert set(watched.keys_with(ONE.sha256) or {}) == {ONE.sha256}
+
+
+@pytest.mark.parametrize("damage", [None, "broken"])
+def test_guesses_do_not_read_the_file(
+    damage: str | None, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes with key after key costs one reading, also of a file that is young or broken."""
+    if damage:
+        path.write_text("irisab_secret\n")
+    reads, read = [], keys.read
+    monkeypatch.setattr(keys, "read", lambda path: reads.append(path) or read(path))
+    watched = KeyFile(path)
+    watched.keys()
+    watched._next = time.monotonic() + 3600
+    for guess in range(100):
+        watched.keys_with(f"{guess:064x}")
+    assert len(reads) == 1
+
+
 @pytest.mark.parametrize("damage", ["broken", "gone", "unreadable line"])
 def test_a_broken_file_has_no_keys_and_says_so_once(
     damage: str, path: Path, caplog: pytest.LogCaptureFixture
