@@ -43,12 +43,14 @@ def add_to(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from irisab.lifecycle import importing
+    from irisab.lifecycle import importing, rows, source
     from irisab.model import bundle
 
     accepted = config.load(options.config)
     job = _job(options, accepted)
+    source.want(job.models, [job.version], rows.source_of(job.file))
     made = importing.bring(job)
+    source.made(job.models, job.version)
     manifest = bundle.read_manifest(accepted.data.models, options.version)
     assert manifest is not None
     text = f"imported a {manifest['estimator']}"

@@ -55,12 +55,22 @@ def _train(options: argparse.Namespace) -> int:
     versions = _versions_to_train(options, accepted)
     if not versions:
         return _nothing(options)
+    if options.data is not None:
+        _want(versions, options, accepted)
     training = _training(options, accepted)
     if options.data is None:
         _refuse_other_data(versions, options, accepted)
     _judge(versions, options, accepted)
     _train_each(versions, training, options, accepted)
     return 0
+
+
+def _want(versions: list[str], options: argparse.Namespace, accepted: config.Config) -> None:
+    """Remember what was asked for: where it fails, no later training takes something else."""
+    from irisab.lifecycle import rows, source
+
+    data = rows.IRIS if options.data == IRIS else rows.source_of(options.data)
+    source.want(accepted.data.models, versions, data)
 
 
 def _nothing(options: argparse.Namespace) -> int:
@@ -136,6 +146,7 @@ def _refuse_other_data(
             is_named=accepted.names_data,
             manifests={name: each for name, each in manifests.items() if each is not None},
             served=_served(accepted),
+            wanted=source.wanted(models),
             typed=lambda command: typed(options.config, command),
         )
 
@@ -211,7 +222,7 @@ def _train_one(
     options: argparse.Namespace,
     accepted: config.Config,
 ) -> None:
-    from irisab.lifecycle import estimators, findings, prepare
+    from irisab.lifecycle import estimators, findings, prepare, source
     from irisab.lifecycle.training import fit
     from irisab.model import bundle
 
@@ -232,6 +243,7 @@ def _train_one(
         force=options.force,
         options=training,
     )
+    source.made(models, version)
     manifest = bundle.read_manifest(models, version)
     assert manifest is not None
     note(

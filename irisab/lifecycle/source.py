@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from irisab.errors import DataError
+from irisab.files import read_regular, replace_for_all
 from irisab.lifecycle.rows import IRIS, source_of
 from irisab.versions import DEFAULT_ESTIMATORS
+
+_WANTED = "wanted.json"
 
 
 def refuse_other(
@@ -18,6 +23,7 @@ def refuse_other(
     is_named: bool,
     manifests: Mapping[str, Mapping[str, Any]],
     served: Collection[str],
+    wanted: Mapping[str, str],
     typed: Callable[[str], str],
 ) -> None:
     """Raise `DataError` where a version would be made from other data than it was, or than others.
@@ -30,6 +36,7 @@ def refuse_other(
     is_named : whether it says so, or nobody did
     manifests : those on the disk
     served : versions that the history has seen
+    wanted : see `wanted()`
     typed : from a command to what has to be typed here
     """
     again = "--force " if version in manifests else ""
@@ -45,6 +52,11 @@ def refuse_other(
                 f"{remedy}"
             )
         return
+    if version in wanted and not _is_same(wanted[version], data):
+        raise DataError(
+            f"version {version} was to be made from {wanted[version]}, and never was; "
+            f"[training] is about {_name(data)}. {remedy}"
+        )
     if version in served:
         raise DataError(
             f"version {version} has served before, and its model is gone; what it was made from "
@@ -63,6 +75,36 @@ def refuse_other(
             f"{' and '.join(DEFAULT_ESTIMATORS)} take Iris by themselves. Write [training] data = "
             f"FILE and target = COLUMN into the INI file, or data = {IRIS}"
         )
+
+
+def want(models: Path, versions: Collection[str], source: str) -> None:
+    """Remember what versions are to be made from until they are; see `made()`."""
+    _write(models, {**wanted(models), **dict.fromkeys(versions, source)})
+
+
+def made(models: Path, version: str) -> None:
+    """Forget what a version was to be made from: its manifest says what it was."""
+    left = wanted(models)
+    if left.pop(version, None) is not None:
+        _write(models, left)
+
+
+def wanted(models: Path) -> dict[str, str]:
+    """Return the `source` by version, of what `train --data` or `import` has not made yet."""
+    try:
+        return dict(json.loads(read_regular(models / _WANTED)))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _write(models: Path, left: Mapping[str, str]) -> None:
+    # Where nothing can be written, the training says so.
+    with suppress(OSError):
+        if left:
+            models.mkdir(parents=True, exist_ok=True)
+            replace_for_all(models / _WANTED, json.dumps(left))
+        else:
+            (models / _WANTED).unlink()
 
 
 def origin(manifest: Mapping[str, Any]) -> str:

@@ -20,6 +20,8 @@ from processes import ROW, Served, irisab, replace_in, write_config
 from irisab import __version__
 from irisab.__main__ import run
 from irisab.cli.typed import typed
+from irisab.lifecycle import source
+from irisab.model import bundle
 
 
 @pytest.fixture
@@ -344,6 +346,27 @@ def test_a_lost_model_that_has_served_is_not_replaced(
         assert command(config, *words) == 2
         assert "version v3 has served before, and its model is gone" in capsys.readouterr().err
     assert not models.exists()
+
+
+@pytest.mark.parametrize("data", ["no.csv", "short.csv"])
+def test_a_failed_training_on_own_data_is_not_made_up_for_with_iris(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `make run` asks for says what was wanted, until it is there or somebody gives it up."""
+    config = write_config(tmp_path, tmp_path / "models", "[split]\nv1 = 50\nv2 = 50\n")
+    (tmp_path / "short.csv").write_text("a,kind\n1,x\n")
+    table = tmp_path / data
+    assert command(config, "train", "--data", str(table), "--target", "kind") == 2
+    capsys.readouterr()
+    for words in (["train", "--first"], ["train"], ["train", "v2"]):
+        assert command(config, *words) == 2
+        error = capsys.readouterr().err
+        assert f"was to be made from {table}, and never was; [training] is about iris" in error
+        assert "--data iris for the example" in error
+    assert bundle.versions(tmp_path / "models") == []
+    assert command(config, "train", "--data", "iris") == 0
+    assert command(config, "train", "--first") == 0
+    assert source.wanted(tmp_path / "models") == {}
 
 
 def test_only_the_examples_take_iris_by_themselves(

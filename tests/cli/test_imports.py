@@ -89,6 +89,19 @@ def test_a_version_is_replaced_only_by_force(
     assert manifest(config, "v1")["accuracy"] is not None
 
 
+def test_a_failed_import_is_not_made_up_for_with_iris(
+    config: Path, leaves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make run` asks whose model it shall be; the import that succeeds answers."""
+    file = dumped(LogisticRegression().fit(measurements(), kinds()), tmp_path)
+    told = ["import", file, "--version", "v1", "--data", str(leaves), "--target", "kind"]
+    assert command(config, *told) == 2
+    assert command(config, "train", "--first") == 2
+    assert f"version v1 was to be made from {file}, and never was" in capsys.readouterr().err
+    assert command(config, *told, "--trust") == 0
+    assert list((tmp_path / "models").iterdir()) == [tmp_path / "models" / "v1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -19,7 +19,8 @@ MINE = Path("/data/mine.csv")
 
 
 def refuse(version: str, data: Path | None, **options: Any) -> None:
-    arguments = {"is_named": data is not None, "manifests": {}, "served": (), **options}
+    nothing: dict[str, Any] = {"manifests": {}, "served": (), "wanted": {}}
+    arguments = {"is_named": data is not None, **nothing, **options}
     source.refuse_other(version, data, typed=lambda command: f"irisab {command}", **arguments)
 
 
@@ -36,6 +37,9 @@ def refuse(version: str, data: Path | None, **options: Any) -> None:
         ("v3", MINE, {"manifests": {"v1": CSV}}),
         ("v3", MINE, {}),
         ("mine", None, {"is_named": True}),
+        ("v1", MINE, {"wanted": {"v1": "/data/mine.csv"}}),
+        ("v2", None, {"wanted": {"v1": "/data/mine.csv"}}),
+        ("v1", None, {"manifests": {"v1": IRIS}, "wanted": {"v1": "/data/mine.csv"}}),
     ],
 )
 def test_the_same_data_is_fine(version: str, data: Path | None, options: Any) -> None:
@@ -59,6 +63,12 @@ def test_the_same_data_is_fine(version: str, data: Path | None, options: Any) ->
             {"served": {"v3"}, "is_named": True, "manifests": {"v1": IRIS}},
             "version v3 has served before",
         ),
+        (
+            "v1",
+            None,
+            {"is_named": True, "wanted": {"v1": "/data/mine.csv"}},
+            "version v1 was to be made from /data/mine.csv, and never was; [training] is about ir",
+        ),
         ("mine", None, {}, "nobody has said what version mine learns from"),
     ],
 )
@@ -70,3 +80,25 @@ def test_other_data_is_refused(version: str, data: Path | None, options: Any, re
     again = "--force " if version in options.get("manifests", {}) else ""
     said = f"irisab train {again}{version} --data FILE --target COLUMN"
     assert said in str(caught.value) or "[training] data = FILE" in str(caught.value)
+
+
+def test_what_was_wanted_is_known_until_it_is_made(tmp_path: Path) -> None:
+    """By version, and nothing is left behind."""
+    models = tmp_path / "models"
+    assert source.wanted(models) == {}
+    source.want(models, ["v1", "v2"], "/data/mine.csv")
+    source.want(models, ["v2"], "iris")
+    assert source.wanted(models) == {"v1": "/data/mine.csv", "v2": "iris"}
+    source.made(models, "v1")
+    source.made(models, "v3")
+    assert source.wanted(models) == {"v2": "iris"}
+    source.made(models, "v2")
+    assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "[", "7", "[1]", "null"])
+def test_a_damaged_note_wants_nothing(text: str, tmp_path: Path) -> None:
+    """It is a help, and keeps nobody from training."""
+    source.want(tmp_path, ["v1"], "iris")
+    next(tmp_path.iterdir()).write_text(text)
+    assert source.wanted(tmp_path) == {}
