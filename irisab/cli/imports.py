@@ -48,7 +48,8 @@ def _import(options: argparse.Namespace) -> int:
 
     accepted = config.load(options.config)
     job = _job(options, accepted)
-    source.want(job.models, [job.version], rows.source_of(job.file))
+    if bundle.read_manifest(job.models, job.version) is None:
+        source.want(job.models, job.version, rows.source_of(job.file))
     made = importing.bring(job)
     source.made(job.models, job.version)
     manifest = bundle.read_manifest(accepted.data.models, options.version)

@@ -66,11 +66,16 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _want(versions: list[str], options: argparse.Namespace, accepted: config.Config) -> None:
-    """Remember what was asked for: where it fails, no later training takes something else."""
+    """Remember what was asked for: where it fails, no later training takes Iris instead."""
     from irisab.lifecycle import rows, source
+    from irisab.model import bundle
 
-    data = rows.IRIS if options.data == IRIS else rows.source_of(options.data)
-    source.want(accepted.data.models, versions, data)
+    models = accepted.data.models
+    for version in versions:
+        if options.data == IRIS:
+            source.made(models, version)
+        elif bundle.read_manifest(models, version) is None:
+            source.want(models, version, rows.source_of(options.data))
 
 
 def _nothing(options: argparse.Namespace) -> int:

@@ -44,9 +44,7 @@ class KeyFile:
 
     def keys(self) -> Mapping[str, Key] | None:
         """Return the keys by fingerprint; None where the file cannot be read or understood."""
-        if time.monotonic() >= self._next:
-            self._look()
-        return self._seen.keys
+        return self._look() if time.monotonic() >= self._next else self._seen.keys
 
     def keys_with(self, fingerprint: str) -> Mapping[str, Key] | None:
         """Return what `keys()` does, and look first where that lacks one key and the file moved.
@@ -55,25 +53,27 @@ class KeyFile:
         """
         known = self.keys()
         if (known is None or fingerprint not in known) and _stamp(self._path) != self._seen.stamp:
-            self._look()
-        return self._seen.keys
+            return self._look()
+        return known
 
-    def _look(self) -> None:
+    def _look(self) -> Mapping[str, Key] | None:
+        """Return what this look has seen: one that was slower may put older keys in its place."""
         self._next = time.monotonic() + LOOK_SECONDS
-        stamp = _stamp(self._path)
-        if self._seen.settled and stamp == self._seen.stamp:
-            return
+        seen, stamp = self._seen, _stamp(self._path)
+        if seen.settled and stamp == seen.stamp:
+            return seen.keys
         # Before the file is read: an edit after it must move the stamp.
         settled = _has_settled(stamp)
         try:
             known = {key.sha256: key for key in keys.read(self._path)}
         except KeysError as error:
             # Not settled: what kept it from being read may leave no stamp when it goes.
-            self._seen = _Seen(stamp)
+            self._seen = seen = _Seen(stamp)
             self._tell(str(error))
         else:
-            self._seen = _Seen(stamp, settled, known)
+            self._seen = seen = _Seen(stamp, settled, known)
             self._tell(None)
+        return seen.keys
 
     def _tell(self, error: str | None) -> None:
         """Log once what is wrong, and once that it is mended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,8 @@ from irisab.files import read_regular, replace_for_all
 from irisab.lifecycle.rows import IRIS, source_of
 from irisab.versions import DEFAULT_ESTIMATORS
 
-_WANTED = "wanted.json"
+# Hidden, as no version can be; one for each, so that two trainings lose nothing of each other.
+_WANTED = ".wanted-"
 
 
 def refuse_other(
@@ -52,10 +52,10 @@ def refuse_other(
                 f"{remedy}"
             )
         return
-    if version in wanted and not _is_same(wanted[version], data):
+    if version in wanted and data is None:
         raise DataError(
-            f"version {version} was to be made from {wanted[version]}, and never was; "
-            f"[training] is about {_name(data)}. {remedy}"
+            f"version {version} was to be made from {wanted[version]}, and never was: type that "
+            f"command again. {remedy}"
         )
     if version in served:
         raise DataError(
@@ -77,34 +77,27 @@ def refuse_other(
         )
 
 
-def want(models: Path, versions: Collection[str], source: str) -> None:
-    """Remember what versions are to be made from until they are; see `made()`."""
-    _write(models, {**wanted(models), **dict.fromkeys(versions, source)})
+def want(models: Path, version: str, source: str) -> None:
+    """Remember what a version without a model is to be made from, until it is; see `made()`."""
+    # Where nothing can be written, the training says so.
+    with suppress(OSError):
+        models.mkdir(parents=True, exist_ok=True)
+        replace_for_all(models / f"{_WANTED}{version}", source)
 
 
 def made(models: Path, version: str) -> None:
     """Forget what a version was to be made from: its manifest says what it was."""
-    left = wanted(models)
-    if left.pop(version, None) is not None:
-        _write(models, left)
+    with suppress(OSError):
+        (models / f"{_WANTED}{version}").unlink(missing_ok=True)
 
 
 def wanted(models: Path) -> dict[str, str]:
     """Return the `source` by version, of what `train --data` or `import` has not made yet."""
-    try:
-        return dict(json.loads(read_regular(models / _WANTED)))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _write(models: Path, left: Mapping[str, str]) -> None:
-    # Where nothing can be written, the training says so.
-    with suppress(OSError):
-        if left:
-            models.mkdir(parents=True, exist_ok=True)
-            replace_for_all(models / _WANTED, json.dumps(left))
-        else:
-            (models / _WANTED).unlink()
+    sources = {}
+    for note in sorted(models.glob(f"{_WANTED}*")):
+        with suppress(OSError):
+            sources[note.name.removeprefix(_WANTED)] = read_regular(note).decode(errors="replace")
+    return sources
 
 
 def origin(manifest: Mapping[str, Any]) -> str:

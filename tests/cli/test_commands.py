@@ -361,12 +361,15 @@ def test_a_failed_training_on_own_data_is_not_made_up_for_with_iris(
     for words in (["train", "--first"], ["train"], ["train", "v2"]):
         assert command(config, *words) == 2
         error = capsys.readouterr().err
-        assert f"was to be made from {table}, and never was; [training] is about iris" in error
+        assert f"was to be made from {table}, and never was: type that command again" in error
         assert "--data iris for the example" in error
     assert bundle.versions(tmp_path / "models") == []
     assert command(config, "train", "--data", "iris") == 0
     assert command(config, "train", "--first") == 0
     assert source.wanted(tmp_path / "models") == {}
+    again = ["train", "--force", "v1", "--data", str(table), "--target", "kind"]
+    assert command(config, *again) == 2
+    assert source.wanted(tmp_path / "models") == {}, "the model that is there is kept, and known"
 
 
 def test_only_the_examples_take_iris_by_themselves(

@@ -83,11 +83,13 @@ def test_a_key_opens_as_soon_as_it_is_printed(path: Path) -> None:
     assert set(watched.keys_with(ONE.sha256) or {}) == {ONE.sha256, TWO.sha256}
     three = Key("three", "3" * 64, ("read",))
     keys.edit(path, lambda before: [*before, three])
+    watched._next = time.monotonic() + 3600
     assert three.sha256 not in (watched.keys() or {})
     assert three.sha256 in (watched.keys_with(three.sha256) or {})
     path.unlink()
     watched._next = 0.0
     assert watched.keys_with(ONE.sha256) is None
+    watched._next = time.monotonic() + 3600
     keys.edit(path, lambda _: [ONE])
     assert watched.keys() is None
     assert set(watched.keys_with(ONE.sha256) or {}) == {ONE.sha256}
