@@ -560,6 +560,8 @@ apply() {
   systemctl is-enabled --quiet "$unit" 2>/dev/null || run systemctl enable --quiet "$unit"
   is_active "$unit" || verb=start
   # A dry run has not put the new release there, which would show.
+  # One that has just failed as often as systemd allows would not be started, not even another release.
+  [[ $verb != start ]] || run systemctl reset-failed "$unit" 2>/dev/null || true
   if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp" ||
     [[ $dry_run && "$*" == */RELEASE* && $(cat $OPT/current/RELEASE) != "$release" ]]; then
     run systemctl "$verb" "$unit" || { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
@@ -734,6 +736,18 @@ tries() {
     END { print all + 0, failed + 0 }'
 }
 
+# refusal KIND: why it was not accepted, as soon as the journal has it.
+refusal() {
+  local why
+  for _ in {1..10}; do
+    why=$(journalctl -q -u irisab-alertmanager --since -90s -o cat | grep -F "$1[" |
+      sed -n '$s/.*err=//p')
+    [[ ! $why ]] || break
+    sleep 1
+  done
+  say "$why"
+}
+
 # outcome KIND BEFORE SERVER: waits for a try more than there were, and says what came of it.
 outcome() {
   local all failed all_before failed_before
@@ -741,9 +755,7 @@ outcome() {
   for _ in {1..60}; do
     read -r all failed < <(tries "$1")
     if ((failed > failed_before)); then
-      sleep 1  # until the journal has it
-      say "  ✘ $1: not accepted:" "$(journalctl -q -u irisab-alertmanager --since -90s -o cat |
-        grep -F "$1[" | sed -n '$s/.*err=//p')"
+      say "  ✘ $1: not accepted:" "$(refusal "$1")"
       return 1
     fi
     ((all == all_before)) || { say "  ✔ $1: accepted by$3"; return 0; }
@@ -843,7 +855,8 @@ uninstall() {
     run systemctl disable --quiet $unit.service 2>/dev/null || true
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
-  run systemctl stop --quiet 'irisab-failed@*'
+  # What a timer has started may be at work for minutes, as the user that goes.
+  run systemctl stop --quiet 'irisab-failed@*' irisab-{drift,retrain,rollout}.service
   run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-alert@,-failed@}.{service,socket}{,.new} \
     $SYSTEMD/irisab-{drift,retrain,rollout}.{service,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new} $PAGE_DROP_IN

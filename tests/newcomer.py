@@ -194,7 +194,7 @@ class Newcomer:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
         for process in self.serving.values():
-            process.wait(30)
+            process.wait(90)
 
     def _on_free_ports(self, text: str) -> str:
         return re.sub(rf"\b(?:{'|'.join(PORTS)})\b", lambda found: self.ports[found[0]], text)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
@@ -159,14 +160,22 @@ def write_config(folder: Path, models: Path, text: str = "", **server: object) -
 
 
 def free_port() -> int:
-    """Return a port that nobody has.
+    """Return a port that nobody has, nor another run of the tests that is under way.
 
     Not one of those that the kernel deals out: it might deal it out again before it is used.
     """
     while True:
         port = SystemRandom().randrange(20_000, 32_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            # A name that only one process can have, until it ends: unix(7), abstract sockets.
+            claim = socket.socket(socket.AF_UNIX)
+            claim.bind(f"\0irisab-port-{port}")
+            _CLAIMS.append(claim)
             return port
+
+
+# Until they are bound, or long after.
+_CLAIMS: deque[socket.socket] = deque(maxlen=100)
 
 
 class Process:
@@ -230,7 +239,7 @@ class Process:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run another command with the same INI file."""
         return subprocess.run(
-            irisab(self.config, *command), capture_output=True, text=True, timeout=60, check=False
+            irisab(self.config, *command), capture_output=True, text=True, timeout=90, check=False
         )
 
     def signal(self, number: signal.Signals) -> None:
@@ -255,7 +264,7 @@ class Process:
                 connection.getresponse().read()
             yield connections
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 90) -> int:
         return self._child.wait(timeout)
 
     def stop(self) -> int:
@@ -300,6 +309,14 @@ def running(
         yield process
     finally:
         process.stop()
+
+
+def recorded(process: Process, count: int) -> list[str]:
+    """Predict, and return the request ids but the last, which has a label: all are on the disk."""
+    ids = [process.post("/predict", {"features": ROW}).json["request_id"] for _ in range(count)]
+    label = {"request_id": ids[-1], "label": 0}
+    assert process.post("/feedback", label).json == {"status": "matched"}
+    return ids[:-1]
 
 
 def replace_in(path: Path, old: str, new: str) -> None:

@@ -176,11 +176,12 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         All sockets that are ready are read before the first request is answered. Answering in
         between would poll again for every request.
         """
-        if len(self._map) >= self.adj.connection_limit:
-            self._make_room()
+        is_full = len(self._map) >= self.adj.connection_limit
         if self.task_dispatcher.active_count:
             give_way()
-        self.sockets.turn(timeout=0 if self._is_more_to_do else 1)
+        self.sockets.turn(timeout=0 if self._is_more_to_do else POLL_SECONDS if is_full else 1)
+        if is_full:  # only now: whoever was accepted in the turn before may have asked
+            self._make_room()
         if self._unread:
             self._go_on()
         self._is_more_to_do = self.task_dispatcher.answer_here()

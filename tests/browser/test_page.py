@@ -28,7 +28,7 @@ MENU = {**HEADINGS, "try": "Predict"}
 AWAY = re.compile("The service at .* is not answering; trying again.")
 # Milliseconds until a page must have said that its service hangs: its own patience, twice, and
 # some for a busy machine.
-HANGING = 12_000
+HANGING = 30_000
 # With all processors busy a tab was seen to take 8 s.
 RECOVERING = 30_000
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -112,7 +112,7 @@ def test_prediction_by_click(tab: Tab, served: Process) -> None:
     expect(page.get_by_text(re.compile(r"Answered by v[12] in [\d.]+ ms"))).to_be_visible()
     expect(page.get_by_text(re.compile(r"Request \w{16,}"))).to_be_visible()
     expect(page.get_by_test_id("stProgress").filter(has_text="Virginica")).to_be_visible()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while answered(page) == before and time.monotonic() < deadline:
         page.wait_for_timeout(100)
     assert settled(page, served) == before + 1
@@ -120,7 +120,7 @@ def test_prediction_by_click(tab: Tab, served: Process) -> None:
 
 def settled(page: Page, served: Process) -> int:
     """Wait until all that others asked is recorded and on the page; return how much that is."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     seen: list[int] = []
     while seen[-5:] != [answered(page)] * 5:
         assert time.monotonic() < deadline, seen
@@ -315,6 +315,17 @@ def looks(*pages: Page) -> None:
     pages[0].wait_for_timeout(1000)  # time to draw
 
 
+def rested(page: Page, *wires: Wire) -> list[int]:
+    """Wait until all that was to be drawn has come; return the messages of each wire."""
+    deadline = time.monotonic() + 60
+    seen: list[list[int]] = []
+    while len(seen) < 15 or seen[-15:] != [seen[-1]] * 15:  # three seconds
+        assert time.monotonic() < deadline, seen
+        page.wait_for_timeout(200)
+        seen.append([wire.messages for wire in wires])
+    return seen[-1]
+
+
 def test_nothing_is_drawn_where_nothing_changed(new_tab: Callable[..., Tab], site: str) -> None:
     """A page that is merely open looks, and not one message passes between it and its server."""
     # Over time, which asks less often, has a test of its own.
@@ -322,11 +333,12 @@ def test_nothing_is_drawn_where_nothing_changed(new_tab: Callable[..., Tab], sit
     wires = {path: Wire(tab.page) for path, tab in tabs.items()}
     for path, tab in tabs.items():
         ready(tab.open(path), HEADINGS[path])
-    looks(*(tab.page for tab in tabs.values()))
-    before = {path: wire.messages for path, wire in wires.items()}
-    assert all(before.values())
-    looks(*(tab.page for tab in tabs.values()))
-    assert {path: wire.messages for path, wire in wires.items()} == before
+    pages = [tab.page for tab in tabs.values()]
+    looks(*pages)
+    before = rested(pages[0], *wires.values())
+    assert all(before)
+    looks(*pages)
+    assert [wire.messages for wire in wires.values()] == before
 
 
 def test_what_changed_is_drawn(new_tab: Callable[..., Tab], site: str, served: Process) -> None:
@@ -336,12 +348,13 @@ def test_what_changed_is_drawn(new_tab: Callable[..., Tab], site: str, served: P
     wires = {path: Wire(tab.page) for path, tab in tabs.items()}
     for path, tab in tabs.items():
         ready(tab.open(path), HEADINGS[path])
-    looks(*(tab.page for tab in tabs.values()))
-    before = {path: wire.messages for path, wire in wires.items()}
+    pages = [tab.page for tab in tabs.values()]
+    looks(*pages)
+    before = rested(pages[0], *wires.values())
     served.post("/feedback", {"request_id": request_id, "label": "setosa"})
-    looks(*(tab.page for tab in tabs.values()))
-    assert wires["ab-test"].messages > before["ab-test"]
-    assert wires["drift"].messages == before["drift"]
+    looks(*pages)
+    after = rested(pages[0], *wires.values())
+    assert after[0] > before[0] and after[1] == before[1]
 
 
 def test_a_lost_redraw_is_made_good(tab: Tab, served: Process) -> None:
@@ -352,8 +365,11 @@ def test_a_lost_redraw_is_made_good(tab: Tab, served: Process) -> None:
     before = settled(page, served)
     wire.losing = True
     predict_once(served)
+    deadline = time.monotonic() + 60
+    while not wire.lost:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(200)
     looks(page)
-    assert wire.lost
     assert answered(page) == before
     wire.losing = False
     assert settled(page, served) == before + 1
@@ -376,7 +392,7 @@ def test_no_redraw_under_a_hand(tab: Tab, served: Process) -> None:
     wire = Wire(tab.page)
     page = tab.open("try")
     expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
-    before, messages = settled(page, served), wire.messages
+    before, (messages,) = settled(page, served), rested(page, wire)
     page.evaluate("window.hand = true")
     predict_once(served)
     looks(page)

@@ -78,10 +78,10 @@ def looked_at(new_tab: Callable[..., Tab], base: str, name: str, heading: str) -
         page.close()
 
 
-def stages(page: Page) -> list[str]:
-    """Give what is said of each part of the rollout, without its icon."""
+def stages(page: Page, *said: str) -> None:
+    """Wait until this is said of each part of the rollout."""
     lines = page.locator(".st-key-stages li")
-    return [each.split(" · ")[-1] for each in lines.all_inner_texts()]
+    expect(lines).to_have_text([re.compile(rf" · {each}$") for each in said])
 
 
 def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Path) -> None:
@@ -95,12 +95,12 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         expect(page.get_by_text("rejected, gets no traffic: 7 rows of the exam")).to_be_visible()
         back = re.compile(rf"^{re.escape(command)} models use v1 \w{{12}}")
         expect(page.get_by_text(back)).to_be_visible()
-        assert stages(page) == []
+        stages(page)
         looked_at(new_tab, base, "none", "No version is being rolled out.")
 
         assert service.run("rollout", "start", "v2").returncode == 3
         expect(page.get_by_text("so far it only scores in the shadow")).to_be_visible()
-        assert stages(page) == ["now", *["to come"] * 6]
+        stages(page, "now", *["to come"] * 6)
 
         at = rollouts.newest(service.config.parent / "h.sqlite3")
         assert at is not None
@@ -108,7 +108,7 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         headline = "v2 is being rolled out: step 2 of 4, 5% of the requests."
         expect(page.get_by_role("heading", name=headline)).to_be_visible()
         expect(page.get_by_text(f"It waits: {HOLD}.")).to_be_visible()
-        assert stages(page) == ["done", "done", "waits here", *["to come"] * 4]
+        stages(page, "done", "done", "waits here", *["to come"] * 4)
         expect(page.get_by_role("cell", name="95% (irisab.ini: 100%)")).to_be_visible()
         looked_at(new_tab, base, "step", headline)
 
@@ -117,13 +117,13 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         expect(page.get_by_role("heading", name=headline)).to_be_visible()
         expect(page.get_by_text(f"UTC: the deadline is over: {HOLD}.")).to_be_visible()
         expect(page.get_by_text(f"{command} rollout resume")).to_be_visible()
-        assert stages(page) == ["done", "done", "waits here", *["to come"] * 4]
+        stages(page, "done", "done", "waits here", *["to come"] * 4)
         looked_at(new_tab, base, "paused", headline)
 
         go(service, "rolled_back", "worse than v1: it was wrong in 9 of 9 disagreements")
         expect(page.get_by_role("heading", name="v2 was rolled back.")).to_be_visible()
         expect(page.get_by_text("UTC: worse than v1").first).to_be_visible()
-        assert stages(page) == ["done", "done", "ended here", *["not reached"] * 4]
+        stages(page, "done", "done", "ended here", *["not reached"] * 4)
         expect(page.get_by_role("cell", name="100%", exact=True)).to_be_visible()
         page.get_by_text("How the rollout of v2 came to this").click()
         expect(page.get_by_text("Paused, 5%: the deadline is over")).to_be_visible()
@@ -132,12 +132,12 @@ def test_a_rollout(new_tab: Callable[..., Tab], iris_models: Path, tmp_path: Pat
         assert service.run("rollout", "start", "v2").returncode == 3
         go(service, "baking", "better: v2 was right in 20 of 20 disagreements", step=4)
         expect(page.get_by_text("v2 answers everything, and is still")).to_be_visible()
-        assert stages(page) == [*["done"] * 5, "now", "to come"]
+        stages(page, *["done"] * 5, "now", "to come")
         go(service, "promoted", "better: v2 was right in 20 of 20 disagreements")
         headline = "v2 was promoted: its rollout is over."
         expect(page.get_by_role("heading", name=headline)).to_be_visible()
         expect(page.get_by_text("Next, write in irisab.ini, and then type")).to_be_visible()
-        assert stages(page) == ["done"] * 7
+        stages(page, *["done"] * 7)
         looked_at(new_tab, base, "promoted", headline)
         page.close()
 

@@ -106,7 +106,9 @@ def picture(host: Host) -> list[str]:
     which units are enabled, run, and from which release.
     """
     places = "/opt /etc /usr/local /var/lib/irisab/models /var/tmp"
-    lines = host.run(f"find {places} -xdev -printf '%p %y %m %u %l\\n'").splitlines()
+    # What a timer has started may take its folder away meanwhile.
+    look = f"find {places} -ignore_readdir_race -xdev"
+    lines = host.run(f"{look} -printf '%p %y %m %u %l\\n'").splitlines()
     sums = "-type f ! -name '*.pyc' ! -path '*/venvs/*' -print0 | xargs -0 sha256sum"
     lines += host.run(f"find /opt/irisab /etc/irisab /etc/nginx {sums}").splitlines()
     states = [host.run(f"systemctl is-enabled {unit}; systemctl is-active {unit}; true")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 from actions import INSTALL, UNITS, ask, version_served
 from bed import Host
 
-# Where a step is one long command, so many seconds into it; else after so many commands.
-SECONDS = {2: 1.5, 4: 5.0, 5: 1.0}
+# Where a step is one long command, as soon as this is there; else after so many commands.
+BEGUN = {2: "opt/irisab/packages.part", 4: "opt/irisab/venvs/ui-*/tmp", 5: "var/lib/irisab"}
 COMMANDS = {1: 6, 3: 4, 6: 10, 7: 10, 8: 5}
 
 
@@ -27,8 +26,8 @@ def kill_at(host: Host, step: int) -> str:
         seen = ""
         for line in run.stdout:
             seen += line
-            if line.startswith(f"[{step}/8]") and step in SECONDS:
-                time.sleep(SECONDS[step])
+            if line.startswith(f"[{step}/8]") and step in BEGUN:
+                host.wait(lambda: next(host.root.glob(BEGUN[step]), None))
                 os.killpg(run.pid, signal.SIGKILL)
     assert f"[{step}/8]" in seen and f"[{step + 1}/8]" not in seen, f"not killed in {step}: {seen}"
     # What a killed one had started dies a moment later, and until then has the lock.
@@ -87,8 +86,9 @@ def test_two_at_once_are_one_too_many(clean: Callable[[str], Host]) -> None:
     """The second of two runs at the same time says so and leaves the first alone."""
     with clean("twice") as host:
         host.copy_tree()
-        with host.start("flock /run/irisab-bootstrap sleep 5") as first:
-            time.sleep(0.5)
+        lock = "/run/irisab-bootstrap"
+        with host.start(f"flock {lock} sleep 30") as first:
+            host.wait(lambda: host.code(f"[[ ! -e {lock} ]] || flock -n {lock} true") == 1)
             seen = host.run(INSTALL, check=False)
             assert "another bootstrap.sh is running" in seen
-            first.wait()
+            os.killpg(first.pid, signal.SIGKILL)

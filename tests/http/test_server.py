@@ -28,7 +28,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import ROW, Process, free_port, irisab, replace_in, running, write_config
+from processes import (
+    ROW,
+    Process,
+    free_port,
+    irisab,
+    recorded,
+    replace_in,
+    running,
+    write_config,
+)
 from sklearn.tree import DecisionTreeClassifier
 from slow import Slow
 from traffic import wait_until
@@ -407,10 +416,10 @@ def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
     """
     with (
         running(slow_config, port, before=FIND_SLOW) as process,
-        process.accepted(24) as connections,
+        process.accepted(80) as connections,
     ):
         with process.held():
-            for connection in connections:  # four threads need two seconds for these
+            for connection in connections:  # four threads need six seconds for these
                 connection.request("POST", "/predict", BODY, JSON)
             process.signal(signal.SIGTERM)
         wait_for_log(process, "stopping: answering what was accepted")
@@ -418,7 +427,7 @@ def test_a_reload_during_a_stop_is_refused_and_costs_no_answer(
         with pytest.raises(ReloadRefused, match="the service is stopping"):
             Handshake(slow_config.parent).reload()
         answers = [connection.getresponse() for connection in connections]
-        assert [answer.status for answer in answers] == [200] * 24
+        assert [answer.status for answer in answers] == [200] * 80
         assert answers[-1].getheader("Connection") == "close"
         assert process.wait() == 0
     assert "not all requests" not in process.log.read_text()
@@ -449,7 +458,7 @@ def test_a_fault_of_the_service_is_no_refusal(config: Path, port: int) -> None:
         "from irisab.__main__ import main; main()"
     )
     command = [sys.executable, "-c", program, "--config", str(config), "serve"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == os.EX_SOFTWARE and "Traceback" in done.stderr
 
 
@@ -488,7 +497,7 @@ def test_connections_wait_while_the_service_restarts(config: Path, port: int) ->
 
     def ask() -> None:
         for _ in range(200):
-            connection = HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = HTTPConnection("127.0.0.1", port, timeout=90)
             connection.request("POST", "/predict", BODY, JSON)
             statuses.append(connection.getresponse().status)
             connection.close()
@@ -718,14 +727,6 @@ def test_acknowledged_labels_survive_a_crash(config: Path, port: int) -> None:
     lines = process.run("history").stdout.splitlines()
     labels = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in lines[1:]}
     assert [labels[request_id] for request_id in acknowledged] == ["setosa"] * 100
-
-
-def recorded(process: Process, count: int) -> list[str]:
-    """Predict, and return the request ids once they are in the history."""
-    found = [process.post("/predict", {"features": ROW}).json["request_id"] for _ in range(count)]
-    label = {"request_id": found[-1], "label": 0}
-    assert process.post("/feedback", label).json == {"status": "matched"}
-    return found[:-1]
 
 
 def label_until_matched(process: Process, request_id: str) -> None:

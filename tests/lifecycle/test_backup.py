@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from processes import ROW, Served, free_port, irisab, running, write_config
+from processes import Served, free_port, irisab, recorded, running, write_config
 
 from irisab import config
 from irisab.errors import DataError
@@ -199,7 +199,7 @@ def test_the_commands_say_what_to_type_next(tmp_path: Path, iris_models: Path) -
     ini = write_config(tmp_path, models, listen=f"127.0.0.1:{port}")
     target = tmp_path / "b.tar.gz"
     with running(ini, port) as process:
-        process.post("/predict", {"features": ROW})
+        recorded(process, 1)
         saved = process.run("backup", str(target))
         assert saved.returncode == 0 and "2 models" in saved.stdout
         refused = process.run("restore", str(target))

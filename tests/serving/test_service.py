@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -65,6 +67,7 @@ def test_traffic_follows_the_split(
     """10,000 requests are spread as configured, within the 99.99 % binomial interval."""
     lines = "\n".join(f"{name} = {share}" for name, share in shares.items())
     served = Served(write_config(tmp_path, iris_models, f"[split]\n{lines}\n"))
+    random.seed(1)
     for _ in range(10_000):
         served.service.predict(b'{"features": [5.1, 3.5, 1.4, 0.2]}')
     low, high = binom.interval(0.9999, 10_000, shares["v2"] / 100)
@@ -80,6 +83,7 @@ def test_three_versions_share_traffic(tmp_path: Path, iris_models: Path) -> None
         (models / version).symlink_to(iris_models / version)
     (models / "v3").symlink_to(iris_models / "v1")
     served = Served(write_config(tmp_path, models, "[split]\nv1 = 33\nv2 = 33\nv3 = 34\n"))
+    random.seed(1)
     counts = Counter(served.predict()["model_version"] for _ in range(10_000))
     for version, share in (("v1", 0.33), ("v2", 0.33), ("v3", 0.34)):
         low, high = binom.interval(0.9999, 10_000, share)
@@ -145,6 +149,19 @@ class Slow:
     def score_row(self, row: Any) -> Any:
         time.sleep(self.seconds)
         return 1, (0.0, 1.0, 0.0)
+
+
+class Waiting(Slow):
+    """A slow model that comes to no end until it is told to."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.go = threading.Event()
+        self.go.set()
+
+    def score_row(self, row: Any) -> Any:
+        assert self.go.wait(60)
+        return super().score_row(row)
 
 
 class Remembering:
@@ -416,10 +433,10 @@ def only_v1_answers(served: Served) -> None:
 def test_a_slow_shadow_keeps_no_answer_waiting(served: Served) -> None:
     """A challenger that takes 0.2 s scores after the answer, and its vote is in the history."""
     only_v1_answers(served)
-    replace_model(served, "v2", Slow(0.2))
-    started = time.monotonic()
+    replace_model(served, "v2", waiting := Waiting(0.2))
+    waiting.go.clear()
     answers = [served.predict() for _ in range(3)]
-    assert time.monotonic() - started < 0.2
+    waiting.go.set()
     label = {"request_id": answers[0]["request_id"], "label": 0}
     assert served.client.post("/feedback", label).json == {"status": "matched"}
     served.service.close()
