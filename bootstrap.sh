@@ -559,9 +559,9 @@ apply() {
   hash_of "${@:3}" >"$scratch/applied"
   systemctl is-enabled --quiet "$unit" 2>/dev/null || run systemctl enable --quiet "$unit"
   is_active "$unit" || verb=start
-  # A dry run has not put the new release there, which would show.
-  # One that has just failed as often as systemd allows would not be started, not even another release.
+  # One that has just failed as often as systemd allows would not be started, of no release.
   [[ $verb != start ]] || run systemctl reset-failed "$unit" 2>/dev/null || true
+  # A dry run has not put the new release there, which would show.
   if [[ $verb == start ]] || ! cmp -s "$scratch/applied" "$stamp" ||
     [[ $dry_run && "$*" == */RELEASE* && $(cat $OPT/current/RELEASE) != "$release" ]]; then
     run systemctl "$verb" "$unit" || { journalctl -q --no-pager -n 10 -u "$unit"; return 1; }
@@ -741,7 +741,7 @@ refusal() {
   local why
   for _ in {1..10}; do
     why=$(journalctl -q -u irisab-alertmanager --since -90s -o cat | grep -F "$1[" |
-      sed -n '$s/.*err=//p')
+      sed -n '$s/.*err=//p') || true
     [[ ! $why ]] || break
     sleep 1
   done
@@ -856,7 +856,7 @@ uninstall() {
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
   # What a timer has started may be at work for minutes, as the user that goes.
-  run systemctl stop --quiet 'irisab-failed@*' irisab-{drift,retrain,rollout}.service
+  run systemctl stop --quiet 'irisab-failed@*' 'irisab-drift*' 'irisab-retrain*' 'irisab-rollout*'
   run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-alert@,-failed@}.{service,socket}{,.new} \
     $SYSTEMD/irisab-{drift,retrain,rollout}.{service,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new} $PAGE_DROP_IN

@@ -171,6 +171,8 @@ def test_purge_deletes_what_is_ours_wherever_it_is(host: Host) -> None:
     seen = host.run(f"echo no | {typing}", check=False)
     assert "Delete them? [yes/no]" in seen and "nothing was changed" in seen
     assert ask(f"{host.url}/health").status == 200
+    host.run(RETRAINING)
+    host.wait(lambda: host.run("systemctl show -P MainPID irisab-retrain") != "0")
     seen = host.run(f"echo yes | {typing}")
     assert host.run("ls /srv/moved") == "theirs"
     for drop_in in "irisab.service.d", "irisab-other.service.d":
@@ -181,6 +183,17 @@ def test_purge_deletes_what_is_ours_wherever_it_is(host: Host) -> None:
     left = host.run("find / -xdev -name '*irisab*' -not -path '/root/*' -not -path '/proc/*'")
     assert left == ""
     assert host.code("getent passwd irisab") == 2
+
+
+# At work for minutes, as the user that goes.
+RETRAINING = """
+set -e
+mkdir -p /run/systemd/system/irisab-retrain.service.d
+printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep 600\\n' \\
+  >/run/systemd/system/irisab-retrain.service.d/busy.conf
+systemctl daemon-reload
+systemctl start --no-block irisab-retrain
+"""
 
 
 # [data] elsewhere, among what is somebody else's; the service is not told.
