@@ -856,7 +856,8 @@ uninstall() {
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
   # What a timer has started may be at work for minutes, as the user that goes.
-  run systemctl stop --quiet 'irisab-failed@*' 'irisab-drift*' 'irisab-retrain*' 'irisab-rollout*'
+  run systemctl stop --quiet 'irisab-drift*' 'irisab-retrain*' 'irisab-rollout*'
+  run systemctl stop --quiet 'irisab-failed@*'  # which would tell of that
   run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-alert@,-failed@}.{service,socket}{,.new} \
     $SYSTEMD/irisab-{drift,retrain,rollout}.{service,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new} $PAGE_DROP_IN
