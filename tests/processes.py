@@ -167,15 +167,21 @@ def free_port() -> int:
     while True:
         port = SystemRandom().randrange(20_000, 32_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            # A name that only one process can have, until it ends: unix(7), abstract sockets.
-            claim = socket.socket(socket.AF_UNIX)
-            claim.bind(f"\0irisab-port-{port}")
-            _CLAIMS.append(claim)
+            _claim(port)
             return port
 
 
-# Until they are bound, or long after.
-_CLAIMS: deque[socket.socket] = deque(maxlen=100)
+def _claim(port: int) -> None:
+    """Take a name that only one process can have: unix(7), abstract sockets; raises `OSError`."""
+    with socket.socket(socket.AF_UNIX) as claim:
+        claim.bind(f"\0irisab-port-{port}")
+        _CLAIMS.append(claim.detach())
+    if len(_CLAIMS) > 100:  # it is bound long since
+        os.close(_CLAIMS.popleft())
+
+
+# Descriptors, that nobody collects.
+_CLAIMS: deque[int] = deque()
 
 
 class Process:
