@@ -740,10 +740,10 @@ tries() {
 refusal() {
   local why
   for _ in {1..10}; do
+    sleep 1
     why=$(journalctl -q -u irisab-alertmanager --since -90s -o cat | grep -F "$1[" |
       sed -n '$s/.*err=//p') || true
     [[ ! $why ]] || break
-    sleep 1
   done
   say "$why"
 }
@@ -856,8 +856,8 @@ uninstall() {
   done
   for unit in "${SERVICES[@]}"; do run systemctl disable --quiet --now "$unit" || true; done
   # What a timer has started may be at work for minutes, as the user that goes.
-  run systemctl stop --quiet 'irisab-drift*' 'irisab-retrain*' 'irisab-rollout*'
-  run systemctl stop --quiet 'irisab-failed@*'  # which would tell of that
+  run systemctl stop --quiet 'irisab-drift*' 'irisab-retrain*' 'irisab-rollout*' 'irisab-command-*'
+  run systemctl stop --quiet 'irisab-failed@*'  # started by that, and of the same user
   run rm -f $SYSTEMD/irisab{,-ui,-prometheus,-alertmanager,-alert@,-failed@}.{service,socket}{,.new} \
     $SYSTEMD/irisab-{drift,retrain,rollout}.{service,timer}{,.new} \
     $SYSTEMD/nginx.service.d/irisab.conf{,.new} $PAGE_DROP_IN
@@ -866,6 +866,7 @@ uninstall() {
       run rmdir --ignore-fail-on-non-empty "$SYSTEMD/$unit.service.d"
   done
   run systemctl daemon-reload
+  run systemctl reset-failed 'irisab-*' 2>/dev/null || true  # what was stopped at work
   [[ ! -e $NGINX.before-irisab ]] || run mv -f $NGINX.before-irisab $NGINX
   run rm -rf $OPT /usr/local/bin/irisab $NGINX.new $ETC/installed/*nginx.conf
   if [[ $purge ]]; then

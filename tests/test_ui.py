@@ -1090,6 +1090,7 @@ def test_one_question_for_all(
     second = latest.look()
     assert second.value("/config") is first.value("/config")
     assert second.value("/report") is not first.value("/report")
+    latest.forget()
 
 
 def test_long_answers_are_asked_for_by_who_shows_them(

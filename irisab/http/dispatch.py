@@ -176,11 +176,12 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         All sockets that are ready are read before the first request is answered. Answering in
         between would poll again for every request.
         """
-        is_full = len(self._map) >= self.adj.connection_limit
+        most = self.adj.connection_limit
+        was_full = len(self._map) >= most
         if self.task_dispatcher.active_count:
             give_way()
-        self.sockets.turn(timeout=0 if self._is_more_to_do else POLL_SECONDS if is_full else 1)
-        if is_full:  # only now: whoever was accepted in the turn before may have asked
+        self.sockets.turn(timeout=0 if self._is_more_to_do else POLL_SECONDS if was_full else 1)
+        if was_full and len(self._map) >= most:  # after reading: the last who came may have asked
             self._make_room()
         if self._unread:
             self._go_on()

@@ -150,7 +150,7 @@ def a_new_day_is_far(page: Page) -> None:
     """Wait where midnight, UTC, is near: it draws a new point."""
     left = 86_400 - time.time() % 86_400
     if left < 120:
-        page.wait_for_timeout((left + 5) * 1000)
+        page.wait_for_timeout((left + 40) * 1000)  # it is asked for twice a minute
 
 
 def rested(page: Page, asked: list[str]) -> None:

@@ -10,7 +10,11 @@ from actions import INSTALL, UNITS, ask, version_served
 from bed import Host
 
 # Where a step is one long command, as soon as this is there; else after so many commands.
-BEGUN = {2: "opt/irisab/packages.part", 4: "opt/irisab/venvs/ui-*/tmp", 5: "var/lib/irisab"}
+BEGUN = {
+    2: "var/lib/dpkg/info/nginx*.list",
+    4: "opt/irisab/venvs/ui-*/tmp",
+    5: "var/lib/irisab/models/v1",
+}
 COMMANDS = {1: 6, 3: 4, 6: 10, 7: 10, 8: 5}
 
 
@@ -27,7 +31,7 @@ def kill_at(host: Host, step: int) -> str:
         for line in run.stdout:
             seen += line
             if line.startswith(f"[{step}/8]") and step in BEGUN:
-                host.wait(lambda: next(host.root.glob(BEGUN[step]), None))
+                host.wait(lambda: next(host.root.glob(BEGUN[step]), None), seconds=600)
                 os.killpg(run.pid, signal.SIGKILL)
     assert f"[{step}/8]" in seen and f"[{step + 1}/8]" not in seen, f"not killed in {step}: {seen}"
     # What a killed one had started dies a moment later, and until then has the lock.

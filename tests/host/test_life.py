@@ -115,7 +115,7 @@ def test_who_edits_meanwhile_wins(host: Host) -> None:
         set_split(host, 30, 70)
         host.run("systemctl reload irisab")
         # Each minute it starts by itself, and that one may have read the file before.
-        look = "systemctl start irisab-rollout"
+        look = "systemctl reset-failed irisab-rollout; systemctl start irisab-rollout"
         host.wait(lambda: host.run(look) == "" and stands(host) == "superseded", seconds=30)
         assert serves(host) == {"v1": 30, "v2": 70}
     assert found["failures"] == []

@@ -18,7 +18,7 @@ import pages
 import pytest
 from actions import INSTALL, Installed, ask, state
 from bed import HERE, Host
-from test_operate import set_split
+from test_operate import drift_is_found, set_split
 
 RULES, SCRAPES = "/etc/irisab/alerts.yml", "/etc/irisab/prometheus.yml"
 NOTIFY = "/etc/irisab/alertmanager"
@@ -175,7 +175,7 @@ def test_what_happens_is_told_once_and_that_it_is_over(told: Told) -> None:
         host.run("systemctl reload irisab")
         # What the hourly look finds is told by the rule, and by that alone.
         # Each hour it starts by itself, and that one may have looked before.
-        host.wait(lambda: host.code("systemctl start irisab-drift") == 1, seconds=30)
+        host.wait(lambda: drift_is_found(host), seconds=30)
         ask_like_the_training_data(host)
         set_rollout(host, "aborted")
         everything = [down, unit, drift, refused, rollback]

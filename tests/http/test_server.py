@@ -397,7 +397,9 @@ def _about(manifest: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def slow_config(tmp_path: Path, slow_models: Path, port: int) -> Path:
     split = "[split]\nv1 = 0\nv3 = 100\n[experiment]\nshadow = no\n"
-    return write_config(tmp_path, slow_models, split, listen=f"127.0.0.1:{port}")
+    # As long as a busy machine may need.
+    listen = f"127.0.0.1:{port}"
+    return write_config(tmp_path, slow_models, split, listen=listen, drain_seconds=60)
 
 
 def wait_for_log(process: Process, text: str) -> None:
