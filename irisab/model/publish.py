@@ -125,6 +125,7 @@ def _put(models: Path, version: str, fill: Callable[[Sink], None]) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         folder = _complete(home, fill)
+        _make_newest(folder)
         make_current(home, folder.name)
         _prune(home)
     except OSError as error:
@@ -209,6 +210,18 @@ def make_current(home: Path, target: Path | str) -> None:
 def is_bundle(folder: Path) -> bool:
     """Tell a complete bundle from what another training is writing, and what somebody put there."""
     return re.fullmatch(FOLDER_NAME, folder.name) is not None and folder.is_dir()
+
+
+def _make_newest(folder: Path) -> None:
+    """Let nothing else of the version be newer.
+
+    Where the clock was ahead once, the bundle that has just been replaced would go as the oldest.
+    """
+    with suppress(OSError):  # another training may remove one meanwhile
+        others = [each for each in folder.parent.iterdir() if is_bundle(each) and each != folder]
+        latest = max((each.stat().st_mtime for each in others), default=0.0)
+        if folder.stat().st_mtime <= latest:
+            os.utime(folder, (latest + 1, latest + 1))
 
 
 def _prune(home: Path) -> None:

@@ -425,6 +425,16 @@ def test_the_last_three_are_kept(models: Path) -> None:
     assert current(models, "v") == folders[-1]
 
 
+def test_a_clock_that_was_ahead_costs_no_bundle(models: Path) -> None:
+    """What has just been replaced is there to go back to, whatever the folders' times say."""
+    ahead = [write(models, serial=serial) for serial in range(3)]
+    for folder in ahead:
+        os.utime(folder, (4e9, 4e9))
+    folders = [write(models, serial=serial) for serial in range(3, 6)]
+    assert all(folder.exists() for folder in folders)
+    assert not any(folder.exists() for folder in ahead)
+
+
 def test_what_a_kill_has_left_goes(models: Path) -> None:
     """Half a bundle that nobody can be writing any more, and the folder of a version that has none
     besides; one of today stays."""
