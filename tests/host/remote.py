@@ -134,6 +134,8 @@ OWN = (
     # What a System V init would start or not: a package's script links it without a sync, so that
     # power can take it from a package that dpkg knows as whole. systemd does not read it.
     r"|^/etc/rc\d\.d/"
+    # What a training that was cut has written: the next one removes it a day later.
+    r"|^/var/lib/irisab/models/v\d+/\.new-"
 )
 
 
