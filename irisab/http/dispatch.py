@@ -45,7 +45,7 @@ REST = 100
 # Who has so many bytes of answers left to read gets no further one; more than waitress holds back
 # by itself (its send_bytes), or nothing would ever be sent of them.
 UNREAD_BYTES = 65_536
-# Between two looks at whether what was accepted is answered, while the service stops.
+# Between two looks: while the service stops, and while all places for connections are taken.
 POLL_SECONDS = 0.05
 # Between two idle connections that are closed at the end, and for all of them.
 APART_SECONDS, LONGEST_APART = 0.005, 1.0

@@ -49,7 +49,8 @@ class KeyFile:
     def keys_with(self, fingerprint: str) -> Mapping[str, Key] | None:
         """Return what `keys()` does, and look first where that lacks one key and the file moved.
 
-        A key opens as soon as it is printed. Guesses cost a stat each: none of them moves the file.
+        So a key opens as soon as it is printed. Guesses cost a stat each: none of them moves the
+        file. `fingerprint` is what `keys.fingerprint` gives.
         """
         known = self.keys()
         if (known is None or fingerprint not in known) and _stamp(self._path) != self._seen.stamp:

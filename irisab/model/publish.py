@@ -212,14 +212,18 @@ def is_bundle(folder: Path) -> bool:
     return re.fullmatch(FOLDER_NAME, folder.name) is not None and folder.is_dir()
 
 
+def _others(folder: Path) -> list[Path]:
+    """Return the other bundles of the same version; raises `OSError`."""
+    return [each for each in folder.parent.iterdir() if is_bundle(each) and each != folder]
+
+
 def _make_newest(folder: Path) -> None:
     """Let nothing else of the version be newer.
 
     Where the clock was ahead once, the bundle that has just been replaced would go as the oldest.
     """
     with suppress(OSError):  # another training may remove one meanwhile
-        others = [each for each in folder.parent.iterdir() if is_bundle(each) and each != folder]
-        latest = max((each.stat().st_mtime for each in others), default=0.0)
+        latest = max((each.stat().st_mtime for each in _others(folder)), default=0.0)
         if folder.stat().st_mtime <= latest:
             os.utime(folder, (latest + 1, latest + 1))
 
@@ -227,7 +231,7 @@ def _make_newest(folder: Path) -> None:
 def _prune(home: Path) -> None:
     """Keep the last `KEEP` bundles, the current one among them."""
     current = home / (home / CURRENT).readlink()
-    others = [each for each in home.iterdir() if is_bundle(each) and each != current]
+    others = _others(current)
     others.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in others[KEEP - 1 :]:
         shutil.rmtree(old)

@@ -13,7 +13,7 @@ import pytest
 from conftest import PHONE, WIDE, Tab, website
 from playwright.sync_api import Page, expect
 from processes import Process, free_port, running, write_config
-from test_page import CONTRAST, picture, ready
+from test_page import CONTRAST, picture, ready, rested
 from traffic import prediction
 
 from irisab.serving import snapshot
@@ -153,16 +153,6 @@ def a_new_day_is_far(page: Page) -> None:
         page.wait_for_timeout((left + 40) * 1000)  # it is asked for twice a minute
 
 
-def rested(page: Page, asked: list[str]) -> None:
-    """Wait until all that was to be drawn has come."""
-    deadline = time.monotonic() + 60
-    seen: list[int] = []
-    while len(seen) < 15 or seen[-15:] != [seen[-1]] * 15:  # three seconds
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(200)
-        seen.append(asked.count("a part"))
-
-
 def test_nothing_is_drawn_where_nothing_changed(
     new_tab: Callable[..., Tab], lived: tuple[Process, str]
 ) -> None:
@@ -178,7 +168,7 @@ def test_nothing_is_drawn_where_nothing_changed(
     page.get_by_text("Month", exact=True).click()
     expect(page.get_by_text("A point for each day")).to_be_visible()
     a_new_day_is_far(page)
-    rested(page, asked)
+    rested(page, lambda: [asked.count("a part")])
     asked.clear()
     page.wait_for_timeout(8000)
     stamps = [url for url in asked if "/stamps" in url]

@@ -315,14 +315,18 @@ def looks(*pages: Page) -> None:
     pages[0].wait_for_timeout(1000)  # time to draw
 
 
-def rested(page: Page, *wires: Wire) -> list[int]:
-    """Wait until all that was to be drawn has come; return the messages of each wire."""
+def messages(*wires: Wire) -> list[int]:
+    return [wire.messages for wire in wires]
+
+
+def rested(page: Page, count: Callable[[], list[int]]) -> list[int]:
+    """Wait until all that was to be drawn has come; return what has been counted by then."""
     deadline = time.monotonic() + 60
     seen: list[list[int]] = []
     while len(seen) < 15 or seen[-15:] != [seen[-1]] * 15:  # three seconds
         assert time.monotonic() < deadline, seen
         page.wait_for_timeout(200)
-        seen.append([wire.messages for wire in wires])
+        seen.append(count())
     return seen[-1]
 
 
@@ -335,10 +339,10 @@ def test_nothing_is_drawn_where_nothing_changed(new_tab: Callable[..., Tab], sit
         ready(tab.open(path), HEADINGS[path])
     pages = [tab.page for tab in tabs.values()]
     looks(*pages)
-    before = rested(pages[0], *wires.values())
+    before = rested(pages[0], lambda: messages(*wires.values()))
     assert all(before)
     looks(*pages)
-    assert [wire.messages for wire in wires.values()] == before
+    assert messages(*wires.values()) == before
 
 
 def test_what_changed_is_drawn(new_tab: Callable[..., Tab], site: str, served: Process) -> None:
@@ -350,10 +354,10 @@ def test_what_changed_is_drawn(new_tab: Callable[..., Tab], site: str, served: P
         ready(tab.open(path), HEADINGS[path])
     pages = [tab.page for tab in tabs.values()]
     looks(*pages)
-    before = rested(pages[0], *wires.values())
+    before = rested(pages[0], lambda: messages(*wires.values()))
     served.post("/feedback", {"request_id": request_id, "label": "setosa"})
     looks(*pages)
-    after = rested(pages[0], *wires.values())
+    after = rested(pages[0], lambda: messages(*wires.values()))
     assert after[0] > before[0] and after[1] == before[1]
 
 
@@ -392,11 +396,11 @@ def test_no_redraw_under_a_hand(tab: Tab, served: Process) -> None:
     wire = Wire(tab.page)
     page = tab.open("try")
     expect(page.get_by_test_id("stMetricValue")).to_have_count(2)
-    before, (messages,) = settled(page, served), rested(page, wire)
+    before, passed = settled(page, served), rested(page, lambda: messages(wire))
     page.evaluate("window.hand = true")
     predict_once(served)
     looks(page)
-    assert wire.messages == messages
+    assert messages(wire) == passed
     page.evaluate("window.hand = false")
     assert settled(page, served) == before + 1
 

@@ -42,6 +42,10 @@ def command(config: Path, *arguments: str) -> int:
     return run(["--config", str(config), *arguments])
 
 
+def bringing(file: str, version: str, leaves: Path) -> list[str]:
+    return ["import", file, "--version", version, "--data", str(leaves), "--target", "kind"]
+
+
 def manifest(config: Path, version: str) -> Any:
     return json.loads((config.parent / f"models/{version}/current/manifest.json").read_text())
 
@@ -51,7 +55,7 @@ def test_what_is_printed(
 ) -> None:
     """What the model is, what it scored and on what, how it is served, and what to type next."""
     file = dumped(LogisticRegression().fit(measurements(), kinds()), tmp_path)
-    told = ["import", file, "--version", "v3", "--data", str(leaves), "--target", "kind"]
+    told = bringing(file, "v3", leaves)
     assert command(config, *told) == 2
     refused = capsys.readouterr().err
     assert refused.startswith(f"irisab: {file}: is a pickle,") and "--trust" in refused
@@ -94,7 +98,7 @@ def test_a_failed_import_is_not_made_up_for_with_iris(
 ) -> None:
     """`make run` asks whose model it shall be; the import that succeeds answers."""
     file = dumped(LogisticRegression().fit(measurements(), kinds()), tmp_path)
-    told = ["import", file, "--version", "v1", "--data", str(leaves), "--target", "kind"]
+    told = bringing(file, "v1", leaves)
     assert command(config, *told) == 2
     assert command(config, "train", "--first") == 2
     assert f"version v1 was to be made from {file}, and never was" in capsys.readouterr().err
